@@ -1,0 +1,66 @@
+"""One neuron, written from scratch in NumPy.
+
+Conventions
+-----------
+Every function of this package uses these letters, shapes and units, and nothing else.
+
+=========  ========  ==============================================================================
+``X``      (n, d)    inputs, float64
+``y``      (n,)      labels, each exactly 0.0 or 1.0
+``weight`` (n,)      how many times each row counts, >= 0; n rows of weight 2 equal 2n rows
+``theta``  (d + 1,)  parameters: the d weights, then the bias (the article's W and b in one vector)
+``z``      (n,)      logits, log-odds of class 1
+``p``      (n,)      probabilities of class 1
+``l2``     ()        strength of the penalty ``l2 / 2 * sum(weights ** 2)``; the bias is free
+=========  ========  ==============================================================================
+
+Costs are in nats per row. One-dimensional means one-dimensional: a label column of shape (n, 1)
+would broadcast against logits of shape (n,) into an (n, n) matrix, so a shape that does not fit is
+refused by name and never broadcast.
+
+"Article" is *Building your first neural network, part 1* (Heba, 2022); its equation numbers are
+used throughout. ``docs/article.md`` maps each of them to the function that holds it.
+"""
+
+from nn.fit import Epoch, fit, initial_theta
+from nn.gradcheck import five_point_gradient, relative_error
+from nn.loss import binary_cross_entropy, residual, sigmoid
+from nn.neuron import (
+    Examples,
+    ShapeError,
+    accuracy,
+    gradient,
+    hessian,
+    logits,
+    loss_and_gradient,
+    mean_loss,
+    penalty,
+    predict_proba,
+)
+from nn.optim import Transform, adam, chain, gradient_descent, momentum
+
+__all__ = [
+    "Epoch",
+    "Examples",
+    "ShapeError",
+    "Transform",
+    "accuracy",
+    "adam",
+    "binary_cross_entropy",
+    "chain",
+    "fit",
+    "five_point_gradient",
+    "gradient",
+    "gradient_descent",
+    "hessian",
+    "initial_theta",
+    "logits",
+    "loss_and_gradient",
+    "mean_loss",
+    "momentum",
+    "penalty",
+    "predict_proba",
+    "relative_error",
+    "residual",
+    "sigmoid",
+]

@@ -1,0 +1,109 @@
+"""One neuron: logits, probabilities, the cost of a weighted table of rows and its derivatives."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nn.arrays import Array
+from nn.loss import binary_cross_entropy, residual, sigmoid
+
+
+class ShapeError(ValueError):
+    """An array does not have the shape that the Conventions give it."""
+
+
+class Examples(NamedTuple):
+    """Encoded rows: inputs X (n, d), labels y (n,), and how many times each row counts (n,)."""
+
+    X: Array
+    y: Array
+    weight: Array
+
+
+def logits(theta: Array, X: Array) -> Array:
+    """Log-odds of class 1 for each row: ``X w + b`` (Eq. 2, all rows at once)."""
+    if X.ndim != 2:
+        raise ShapeError(f"X must have 2 dimensions (n, d); got shape {X.shape}")
+    _require("theta", theta, (X.shape[1] + 1,))
+    z: Array = X @ theta[:-1] + theta[-1]
+    return z
+
+
+def predict_proba(theta: Array, X: Array) -> Array:
+    """Probability of class 1 for each row: ``sigmoid(X w + b)`` (Eq. 1)."""
+    return sigmoid(logits(theta, X))
+
+
+def loss_and_gradient(
+    theta: Array, X: Array, y: Array, weight: Array, l2: float = 0.0
+) -> tuple[float, Array]:
+    """Objective in nats per row, and its gradient (d + 1,): what descent descends.
+
+    The objective is the mean cost (Eq. 4) plus the penalty; both are averages over rows, so a row
+    of weight 2 equals the row written twice.
+
+    Raises
+    ------
+    ShapeError
+        If any array does not have the shape of the Conventions.
+    """
+    z = logits(theta, X)
+    return mean_loss(z, y, weight) + penalty(theta, l2), gradient(theta, z, X, y, weight, l2)
+
+
+def mean_loss(z: Array, y: Array, weight: Array) -> float:
+    """Mean cost in nats per row: ``J`` of Eq. 4, the sum over distinct rows times their counts."""
+    _require_rows(z, y, weight)
+    return float(weight @ binary_cross_entropy(z, y) / weight.sum())
+
+
+def penalty(theta: Array, l2: float) -> float:
+    """``l2 / 2 * sum(weights ** 2)`` in nats per row; the bias is not penalised."""
+    return float(l2 / 2.0 * (theta[:-1] @ theta[:-1]))
+
+
+def gradient(theta: Array, z: Array, X: Array, y: Array, weight: Array, l2: float = 0.0) -> Array:
+    """Gradient (d + 1,) of the objective at ``theta``, whose logits are ``z``.
+
+    Weights: ``sum_i weight_i (p_i - y_i) x_i / sum(weight)`` (Eq. 12) plus ``l2 * w``; bias, last:
+    ``sum_i weight_i (p_i - y_i) / sum(weight)`` (Eq. 13, with the sum that the article forgets).
+    """
+    _require_rows(z, y, weight)
+    row = weight * residual(z, y) / weight.sum()
+    result = np.empty_like(theta)
+    result[:-1] = row @ X + l2 * theta[:-1]
+    result[-1] = row.sum()
+    return result
+
+
+def hessian(theta: Array, X: Array, weight: Array, l2: float = 0.0) -> Array:
+    """Second derivative (d + 1, d + 1) of the objective in ``theta``: the curvature of the cost.
+
+    ``[X 1]' diag(weight p (1 - p) / sum(weight)) [X 1]`` plus ``l2`` on the diagonal of the weights
+    (McCullagh and Nelder 1989, section 4.4: for this model it is the Fisher information per row).
+    """
+    z = logits(theta, X)
+    _require("weight", weight, z.shape)
+    with_bias = np.column_stack([X, np.ones(len(X))])
+    curvature = weight * sigmoid(z) * sigmoid(-z) / weight.sum()
+    result: Array = (with_bias.T * curvature) @ with_bias
+    result[np.diag_indices(len(theta) - 1)] += l2
+    return result
+
+
+def accuracy(z: Array, y: Array, weight: Array) -> float:
+    """Share of rows on the right side of p = 1/2, that is of z = 0."""
+    _require_rows(z, y, weight)
+    return float(((z >= 0) == (y == 1)) @ weight / weight.sum())
+
+
+def _require_rows(z: Array, y: Array, weight: Array) -> None:
+    if z.ndim != 1:
+        raise ShapeError(f"z must have 1 dimension (n,); got shape {z.shape}")
+    _require("y", y, z.shape)
+    _require("weight", weight, z.shape)
+
+
+def _require(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ShapeError(f"{name} must have shape {shape}; got {array.shape}")

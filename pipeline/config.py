@@ -1,0 +1,258 @@
+"""RunConfig: everything that determines a result, and nothing else.
+
+One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a result is stored
+(``TrackingSettings``) is not part of it: equal ``RunConfig``, data and code give equal bits.
+"""
+
+import difflib
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, Strict, StringConstraints, model_validator
+
+from pipeline.settings import Settings, Texts
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Missing = Literal["refuse", "input"]
+
+
+class Categorical(Settings):
+    """A column of words: one input per category."""
+
+    kind: Literal["categorical"]
+    categories: Texts | None = None  # null: learned from train
+    missing: Missing = "refuse"  # input: a missing value is a category of its own
+
+
+class Numeric(Settings):
+    """A column of numbers, standardised; its bounds are inclusive."""
+
+    kind: Literal["numeric"]
+    minimum: float | None = None
+    maximum: float | None = None
+    missing: Missing = "refuse"  # input: train's mean, and an input that says "it was missing"
+
+
+class Ignored(Settings):
+    """A column of the file that the neuron must not see."""
+
+    kind: Literal["ignored"]
+
+
+Column = Annotated[Categorical | Numeric | Ignored, Field(discriminator="kind")]
+
+
+class Target(Settings):
+    """The column to predict: its positive values are class 1, the negative ones class 0."""
+
+    name: Name
+    positive: Annotated[Texts, Field(min_length=1)]
+    negative: Texts | None = None  # null: every other value
+
+
+class DataSettings(Settings):
+    """A table and its contract."""
+
+    name: Name
+    path: Name  # csv, csv.gz or parquet; relative to the project folder
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    names: Texts | None = None  # null: the first line of the file holds the names
+    missing_values: Texts = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
+    target: Target
+    columns: Annotated[dict[str, Column], Field(min_length=1)]
+    min_rows: Annotated[int, Field(ge=1)] = 20
+    max_categories: Annotated[int, Field(ge=2)] = 1000
+    max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
+    max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
+
+    @property
+    def attributes(self) -> dict[str, Categorical | Numeric]:
+        """The columns that the neuron sees, in the order of the contract."""
+        return {
+            name: column for name, column in self.columns.items() if not isinstance(column, Ignored)
+        }
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        known = {*self.columns, self.target.name}
+        if self.target.name in self.columns:
+            raise ValueError(
+                f"data.columns must not hold the target; got {self.target.name!r} in both"
+            )
+        if not self.attributes:
+            raise ValueError("data.columns must hold a column that is not ignored; got none")
+        if self.names is not None and (set(self.names) != known or len(self.names) != len(known)):
+            odd = sorted(set(self.names) ^ known) or "a name twice"
+            raise ValueError(
+                f"data.names must name the target and every column once; got a difference in {odd}"
+            )
+        both = set(self.target.positive) & set(self.target.negative or ())
+        if both:
+            raise ValueError(
+                f"data.target.negative must not repeat a positive value; got {sorted(both)}"
+            )
+        for name, column in self.columns.items():
+            _check_column(name, column)
+        return self
+
+
+def _check_column(name: str, column: Categorical | Numeric | Ignored) -> None:
+    place = f"data.columns.{name}"
+    if isinstance(column, Categorical) and column.categories is not None:
+        values = column.categories
+        if len(values) < 2 or len(set(values)) != len(values):
+            raise ValueError(
+                f"{place}.categories must be two or more, each once; got {list(values)}"
+            )
+    if isinstance(column, Numeric):
+        low, high = column.minimum, column.maximum
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"{place}.minimum must be below maximum; got {low} and {high}")
+
+
+class StratifiedSplit(Settings):
+    """Parts dealt at random within each class, by count."""
+
+    name: Literal["stratified"]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # its own: equal test rows for every `seed`
+    valid: Share = 0.2
+    test: Share = 0.2
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        if self.test == 0:
+            raise ValueError("split.test must be above 0 (or choose split=none); got 0")
+        if self.valid + self.test >= 1:
+            raise ValueError(
+                f"split.valid + split.test must be below 1; got {self.valid} + {self.test}"
+            )
+        return self
+
+
+class NoSplit(Settings):
+    """Train and evaluate on every row, as the article does: figures are not held out."""
+
+    name: Literal["none"]
+
+
+SplitSettings = Annotated[StratifiedSplit | NoSplit, Field(discriminator="name")]
+
+
+class EncodeSettings(Settings):
+    """How attributes become inputs."""
+
+    crosses: Annotated[tuple[Texts, ...], Strict(False)] = ()  # attributes joined before one-hot
+    unseen: Literal["refuse", "zeros"] = "refuse"  # a category that train does not have
+
+
+LearningRate = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class GradientDescent(Settings):
+    """Step 7 of the article."""
+
+    name: Literal["gradient_descent"]
+    learning_rate: LearningRate
+
+
+class Momentum(Settings):
+    """Heavy ball, or Nesterov's variant."""
+
+    name: Literal["momentum"]
+    learning_rate: LearningRate
+    decay: Decay = 0.9
+    nesterov: bool = False
+
+
+class Adam(Settings):
+    """Kingma and Ba 2015."""
+
+    name: Literal["adam"]
+    learning_rate: LearningRate
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+
+
+OptimiserSettings = Annotated[GradientDescent | Momentum | Adam, Field(discriminator="name")]
+
+
+class TrainSettings(Settings):
+    """How long and on how much at a time."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)]
+    batch_size: Annotated[int, Field(ge=1)] | None = None  # null: all rows, one step per epoch
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better valid cost
+    blas_threads: Annotated[int, Field(ge=1, le=64)] = 1  # more may change the last bit
+
+
+class EvaluateSettings(Settings):
+    """How probabilities become decisions and figures."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    calibration_bins: Annotated[int, Field(ge=2, le=100)] = 10
+
+
+class TrackingSettings(Settings):
+    """Where runs are published; no part of a result."""
+
+    uri: str | None = None  # null: mlflow.db in the project folder
+    experiment: Name
+    create: bool = False  # may a new store be made outside the project folder?
+
+
+class RunConfig(Settings):
+    """Everything that determines a result."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data: DataSettings
+    split: SplitSettings
+    encode: EncodeSettings
+    optimiser: OptimiserSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+
+    @model_validator(mode="after")
+    def _crosses_exist(self) -> Self:
+        categorical = [n for n, c in self.data.attributes.items() if isinstance(c, Categorical)]
+        seen: set[str] = set()
+        for cross in self.encode.crosses:
+            if len(cross) < 2:
+                raise ValueError(
+                    f"encode.crosses must join two or more attributes; got {list(cross)}"
+                )
+            for name in cross:
+                if name not in categorical:
+                    near = difflib.get_close_matches(name, categorical, n=1)
+                    hint = f"; did you mean {near[0]}?" if near else ""
+                    raise ValueError(
+                        f"encode.crosses must name categorical attributes of data={self.data.name}"
+                        f"; got {name!r}{hint}"
+                    )
+                if name in seen:
+                    raise ValueError(f"encode.crosses must use an attribute once; got {name!r}")
+                seen.add(name)
+        return self
+
+    @model_validator(mode="after")
+    def _patience_has_rows(self) -> Self:
+        has_valid = isinstance(self.split, StratifiedSplit) and self.split.valid > 0
+        if self.train.patience is not None and not has_valid:
+            raise ValueError(
+                "train.patience must be null where the split has no valid rows; "
+                f"got {self.train.patience}"
+            )
+        return self
+
+
+class Configuration(RunConfig):
+    """What Hydra composes: a RunConfig and where to publish the run."""
+
+    tracking: TrackingSettings
+
+    def run_config(self) -> RunConfig:
+        """The part that determines the result."""
+        return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})

@@ -1,0 +1,8 @@
+"""Where things are: always relative to the project folder, wherever a command is started from."""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+RUNS = PROJECT / "runs"
+STORE = PROJECT / "mlflow.db"
+ARTIFACTS = PROJECT / "mlartifacts"

@@ -1,0 +1,81 @@
+"""The base of all settings: frozen, strict, and every fault reported at once with its place."""
+
+import difflib
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.errors import ConfigError, bounded
+
+# YAML has lists where settings have tuples; what is in them stays strict.
+Texts = Annotated[tuple[str, ...], Strict(False)]
+
+
+class Settings(BaseModel):
+    """Settings that cannot change, guess or ignore: unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, tree: Any) -> Self:
+        """The settings that ``tree`` (plain dicts and lists) holds.
+
+        Raises
+        ------
+        ConfigError
+            Naming every fault: its key, the rule, the value, and the nearest valid key.
+        """
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            lines = dict.fromkeys(_line(fault, tree, cls) for fault in error.errors())
+            raise ConfigError(bounded(list(lines))) from None
+
+
+def valid_keys(annotation: Any, prefix: str = "") -> Iterator[str]:
+    """Every dotted key that the settings class has; the keys of a mapping are not listed."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        for name, field in annotation.model_fields.items():
+            yield prefix + name
+            yield from valid_keys(field.annotation, prefix + name + ".")
+    elif get_origin(annotation) in (Annotated, Union, types.UnionType):
+        for option in get_args(annotation):
+            yield from valid_keys(option, prefix)
+
+
+def _line(fault: ErrorDetails, tree: Any, cls: type[Settings]) -> str:
+    key = ".".join(_path(fault["loc"], tree))
+    got = f"got {_short(fault['input'])}"
+    match fault["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(key, set(valid_keys(cls)), n=1, cutoff=0.6)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            return f"{key} must be a known setting; {got}{hint}"
+        case "missing":
+            return f"{key} must be given; got nothing"
+        case "value_error":
+            return str(fault["ctx"]["error"])
+        case "union_tag_invalid":
+            tag = str(fault["ctx"]["discriminator"]).strip("'")
+            return f"{key}.{tag} must be one of {fault['ctx']['expected_tags']}; {got}"
+        case "string_type":
+            return f"{key} must be text (put it in quotes); {got}"
+    return f"{key} {fault['msg'].replace('Input should be', 'must be')}; {got}"
+
+
+def _path(loc: tuple[int | str, ...], tree: Any) -> Iterator[str]:
+    """The place of a fault as keys of the tree, without the tags that name a variant."""
+    for i, step in enumerate(loc):
+        known = isinstance(tree, dict) and step in tree
+        is_item = isinstance(tree, list | tuple) and isinstance(step, int)
+        if known or is_item or i == len(loc) - 1:
+            yield str(step)
+        tree = tree[step] if known or is_item else tree
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,70 @@
+"""A table becomes train, valid and test, stratified and dealt by count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.config import NoSplit, SplitSettings, StratifiedSplit
+from pipeline.errors import DataError
+from pipeline.stages.read import Counts
+from pipeline.stages.validate import Table
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a table. Where ``held_out`` is false, train and test are the same rows."""
+
+    train: Table
+    valid: Table | None
+    test: Table
+    held_out: bool
+
+
+def split_table(table: Table, settings: SplitSettings) -> Split:
+    """The table dealt into its parts, at random within each class.
+
+    The copies of a row are dealt one by one, by multivariate hypergeometric draws: exactly what
+    shuffling the long table does, at a cost that does not grow with its length. Sizes are exact:
+    each class has ``round(share * n)`` rows in valid and in test, and the rest in train.
+
+    Raises
+    ------
+    DataError
+        If a part would lack a class.
+    """
+    if isinstance(settings, NoSplit):
+        return Split(table, None, table, held_out=False)
+    rng = np.random.default_rng(settings.seed)
+    dealt = np.zeros((3, len(table.y)), dtype=np.int64)  # train, valid, test
+    for label in (0.0, 1.0):
+        rows = np.flatnonzero(table.y == label)
+        dealt[:, rows] = _deal(table.count[rows], settings, rng)
+    train, valid, test = (_part(table, count) for count in dealt)
+    parts = {"train": train, "valid": valid, "test": test}
+    lacking = [
+        f"{name} must hold both classes; got {int(part.count[part.y == label].sum())} rows of "
+        f"class {label:.0f}: give split more rows, or choose split=none"
+        for name, part in parts.items()
+        for label in (0.0, 1.0)
+        if not (part.y == label).any() and not (name == "valid" and settings.valid == 0)
+    ]
+    if lacking:
+        raise DataError("\n".join(lacking))
+    return Split(train, valid if settings.valid > 0 else None, test, held_out=True)
+
+
+def _deal(count: Counts, settings: StratifiedSplit, rng: np.random.Generator) -> Counts:
+    """How many copies of each row go to train, valid and test: (3, n)."""
+    n = int(count.sum())
+    valid = rng.multivariate_hypergeometric(count, round(settings.valid * n), method="marginals")
+    test = rng.multivariate_hypergeometric(
+        count - valid, round(settings.test * n), method="marginals"
+    )
+    return np.stack([count - valid - test, valid, test])
+
+
+def _part(table: Table, count: Counts) -> Table:
+    rows = np.flatnonzero(count)
+    return Table(table.frame.iloc[rows].reset_index(drop=True), table.y[rows], count[rows])
