@@ -22,12 +22,12 @@ refused by name and never broadcast.
 used throughout. ``docs/article.md`` maps each of them to the function that holds it.
 """
 
+from nn.arrays import ShapeError
 from nn.fit import Epoch, fit, initial_theta
 from nn.gradcheck import five_point_gradient, relative_error
 from nn.loss import binary_cross_entropy, residual, sigmoid
 from nn.neuron import (
     Examples,
-    ShapeError,
     accuracy,
     gradient,
     hessian,

@@ -4,10 +4,23 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from nn.arrays import Array
-from nn.neuron import Examples, accuracy, gradient, logits, mean_loss, penalty
+from nn.arrays import Array, require_shape
+from nn.loss import cost_and_residual
+from nn.neuron import (
+    Examples,
+    accuracy,
+    average,
+    gradient,
+    gradient_from_residual,
+    logits,
+    mean_loss,
+    penalty,
+)
 from nn.optim import Transform
+
+Indices = npt.NDArray[np.intp]
 
 # The article draws its weights from U(-0.5, 0.5) and starts its bias at 0.
 INITIAL_BOUND = 0.5
@@ -55,32 +68,42 @@ def fit(
     Raises
     ------
     ValueError
-        If ``batch_size`` is given without ``rng``.
+        If ``batch_size`` is below 1 or comes without ``rng``, or rows then do not count in whole
+        numbers.
     ShapeError
         If an array does not have the shape of the Conventions.
     """
-    if batch_size is not None and rng is None:
-        raise ValueError("rng must be given with batch_size; got None")
+    copies = _copies(train.weight, batch_size, rng)
     state = optimiser.init(theta)
     for number in range(epochs + 1):
-        z, epoch = _examine(number, theta, train, valid, l2)
+        residual, epoch = _examine(number, theta, train, valid, l2)
         yield epoch
         if number == epochs:
             return
-        if batch_size is None or rng is None:
-            theta, state = _step(theta, z, train, optimiser, state, l2)
-        else:
-            for batch in _deal(train, batch_size, rng):
-                z_batch = _quiet_logits(theta, batch.X)
-                theta, state = _step(theta, z_batch, batch, optimiser, state, l2)
+        with _quiet():
+            if batch_size is None or rng is None:
+                slope = gradient_from_residual(theta, residual, train.X, train.weight, l2)
+                theta, state = _step(theta, slope, optimiser, state)
+                continue
+            for batch in _deal(train, rng.permutation(copies), batch_size):
+                slope = gradient(theta, logits(theta, batch.X), *batch, l2)
+                theta, state = _step(theta, slope, optimiser, state)
+
+
+def _quiet() -> np.errstate:
+    """Overflow makes infinities and NaNs, which are handed out as they are, without a warning."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def _examine(
     number: int, theta: Array, train: Examples, valid: Examples | None, l2: float
 ) -> tuple[Array, Epoch]:
-    with np.errstate(over="ignore", invalid="ignore"):
+    """The residuals of the training rows, for the gradient, and the epoch."""
+    with _quiet():
         z = logits(theta, train.X)
-        cost = mean_loss(z, train.y, train.weight)
+        costs, residual = cost_and_residual(z, train.y)
+        require_shape("weight", train.weight, z.shape)
+        cost = average(costs, train.weight)
         objective = cost + penalty(theta, l2)
         train_accuracy = accuracy(z, train.y, train.weight)
         valid_cost = valid_accuracy = float("nan")
@@ -88,26 +111,31 @@ def _examine(
             z_valid = logits(theta, valid.X)
             valid_cost = mean_loss(z_valid, valid.y, valid.weight)
             valid_accuracy = accuracy(z_valid, valid.y, valid.weight)
-    return z, Epoch(number, theta, objective, cost, train_accuracy, valid_cost, valid_accuracy)
+    epoch = Epoch(number, theta, objective, cost, train_accuracy, valid_cost, valid_accuracy)
+    return residual, epoch
 
 
-def _step(
-    theta: Array, z: Array, batch: Examples, optimiser: Transform, state: Any, l2: float
-) -> tuple[Array, Any]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        update, state = optimiser.update(gradient(theta, z, *batch, l2), state)
-        return theta + update, state
+def _step(theta: Array, slope: Array, optimiser: Transform, state: Any) -> tuple[Array, Any]:
+    update, state = optimiser.update(slope, state)
+    return theta + update, state
 
 
-def _quiet_logits(theta: Array, X: Array) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return logits(theta, X)
+def _copies(weight: Array, batch_size: int | None, rng: np.random.Generator | None) -> Indices:
+    """Positions of the rows, each as often as it counts; none where there are no batches."""
+    if batch_size is None:
+        return np.arange(0)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more; got {batch_size}")
+    if rng is None:
+        raise ValueError("rng must be given with batch_size; got None")
+    odd = weight[(weight < 0) | (weight != np.floor(weight))]
+    if odd.size:
+        raise ValueError(f"weight must count whole rows with batch_size; got {odd[0]}")
+    return np.repeat(np.arange(len(weight)), weight.astype(np.int64))
 
 
-def _deal(train: Examples, size: int, rng: np.random.Generator) -> Iterator[Examples]:
-    """Batches of ``size`` rows (the last may be shorter), each row as often as it counts."""
-    copies = np.repeat(np.arange(len(train.y)), train.weight.astype(np.int64))
-    order = rng.permutation(copies)
+def _deal(train: Examples, order: Indices, size: int) -> Iterator[Examples]:
+    """Batches of ``size`` rows in the given order; the last may be shorter."""
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         yield Examples(train.X[rows], train.y[rows], np.ones(len(rows)))

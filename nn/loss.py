@@ -1,20 +1,21 @@
 """The activation and the cost of a row, from logits, exact over the whole range of float64.
 
-Everything is written in the *margin* of a row, ``m = z`` for a label of 1 and ``m = -z`` for a
-label of 0: how far the logit lies on the right side. Of the two terms of Eq. 4 only one is present
-for a label of 0 or 1, and it is ``-log(sigmoid(m)) = log(1 + exp(-m))``. No probability is rounded
-to 1 on the way, so nothing is lost at z = 40 and nothing overflows at z = 800.
+Of the two terms of Eq. 4 only one is present for a label of 0 or 1. It is ``log(1 + exp(s))`` with
+``s = z`` for a label of 0 and ``s = -z`` for a label of 1: how far the logit lies on the wrong
+side. No probability is rounded to 1 on the way, so nothing is lost at z = 40 and nothing overflows
+at z = 800.
 """
 
 import numpy as np
 
-from nn.arrays import Array
+from nn.arrays import Array, require_shape
 
 
 def sigmoid(z: Array) -> Array:
     """Probability of class 1 at logit ``z``: ``1 / (1 + exp(-z))`` (Eq. 3).
 
-    Both branches use ``exp(-|z|)``, which cannot overflow. Relative error 3e-16 for ``|z| <= 740``.
+    Both branches use ``exp(-|z|)``, which cannot overflow. Relative error 3e-16 for ``|z| <= 708``,
+    as far as float64 has normal numbers; beyond, absolute error 5e-324.
     """
     small = np.exp(-np.abs(z))
     return np.where(z >= 0, 1.0, small) / (1.0 + small)
@@ -23,9 +24,9 @@ def sigmoid(z: Array) -> Array:
 def binary_cross_entropy(z: Array, y: Array) -> Array:
     """Cost of each row in nats: ``-(y log p + (1 - y) log(1 - p))`` at ``p = sigmoid(z)``.
 
-    One term of the sum in Eq. 4, as ``log(1 + exp(-margin))``.
+    One term of the sum in Eq. 4, as ``log(1 + exp(s))``.
     """
-    return np.logaddexp(0.0, -_margin(z, y))
+    return cost_and_residual(z, y)[0]
 
 
 def residual(z: Array, y: Array) -> Array:
@@ -34,8 +35,23 @@ def residual(z: Array, y: Array) -> Array:
     Written ``p`` for a label of 0 and ``-(1 - p)`` with ``1 - p = sigmoid(-z)`` for a label of 1:
     the plain difference ``sigmoid(z) - y`` is 0.0 at y = 1, z = 40, where the truth is -4.2e-18.
     """
-    return np.where(y == 1, -1.0, 1.0) * sigmoid(-_margin(z, y))
+    return cost_and_residual(z, y)[1]
 
 
-def _margin(z: Array, y: Array) -> Array:
-    return np.where(y == 1, z, -z)
+def cost_and_residual(z: Array, y: Array) -> tuple[Array, Array]:
+    """Cost of each row in nats, and its derivative by the logit, from one exponential.
+
+    The exponential and the logarithm are most of the work of an epoch of full-batch descent, which
+    needs both quantities at the same logits.
+
+    Raises
+    ------
+    ShapeError
+        If ``y`` does not have the shape of ``z``.
+    """
+    require_shape("y", y, z.shape)
+    sign = 1.0 - 2.0 * y
+    wrong = sign * z
+    small = np.exp(-np.abs(z))
+    cost = np.maximum(wrong, 0.0) + np.log1p(small)
+    return cost, sign * np.where(wrong > 0, 1.0, small) / (1.0 + small)

@@ -4,12 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn.arrays import Array
+from nn.arrays import Array, ShapeError, require_shape
 from nn.loss import binary_cross_entropy, residual, sigmoid
-
-
-class ShapeError(ValueError):
-    """An array does not have the shape that the Conventions give it."""
 
 
 class Examples(NamedTuple):
@@ -24,7 +20,7 @@ def logits(theta: Array, X: Array) -> Array:
     """Log-odds of class 1 for each row: ``X w + b`` (Eq. 2, all rows at once)."""
     if X.ndim != 2:
         raise ShapeError(f"X must have 2 dimensions (n, d); got shape {X.shape}")
-    _require("theta", theta, (X.shape[1] + 1,))
+    require_shape("theta", theta, (X.shape[1] + 1,))
     z: Array = X @ theta[:-1] + theta[-1]
     return z
 
@@ -54,7 +50,7 @@ def loss_and_gradient(
 def mean_loss(z: Array, y: Array, weight: Array) -> float:
     """Mean cost in nats per row: ``J`` of Eq. 4, the sum over distinct rows times their counts."""
     _require_rows(z, y, weight)
-    return float(weight @ binary_cross_entropy(z, y) / weight.sum())
+    return average(binary_cross_entropy(z, y), weight)
 
 
 def penalty(theta: Array, l2: float) -> float:
@@ -69,10 +65,19 @@ def gradient(theta: Array, z: Array, X: Array, y: Array, weight: Array, l2: floa
     ``sum_i weight_i (p_i - y_i) / sum(weight)`` (Eq. 13, with the sum that the article forgets).
     """
     _require_rows(z, y, weight)
-    row = weight * residual(z, y) / weight.sum()
+    return gradient_from_residual(theta, residual(z, y), X, weight, l2)
+
+
+def gradient_from_residual(
+    theta: Array, residual: Array, X: Array, weight: Array, l2: float
+) -> Array:
+    """Gradient (d + 1,) of the objective, from the derivative of each row's cost by its logit."""
+    row = weight * residual
     result = np.empty_like(theta)
-    result[:-1] = row @ X + l2 * theta[:-1]
+    result[:-1] = row @ X
     result[-1] = row.sum()
+    result /= weight.sum()
+    result[:-1] += l2 * theta[:-1]
     return result
 
 
@@ -83,7 +88,7 @@ def hessian(theta: Array, X: Array, weight: Array, l2: float = 0.0) -> Array:
     (McCullagh and Nelder 1989, section 4.4: for this model it is the Fisher information per row).
     """
     z = logits(theta, X)
-    _require("weight", weight, z.shape)
+    require_shape("weight", weight, z.shape)
     with_bias = np.column_stack([X, np.ones(len(X))])
     curvature = weight * sigmoid(z) * sigmoid(-z) / weight.sum()
     result: Array = (with_bias.T * curvature) @ with_bias
@@ -94,16 +99,16 @@ def hessian(theta: Array, X: Array, weight: Array, l2: float = 0.0) -> Array:
 def accuracy(z: Array, y: Array, weight: Array) -> float:
     """Share of rows on the right side of p = 1/2, that is of z = 0."""
     _require_rows(z, y, weight)
-    return float(((z >= 0) == (y == 1)) @ weight / weight.sum())
+    return average(((z >= 0) == (y == 1)).astype(np.float64), weight)
+
+
+def average(values: Array, weight: Array) -> float:
+    """Mean of ``values`` in their unit: the sum over distinct rows times their counts."""
+    return float(values @ weight / weight.sum())
 
 
 def _require_rows(z: Array, y: Array, weight: Array) -> None:
     if z.ndim != 1:
         raise ShapeError(f"z must have 1 dimension (n,); got shape {z.shape}")
-    _require("y", y, z.shape)
-    _require("weight", weight, z.shape)
-
-
-def _require(name: str, array: Array, shape: tuple[int, ...]) -> None:
-    if array.shape != shape:
-        raise ShapeError(f"{name} must have shape {shape}; got {array.shape}")
+    require_shape("y", y, z.shape)
+    require_shape("weight", weight, z.shape)

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import RunConfig
+from pipeline.paths import PROJECT
+
+# The source that can affect a result: not what draws, stores or publishes it.
+CODE = ("nn/*.py", "pipeline/run.py", "pipeline/config.py", "pipeline/intervals.py",
+        "pipeline/stages/*.py")  # fmt: skip
+# What a diff is taken of: enough to run the code again. Not conf/tracking: it may hold addresses.
+DIFFED = ("nn", "pipeline", "conf", "pyproject.toml", "requirements.lock")
+LIBRARIES = ("numpy", "scipy", "pandas", "pandera", "duckdb", "scikit-learn", "hydra-core",
+             "mlflow")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -20,8 +41,92 @@ class Lineage:
     code_files: dict[str, str]  # sha256 of each source file that can affect a result
     git_commit: str | None
     git_dirty: bool | None
-    git_diff: str | None  # against that commit: nn, pipeline, conf, pyproject.toml, the lock
-    versions: dict[str, str]  # python, numpy, pandas, …
+    git_diff: str | None  # against that commit, of DIFFED
+    versions: dict[str, str]
     platform: str
-    blas: str  # library and kernel
+    blas: str  # library, version and kernel
     blas_threads: int
+
+
+def trace(config: RunConfig, data_digest: str, project: Path = PROJECT) -> Lineage:
+    """The lineage of a run of ``config`` on data with that digest by the code that is running."""
+    files = code_files(project)
+    code_digest = _sha256(files)
+    threads = config.train.blas_threads
+    commit, diff = _git(project)
+    return Lineage(
+        identity=identity(config, data_digest, code_digest),
+        data_digest=data_digest,
+        code_digest=code_digest,
+        code_files=files,
+        git_commit=commit,
+        git_dirty=None if diff is None else bool(diff),
+        git_diff=diff or None,
+        versions={"python": platform.python_version(), **{n: version(n) for n in LIBRARIES}},
+        platform=f"{sys.platform}-{platform.machine()}",
+        blas=_blas(),
+        blas_threads=threads,
+    )
+
+
+def identity(config: RunConfig, data_digest: str, code_digest: str) -> str:
+    """32 hex digits that are equal exactly where results must be equal to the bit."""
+    tree = config.model_dump(mode="json")
+    del tree["data"]["path"]  # the digest says which data; a file may be moved
+    parts = {
+        "config": tree,
+        "data": data_digest,
+        "code": code_digest,
+        "numpy": version("numpy"),
+        "blas_threads": config.train.blas_threads,
+    }
+    return _sha256(parts)[:32]
+
+
+def code_files(project: Path = PROJECT) -> dict[str, str]:
+    """The sha256 of each source file that can affect a result, by its path in the project."""
+    paths = sorted(path for pattern in CODE for path in project.glob(pattern))
+    return {
+        path.relative_to(project).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
+
+
+def _sha256(tree: Any) -> str:
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _git(project: Path) -> tuple[str | None, str | None]:
+    """The commit checked out and the diff against it, untracked files included; None without git.
+
+    The diff goes through a private index, so that the one of the person at work stays as it is.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "GIT_INDEX_FILE": str(Path(folder) / "index")}
+
+        def git(*words: str) -> str:
+            command = ["git", "-C", str(project), *words]
+            done = subprocess.run(command, env=environment, capture_output=True, check=True)
+            return done.stdout.decode("utf-8", "replace")
+
+        try:
+            if Path(git("rev-parse", "--show-toplevel").strip()) != project:
+                return None, None
+            commit = git("rev-parse", "HEAD").strip()
+            git("read-tree", "HEAD")
+            there = [name for name in DIFFED if (project / name).exists()]
+            git("add", "--all", "--", *there, ":!conf/tracking")
+            return commit, git("diff", "--cached", "--binary", "HEAD")
+        except (OSError, subprocess.CalledProcessError):
+            return None, None
+
+
+def _blas() -> str:
+    from threadpoolctl import threadpool_info
+
+    found = [lib for lib in threadpool_info() if lib.get("user_api") == "blas"]
+    return ", ".join(
+        f"{lib['internal_api']} {lib.get('version')} {lib.get('architecture', '')}".strip()
+        for lib in found
+    )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+CONF = PROJECT / "conf"
 RUNS = PROJECT / "runs"
 STORE = PROJECT / "mlflow.db"
 ARTIFACTS = PROJECT / "mlartifacts"

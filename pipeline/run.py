@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.config import RunConfig
-from pipeline.lineage import Lineage
-from pipeline.stages.encode import Encoder
-from pipeline.stages.evaluate import Evaluation
-from pipeline.stages.explain import Effects
-from pipeline.stages.train import Trained
-from pipeline.stages.validate import Validation
+from pipeline.errors import DEFECT, PipelineError
+from pipeline.lineage import Lineage, trace
+from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
+from pipeline.stages.evaluate import Evaluation, evaluate
+from pipeline.stages.explain import Effects, explain
+from pipeline.stages.read import read_rows
+from pipeline.stages.split import split_table
+from pipeline.stages.train import Trained, Watch, train
+from pipeline.stages.validate import Validation, validate
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -38,7 +44,71 @@ class RunResult:
     n_train: int = 0  # rows, by count
     n_valid: int = 0
     n_test: int = 0
+    unseen: dict[str, int] | None = None  # rows with a category that train lacks, by attribute
     encoder: Encoder | None = None
     trained: Trained | None = None
     evaluation: Evaluation | None = None
     effects: Effects | None = None
+
+
+class Stopped(Exception):  # noqa: N818 (a request, not an error)
+    """Training was asked to stop, by a signal."""
+
+
+def run(config: RunConfig, watch: Watch = lambda _: False) -> RunResult:
+    """Everything that the run of ``config`` finds out; equal configurations give equal bits.
+
+    A run that is refused, diverges, is stopped or crashes is a result as well: its ``failure`` says
+    why, and what was found out until then is there.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read: without rows there is nothing to record.
+    """
+    rows = read_rows(config.data)
+    result = RunResult(config, trace(config, rows.digest))
+    with _kept(result):
+        result.validation = validate(rows, config.data)
+        table = result.validation.require()
+
+        split = split_table(table, config.split)
+        result.n_train, result.n_valid, result.n_test = split.sizes
+
+        result.encoder = fit_encoder(split.train, config.encode, config.data)
+        result.unseen = count_unseen(result.encoder, table)
+        train_examples = encode(result.encoder, split.train, "train")
+        valid_examples = encode(result.encoder, split.valid, "valid") if split.valid else None
+        test_examples = encode(result.encoder, split.test, "test")
+
+        result.trained = train(
+            train_examples, valid_examples, result.encoder.inputs,
+            config.optimiser, config.train, config.seed, watch,
+        )  # fmt: skip
+        result.trained.require(config.optimiser)
+        if result.trained.ended == "stopped":
+            raise Stopped
+
+        theta, l2 = result.trained.theta, config.train.l2
+        result.evaluation = evaluate(
+            theta, test_examples, split.train.share, config.evaluate, held_out=split.held_out
+        )
+        result.effects = explain(theta, result.encoder, train_examples, test_examples, l2)
+    return result
+
+
+@contextmanager
+def _kept(result: RunResult) -> Iterator[None]:
+    """Turn what goes wrong inside into the failure of the result."""
+    try:
+        yield
+    except Stopped:
+        result.status = "KILLED"
+    except PipelineError as error:
+        result.status = "FAILED"
+        kind = type(error).__name__
+        result.failure = Failure(kind, str(error), None, error.exit_code)
+    except Exception as error:  # a defect of ours: recorded, then told as such
+        result.status = "FAILED"
+        trace_ = traceback.format_exc()
+        result.failure = Failure(type(error).__name__, str(error), trace_, DEFECT)

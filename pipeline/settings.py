@@ -46,13 +46,26 @@ def valid_keys(annotation: Any, prefix: str = "") -> Iterator[str]:
             yield from valid_keys(option, prefix)
 
 
+def nearest(key: str, valid: list[str]) -> str | None:
+    """The valid dotted key that ``key`` was probably meant to be: a sibling if one resembles it."""
+    parent, _, leaf = key.rpartition(".")
+    siblings = {k.rpartition(".")[2]: k for k in valid if k.rpartition(".")[0] == parent}
+    everywhere = {k.rpartition(".")[2]: k for k in reversed(valid)}
+    for names in (siblings, everywhere):
+        initials = [n for n in names if "".join(part[0] for part in n.split("_")) == leaf]
+        close = initials or difflib.get_close_matches(leaf, names, n=1, cutoff=0.6)
+        if close:
+            return names[close[0]]
+    return None
+
+
 def _line(fault: ErrorDetails, tree: Any, cls: type[Settings]) -> str:
     key = ".".join(_path(fault["loc"], tree))
     got = f"got {_short(fault['input'])}"
     match fault["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(key, set(valid_keys(cls)), n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(key, sorted(set(valid_keys(cls))))
+            hint = f"; did you mean {near}?" if near else ""
             return f"{key} must be a known setting; {got}{hint}"
         case "missing":
             return f"{key} must be given; got nothing"

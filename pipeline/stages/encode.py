@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.stages.validate import MISSING
+from nn import Examples
+from nn.arrays import Array
+from pipeline.config import Categorical, DataSettings, EncodeSettings, Numeric
+from pipeline.errors import DataError
+from pipeline.stages.read import Counts
+from pipeline.stages.validate import MISSING, Table
 
 
 @dataclass(frozen=True)
@@ -76,3 +82,106 @@ class Encoder:
         """The columns of X that belong to each block."""
         ends = np.cumsum([len(block.inputs) for block in self.blocks]).tolist()
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def fit_encoder(train: Table, settings: EncodeSettings, data: DataSettings) -> Encoder:
+    """The encoder that the contract and the training rows, and nothing else, determine.
+
+    Categories are those of the contract, in its order, or, where the contract leaves them open,
+    those of train, sorted. Means and deviations are train's, weighted by count.
+
+    Raises
+    ------
+    DataError
+        If two inputs would have the same name.
+    """
+    joined = {name: cross for cross in settings.crosses for name in cross}
+    blocks: dict[str, Block] = {}
+    for name, column in data.attributes.items():
+        if isinstance(column, Numeric):
+            block: Block = _standard(train, name, missing=column.missing == "input")
+        else:
+            block = _one_hot(train, joined.get(name, (name,)), data)
+        blocks.setdefault(block.name, block)
+    encoder = Encoder(tuple(blocks.values()), settings.unseen)
+    twice = {name for name in encoder.inputs if encoder.inputs.count(name) > 1}
+    if twice:
+        raise DataError(f"inputs must have different names; got {sorted(twice)} more than once")
+    return encoder
+
+
+def encode(encoder: Encoder, table: Table, part: str) -> Examples:
+    """Inputs X (n, d), labels and counts of a part of the table; the arrays are read-only.
+
+    Raises
+    ------
+    DataError
+        If ``encoder.unseen`` is "refuse" and rows have categories that train does not.
+    """
+    unseen = count_unseen(encoder, table)
+    if unseen and encoder.unseen == "refuse":
+        raise DataError(
+            "\n".join(
+                f"column {name} must have categories of train; got {n} rows with another in {part} "
+                "(list the categories in the contract, or choose encode.unseen=zeros)"
+                for name, n in unseen.items()
+            )
+        )
+    columns = [_columns(block, table) for block in encoder.blocks]
+    arrays = (np.hstack(columns), table.y.copy(), table.count.astype(np.float64))
+    for array in arrays:
+        array.setflags(write=False)
+    return Examples(*arrays)
+
+
+def count_unseen(encoder: Encoder, table: Table) -> dict[str, int]:
+    """How many rows, by count, have a category that the encoder does not know, by attribute."""
+    found = {
+        block.name: int(table.count[_codes(block, table) < 0].sum())
+        for block in encoder.blocks
+        if isinstance(block, OneHot)
+    }
+    return {name: n for name, n in found.items() if n}
+
+
+def _one_hot(train: Table, attributes: tuple[str, ...], data: DataSettings) -> OneHot:
+    options = [_categories(train, name, data) for name in attributes]
+    return OneHot(attributes, tuple(itertools.product(*options)))
+
+
+def _categories(train: Table, name: str, data: DataSettings) -> list[str]:
+    column = data.attributes[name]
+    listed = column.categories if isinstance(column, Categorical) else None
+    known = sorted(set(train.frame[name]) - {MISSING}) if listed is None else [*listed]
+    return [*known, MISSING] if column.missing == "input" else known
+
+
+def _standard(train: Table, name: str, *, missing: bool) -> Standard:
+    values = train.frame[name].to_numpy(np.float64)
+    known = ~np.isnan(values)
+    weight = train.count[known].astype(np.float64)
+    if not known.any():
+        return Standard(name, 0.0, 1.0, missing)
+    mean = float(weight @ values[known] / weight.sum())
+    deviation = float(np.sqrt(weight @ (values[known] - mean) ** 2 / weight.sum()))
+    # A column that does not vary tells nothing: deviation 1 makes its input 0, not 0 / 0.
+    constant = deviation <= 1e-12 * max(1.0, abs(mean))
+    return Standard(name, mean, 1.0 if constant else deviation, missing)
+
+
+def _columns(block: Block, table: Table) -> Array:
+    if isinstance(block, Standard):
+        values = table.frame[block.attribute].to_numpy(np.float64)
+        absent = np.isnan(values)
+        scaled = np.where(absent, 0.0, (values - block.mean) / block.deviation)
+        return np.column_stack([scaled, absent] if block.missing else [scaled]).astype(np.float64)
+    codes = _codes(block, table)
+    one_hot: Array = (codes[:, None] == np.arange(len(block.categories))).astype(np.float64)
+    return one_hot
+
+
+def _codes(block: OneHot, table: Table) -> Counts:
+    """Position of each row's category in the block, -1 where it is not there."""
+    place = {category: i for i, category in enumerate(block.categories)}
+    values = zip(*(table.frame[name] for name in block.attributes), strict=True)
+    return np.fromiter((place.get(value, -1) for value in values), np.int64, len(table.y))

@@ -21,6 +21,12 @@ class Split:
     test: Table
     held_out: bool
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Rows of train, valid and test, by count."""
+        valid = int(self.valid.count.sum()) if self.valid else 0
+        return int(self.train.count.sum()), valid, int(self.test.count.sum())
+
 
 def split_table(table: Table, settings: SplitSettings) -> Split:
     """The table dealt into its parts, at random within each class.

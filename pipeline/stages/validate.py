@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config import DataSettings
-from pipeline.stages.read import Counts, Rows
+from pipeline.config import Categorical, DataSettings, Numeric
+from pipeline.errors import DataError, bounded
+from pipeline.stages.contract import attribute_rules, missing_marks, numbers, target_rules
+from pipeline.stages.faults import Broken, Fault, broken_rules, table_faults
+from pipeline.stages.profile import (
+    Category,
+    ColumnProfile,
+    is_positive,
+    profile_columns,
+    remarks,
+    tallies,
+)
+from pipeline.stages.read import Counts, Rows, lines_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = [
+    "MISSING",
+    "Category",
+    "ColumnProfile",
+    "Fault",
+    "Table",
+    "Validation",
+    "check_attributes",
+    "convert",
+    "validate",
+]
+
+MISSING = "missing"  # the category of a missing value where it is allowed
+N_PREDICT_LINES = 20  # rows to predict are few, and whoever sent them wants to mend them all
 
 
 @dataclass(frozen=True)
@@ -28,40 +55,10 @@ class Table:
     y: npt.NDArray[np.float64]
     count: Counts
 
-
-@dataclass(frozen=True)
-class Fault:
-    """A rule that rows break: how many of them (by count), their share, and where to look."""
-
-    column: str
-    rule: str
-    n_rows: int
-    share: float
-    examples: tuple[tuple[str, int], ...]  # the commonest offending values with their counts
-    lines: tuple[int, ...]  # the first line numbers in the file
-    hint: str
-
-
-@dataclass(frozen=True)
-class Category:
-    """A value of a column: how many rows have it, and which share of them is positive."""
-
-    value: str
-    n_rows: int
-    positive_share: float
-
-
-@dataclass(frozen=True)
-class ColumnProfile:
-    """What a column holds. ``categories`` for words, ``minimum`` to ``maximum`` for numbers."""
-
-    name: str
-    kind: str
-    n_missing: int
-    categories: tuple[Category, ...]
-    minimum: float | None
-    mean: float | None
-    maximum: float | None
+    @property
+    def share(self) -> float:
+        """The share of rows that is positive."""
+        return float(self.count @ self.y / self.count.sum())
 
 
 @dataclass(frozen=True)
@@ -78,12 +75,76 @@ class Validation:
 
     def require(self) -> Table:
         """The table, or DataError naming every fault."""
-        raise NotImplementedError
-
-
-MISSING = "missing"  # the category of a missing value where it is allowed
+        if self.table is None:
+            raise DataError(bounded([fault.message for fault in self.faults]))
+        return self.table
 
 
 def validate(rows: Rows, data: DataSettings) -> Validation:
-    """Check every row against the contract and convert it."""
-    raise NotImplementedError
+    """Every rule of the contract checked on every row, and the table if they all hold."""
+    rules = attribute_rules(data) | target_rules(data)
+    faults = _located(broken_rules(rows.frame, rows.count, rules), rows, data)
+    faults += table_faults(rows, data)
+    found = tallies(rows, data)
+    positive = is_positive(rows, data)
+    table = None
+    if not faults:
+        table = Table(convert(rows.frame, data), positive.astype(np.float64), rows.count)
+    return Validation(
+        n_rows=int(rows.count.sum()),
+        n_distinct=len(rows.count),
+        n_positive=int(rows.count[positive].sum()),
+        faults=faults,
+        warnings=remarks(rows, found, data),
+        profile=profile_columns(found, data),
+        table=table,
+    )
+
+
+def check_attributes(
+    frame: pd.DataFrame, count: Counts, data: DataSettings, lines: Counts
+) -> tuple[Fault, ...]:
+    """The rules that the attributes of text rows break; ``lines`` holds the line of each row.
+
+    For rows to predict: no target, and no rule about the table as a whole.
+    """
+    rules = {
+        name: tuple(rule for rule in of_column if not rule.whole)
+        for name, of_column in attribute_rules(data).items()
+    }
+    return tuple(
+        replace(
+            fault,
+            lines=tuple(np.sort(lines[frame[fault.column].isin(bad)])[:N_PREDICT_LINES].tolist()),
+        )
+        for fault, bad in broken_rules(frame, count, rules)
+    )
+
+
+def convert(frame: pd.DataFrame, data: DataSettings) -> pd.DataFrame:
+    """The attributes of text rows that break no rule, as a Table holds them."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {name: _converted(frame[name], column, data) for name, column in data.attributes.items()}
+    )
+
+
+def _converted(
+    cells: pd.Series[str], column: Categorical | Numeric, data: DataSettings
+) -> pd.Series[str] | pd.Series[float]:
+    import pandas as pd
+
+    if isinstance(column, Numeric):
+        return pd.Series(numbers(cells), index=cells.index)
+    return cells.mask(cells.isin(missing_marks(column, data)), MISSING)
+
+
+def _located(broken: Sequence[Broken], rows: Rows, data: DataSettings) -> tuple[Fault, ...]:
+    """The faults with the first lines of the file that show them."""
+    if not broken:
+        return ()
+    places = lines_of(rows.path, data, [(fault.column, bad) for fault, bad in broken])
+    return tuple(
+        replace(fault, lines=lines) for (fault, _), lines in zip(broken, places, strict=True)
+    )

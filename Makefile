@@ -1,0 +1,68 @@
+# oneuron: every command of the project. `make` alone lists them.
+# Overrides go in ARGS: make run ARGS="optimiser.learning_rate=0.5 train.epochs=2000"
+
+PYTHON ?= python3
+ARGS   ?=
+RUN    ?= latest
+INPUT  ?=
+OUTPUT ?=
+BIN    := .venv/bin
+STAMP  := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run predict ui sync test check format bench data clean lock
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## create .venv and install what the lock names, hashes checked
+$(STAMP): requirements.lock bootstrap.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("Python must be 3.11 to 3.13; got %d.%d: make PYTHON=python3.12 ..." % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "setting up .venv (once, about 10 s on a fast connection)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --offline --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(STAMP) ## train, evaluate and track one neuron (ARGS="key=value ...")
+	@$(BIN)/python -m pipeline $(ARGS)
+
+predict: $(STAMP) ## score new rows: RUN=latest INPUT=new.csv OUTPUT=out.csv
+	@$(BIN)/python -m pipeline predict --run "$(RUN)" --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+
+ui: $(STAMP) ## look at the runs in MLflow, on this machine only
+	@$(BIN)/python -m pipeline ui $(ARGS)
+
+sync: $(STAMP) ## publish the runs that the store or server has missed (ARGS="tracking=server ...")
+	@$(BIN)/python -m pipeline sync $(ARGS)
+
+test: $(STAMP) ## every test (ARGS='-m "not slow"' leaves out processes, servers and the browser)
+	@$(BIN)/python -m pytest -n auto --quiet $(ARGS)
+
+check: $(STAMP) ## what must be green before a commit: format, lint, types, import contracts, tests
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 1
+	@$(BIN)/python -m pytest -n auto --quiet
+
+format: $(STAMP) ## format the code and fix what can be fixed
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## how fast it is, as ratios measured side by side
+	@$(BIN)/python -m bench
+
+data: $(STAMP) ## write the tables that come with the project to data/
+	@$(BIN)/python -m pipeline data
+
+lock: $(STAMP) ## choose the versions anew and write them, with hashes, to the lock files
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+	@grep -A 99 '^uv==' requirements.lock | awk 'NR > 1 && !/^ / {exit} {print}' | sed '$$ s/ \\$$//' > bootstrap.lock
+
+clean: ## remove .venv, caches and data/; runs/, mlflow.db and mlartifacts/ are results and stay
+	@rm -rf .venv data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find nn pipeline tests bench -name __pycache__ -prune -exec rm -rf {} +

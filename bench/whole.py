@@ -1,0 +1,68 @@
+"""The whole of ``python -m pipeline`` against the floor: its imports and an open store."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.clock import Times, side_by_side
+from pipeline.paths import PROJECT
+
+# What a run needs, and the history that its record names; it makes its own data and store.
+COPIED = ("nn", "pipeline", "conf", ".git", "pyproject.toml", "requirements.lock")
+
+FLOOR = """
+import numpy, pandas, mlflow, hydra, pandera.pandas
+from mlflow import MlflowClient
+MlflowClient("sqlite:///{store}").search_experiments()
+"""
+
+
+def race(rounds: int) -> Times:
+    """Seconds of a run with the default configuration and of the floor, in a copy of the project.
+
+    Every run has a seed of its own, so that none finds its record there already; the floor opens
+    the very store that the runs fill.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "oneuron"
+        _copy(copy)
+        seeds = itertools.count()
+        floor = FLOOR.format(store=copy / "mlflow.db")
+        _python(copy, "-m", "pipeline", "seed=1000")
+        return side_by_side(
+            {
+                "python -m pipeline": lambda: _python(
+                    copy, "-m", "pipeline", f"seed={next(seeds)}"
+                ),
+                "five imports and the store": lambda: _python(copy, "-c", floor),
+            },
+            rounds,
+        )
+
+
+def _copy(folder: Path) -> None:
+    folder.mkdir()
+    for name in COPIED:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        elif source.exists():
+            shutil.copy(source, folder / name)
+
+
+def _python(folder: Path, *words: str) -> None:
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{words} must succeed; got exit code {done.returncode}: {done.stderr}")

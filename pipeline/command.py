@@ -1,0 +1,123 @@
+"""The commands: run and publish, score a file, publish what was missed; what they print."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from nn import Epoch
+from pipeline import paths
+from pipeline.config import Configuration, TrackingSettings
+from pipeline.errors import DEFECT, OK, TrackingError
+from pipeline.progress import Progress
+from pipeline.record import Record, find, write
+from pipeline.redact import redact
+from pipeline.run import Failure, RunResult, run
+from pipeline.shipped import write_if_missing
+from pipeline.signals import StopRequest
+from pipeline.stages.train import Watch
+from pipeline.summary import summarise
+from pipeline.tracking import check_address, publish, sync
+
+
+def run_and_track(configuration: Configuration, overrides: Sequence[str] = ()) -> int:
+    """Run, commit the record, publish it and say what was found; the exit code of the command."""
+    check_address(configuration.tracking)
+    stop = StopRequest()
+    stop.listen()
+    started_ms = time.time_ns() // 1_000_000
+    config = configuration.run_config()
+    if write_if_missing(config.data.path):
+        print(f"written: {config.data.path}", file=sys.stderr)
+    result = run(config, _watch(Progress(config.train.epochs), stop))
+    if result.status == "KILLED" and stop.signal:
+        told = f"run was ended by {stop.signal.name}; what it had learned is kept"
+        result.failure = Failure(stop.signal.name, told, None, stop.exit_code)
+    record = write(
+        result,
+        paths.RUNS,
+        extra=_figures(result),
+        overrides=overrides,
+        experiment=configuration.tracking.experiment,
+        started_ms=started_ms,
+    )
+    print(redact(summarise(result)), end="\n\n")
+    print(f"{'Record':10}{_shown(record)}", flush=True)
+    code = _verdict(result, record)
+    return _publish(record, configuration.tracking) or code
+
+
+def score(name: str, source: Path, target: Path) -> int:
+    """Score the rows of a file with the model of the run that is meant."""
+    from pipeline.model import from_json
+    from pipeline.predict import predict_file
+
+    record = find(name, paths.RUNS)
+    done = predict_file(from_json(record.text("model.json")), source, target)
+    print(f"{done.n_rows:,} rows scored by run {record.identity[:12]}, {done.n_positive:,} of them")
+    print(f"decided positive; written to {target}")
+    for attribute, n in done.unseen.items():
+        print(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")
+    return OK
+
+
+def publish_missing(tracking: TrackingSettings) -> int:
+    """Publish every record that the store or server does not have."""
+    check_address(tracking)
+    done = sync(paths.RUNS, tracking)
+    for message in done.failed:
+        print(redact(message), file=sys.stderr)
+    print(f"{len(done.published)} runs published, {done.n_standing} were there already")
+    return TrackingError.exit_code if done.failed else OK
+
+
+def _watch(progress: Progress, stop: StopRequest) -> Watch:
+    def watch(epoch: Epoch) -> bool:
+        progress.show(epoch)
+        return stop.signal is not None
+
+    return watch
+
+
+def _figures(result: RunResult) -> dict[str, bytes]:
+    from pipeline.plots import figures
+
+    return figures(result)
+
+
+def _verdict(result: RunResult, record: Record) -> int:
+    """Say what the run proves about an earlier one, and why it did not finish if it did not."""
+    if record.repeat and record.repeat.identical:
+        print(f"{'':10}bit-identical to run {record.identity[:12]}: weights and every point")
+    elif record.repeat:
+        print(
+            f"NOT REPRODUCED: run {record.identity[:12]} must give the same bits again; "
+            f"{record.repeat.difference}",
+            file=sys.stderr,
+        )
+        return DEFECT
+    if result.failure is None:
+        return OK
+    if result.failure.traceback:
+        print(redact(result.failure.traceback), file=sys.stderr)
+    print(redact(f"run {result.status}: {result.failure.message}"), file=sys.stderr)
+    return result.failure.exit_code
+
+
+def _publish(record: Record, tracking: TrackingSettings) -> int:
+    """Publish the record; 0, or the exit code of a store that cannot be used."""
+    try:
+        published = publish(record, tracking)
+    except TrackingError as refusal:
+        print(redact(str(refusal)), file=sys.stderr)
+        return refusal.exit_code
+    print(f"{'MLflow':10}run {published.run_id} of experiment {tracking.experiment}")
+    print(f"{'Next':10}make ui")
+    return OK
+
+
+def _shown(record: Record) -> str:
+    path = record.path
+    return str(path.relative_to(paths.PROJECT) if path.is_relative_to(paths.PROJECT) else path)

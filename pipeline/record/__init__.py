@@ -1,0 +1,30 @@
+"""A run's folder, ``runs/<identity>/``: written in one atomic step, verified when it is read.
+
+The record is the truth and MLflow a projection of it. ``result.json`` is written last and holds
+the sha256 of every other file, so a record is either whole or it is damaged and says so.
+"""
+
+from pipeline.record.commit import CommitError, write
+from pipeline.record.reading import (
+    Record,
+    RecordError,
+    Repeat,
+    find,
+    mark_published,
+    published_runs,
+    read,
+    records,
+)
+
+__all__ = [
+    "CommitError",
+    "Record",
+    "RecordError",
+    "Repeat",
+    "find",
+    "mark_published",
+    "published_runs",
+    "read",
+    "records",
+    "write",
+]

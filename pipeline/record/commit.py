@@ -1,0 +1,224 @@
+"""A result becomes a record in one atomic step; what stands there and is whole is never lost."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nn.arrays import Array
+from pipeline import disk, paths
+from pipeline.errors import PipelineError
+from pipeline.record.contents import arrays, contents, json_bytes, lineage_tree, scalars
+from pipeline.record.reading import (
+    FORMAT,
+    IDENTITY,
+    PUBLISHED,
+    RESULT,
+    Record,
+    RecordError,
+    Repeat,
+    check_name,
+    read,
+    seal_of,
+)
+from pipeline.redact import redact, redact_tree
+from pipeline.run import RunResult
+from pipeline.stages.train import Trained
+
+_LOCK = ".lock"
+_PARTIAL = ".tmp."
+
+
+class CommitError(PipelineError):
+    """The record could not be written; nothing of it is left behind."""
+
+    exit_code = 4
+
+
+def write(
+    result: RunResult,
+    folder: Path = paths.RUNS,
+    extra: Mapping[str, bytes] | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    experiment: str | None = None,
+    started_ms: int | None = None,
+) -> Record:
+    """The record of ``result`` in ``folder/<identity>``.
+
+    Where a FINISHED, intact record of that identity stands, it stays: it is returned with
+    ``repeat`` saying whether this run, if FINISHED, gave the same bits. Anything else that stands
+    is replaced.
+
+    Parameters
+    ----------
+    result
+        What the run found out.
+    folder
+        Where the records are.
+    extra
+        More files by name, such as ``figures/curves.png``.
+    overrides
+        What was typed to get this run; ``tracking.*`` is left out.
+    experiment
+        Where the run is meant to be published; by default under the name of its data.
+    started_ms
+        When the run started, in milliseconds since 1970; by default now.
+
+    Raises
+    ------
+    CommitError
+        If the disk is full or does not let us write.
+    RecordError
+        If a name in ``extra`` leads out of the record.
+    """
+    target = folder / result.lineage.identity
+    if not IDENTITY.fullmatch(target.name):
+        raise RecordError(f"identity must be 8 to 64 hex digits; got {target.name[:80]!r}")
+    files = contents(result) | _checked(extra or {})
+    try:
+        disk.make_private(folder)
+        standing = _standing(target, result)
+        if standing is not None:
+            return standing
+        head = _head(result, overrides, experiment, started_ms)
+        with _partial_folder(folder, target.name) as partial:
+            _fill(partial, files, head)
+            with disk.locked(folder / _LOCK):
+                # Another process may have committed this identity meanwhile.
+                return _standing(target, result) or _move(partial, target)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommitError(
+            f"record must be written to {redact(str(target))}; got {reason}: nothing was kept of "
+            "this run; make room or leave to write, then repeat the command"
+        ) from None
+
+
+def _head(
+    result: RunResult, overrides: Sequence[str], experiment: str | None, started_ms: int | None
+) -> dict[str, Any]:
+    """``result.json`` without the digests of the files."""
+    now = time.time_ns() // 1_000_000
+    lineage = lineage_tree(result)
+    del lineage["code_files"]
+    trained = result.trained
+    return {
+        "format": FORMAT,
+        "identity": result.lineage.identity,
+        "attempt": secrets.token_hex(4),
+        "status": result.status,
+        "failure": redact_tree(asdict(result.failure)) if result.failure else None,
+        "started_ms": started_ms if started_ms is not None else now,
+        "ended_ms": max(now, started_ms or 0),
+        "experiment": redact(experiment or result.config.data.name),
+        "overrides": [redact(word) for word in overrides if not _is_tracking(word)],
+        "best_epoch": trained.best_epoch if trained else None,
+        "ended": trained.ended if trained else None,
+        "metrics": scalars(result),
+        "lineage": lineage,
+    }
+
+
+def _is_tracking(override: str) -> bool:
+    name = override.lstrip("+~")
+    return name.startswith(("tracking.", "tracking=", "tracking@"))
+
+
+def _checked(extra: Mapping[str, bytes]) -> dict[str, bytes]:
+    for name in extra:
+        check_name(name)
+        if name in (RESULT, PUBLISHED) or name.startswith("."):
+            raise RecordError(f"file names must not be the record's own; got {name!r}")
+    return dict(extra)
+
+
+def _standing(target: Path, result: RunResult) -> Record | None:
+    """The FINISHED, intact record that stands there, compared with ``result``; else None."""
+    try:
+        record = read(target)
+    except RecordError:
+        return None
+    if record.status != "FINISHED":
+        return None
+    if result.status != "FINISHED" or result.trained is None:
+        return record  # there is nothing to compare, and nothing better to keep
+    return replace(record, repeat=compare(record.arrays, result.trained))
+
+
+def compare(recorded: Mapping[str, Array], trained: Trained) -> Repeat:
+    """Whether theta and every point of the curve are the same to the last bit."""
+    again = arrays(trained)
+    for name in sorted(recorded.keys() | again.keys(), key=lambda name: (name != "theta", name)):
+        if name not in recorded or name not in again:
+            return Repeat(False, f"{name} is there only {'now' if name in again else 'on record'}")
+        old, new = recorded[name], np.ascontiguousarray(again[name], np.float64)
+        if old.shape != new.shape:
+            return Repeat(False, f"{name} has shape {new.shape}, {old.shape} on record")
+        odd = np.flatnonzero(old.view(np.uint64).ravel() != new.view(np.uint64).ravel())
+        if len(odd):
+            i = int(odd[0])
+            was, got = float(old.ravel()[i]), float(new.ravel()[i])
+            return Repeat(False, f"{name}[{i}] is {got!r}, {was!r} on record")
+    return Repeat(True, "")
+
+
+@contextlib.contextmanager
+def _partial_folder(folder: Path, identity: str) -> Iterator[Path]:
+    """A folder to fill. Its lock says that we live; it is gone afterwards unless it was moved."""
+    name = f"{_PARTIAL}{identity}.{os.getpid()}.{secrets.token_hex(4)}"
+    with contextlib.ExitStack() as stack:
+        with disk.locked(folder / _LOCK):
+            _remove_litter(folder)
+            partial = folder / name
+            disk.make_private(partial)
+            stack.enter_context(disk.locked(partial))
+        stack.callback(shutil.rmtree, partial, ignore_errors=True)
+        yield partial
+
+
+def _remove_litter(folder: Path) -> None:
+    """Remove what dead processes left; whose process lives, its folder is locked."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        lock = disk.try_lock(path)
+        if lock is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+
+
+def _fill(partial: Path, files: Mapping[str, bytes], head: dict[str, Any]) -> None:
+    for name, content in files.items():
+        path = partial / name
+        disk.make_private(path.parent)
+        disk.write_new(path, content)
+    digests = {
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        for name, content in sorted(files.items())
+    }
+    tree = {**head, "files": digests}
+    disk.write_new(partial / RESULT, json_bytes({**tree, "seal": seal_of(tree)}))
+    for path in [partial, *(path for path in partial.rglob("*") if path.is_dir())]:
+        disk.sync_folder(path)
+
+
+def _move(partial: Path, target: Path) -> Record:
+    """Put the folder in its place. What stood there, unfinished or damaged, makes way first."""
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    elif target.exists():
+        aside = target.with_name(f"{_PARTIAL}{target.name}.aside.{secrets.token_hex(4)}")
+        target.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    partial.rename(target)
+    disk.sync_folder(target.parent)
+    return read(target)

@@ -1,0 +1,45 @@
+"""The tables that come with the project, written to ``data/`` when they are missing there."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from pipeline import car, paths
+
+
+def breast_cancer() -> bytes:
+    """The Wisconsin diagnostic breast cancer table as CSV: 569 rows, 30 numbers, a diagnosis.
+
+    W. N. Street, W. H. Wolberg, O. L. Mangasarian 1993; the copy that scikit-learn ships. UCI
+    Machine Learning Repository, doi 10.24432/C5DW2B, CC BY 4.0.
+    """
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    header = [*(name.replace(" ", "_") for name in bunch.feature_names), "diagnosis"]
+    lines = [
+        [*map(repr, values), str(bunch.target_names[label])]
+        for values, label in zip(bunch.data.tolist(), bunch.target, strict=True)
+    ]
+    return "".join(",".join(line) + "\n" for line in [header, *lines]).encode()
+
+
+TABLES: dict[str, Callable[[], bytes]] = {
+    "data/car.data": car.content,
+    "data/breast_cancer.csv": breast_cancer,
+}
+
+
+def write_if_missing(path: str) -> bool:
+    """Whether ``path`` names a shipped table that was not there and has now been written.
+
+    Written beside its place and renamed into it, so that no reader sees half a file.
+    """
+    target = paths.PROJECT / path
+    if path not in TABLES or target.exists():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=target.parent, prefix=".tmp.", delete=False) as file:
+        file.write(TABLES[path]())
+    Path(file.name).replace(target)
+    return True

@@ -1,0 +1,113 @@
+"""Settings become the address of a store, checked without importing MLflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline import paths
+from pipeline.config import TrackingSettings
+from pipeline.errors import ConfigError
+from pipeline.redact import redact
+
+# Drivers by database, the preferred one first: (name in the address, module, what to install).
+# SQLAlchemy would pick one by itself, and fail late where only the other is installed.
+DRIVERS = {
+    "postgresql": (("psycopg", "psycopg", "psycopg[binary]"), ("psycopg2", "psycopg2", "psycopg2")),
+    "mysql": (("mysqldb", "MySQLdb", "mysqlclient"), ("pymysql", "pymysql", "pymysql")),
+}
+PORTS = {"postgresql": 5432, "mysql": 3306, "http": 80, "https": 443}
+_SHAPES = "sqlite:///file.db, http(s)://host:port, postgresql://… or mysql://…"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a store is. ``uri`` may hold a password; ``shown`` does not."""
+
+    uri: str
+    kind: str  # sqlite, http, https, postgresql, mysql
+    path: Path | None  # of a SQLite file
+    host: str
+    port: int
+
+    @property
+    def shown(self) -> str:
+        """The address as it is told and remembered; inside the project, relative to it."""
+        if self.path is not None and self.path.is_relative_to(paths.PROJECT):
+            return f"sqlite:///{self.path.relative_to(paths.PROJECT)}"
+        return redact(self.uri)
+
+    @property
+    def artifacts(self) -> Path | None:
+        """The folder for artifacts; None where a server decides."""
+        if self.kind in ("http", "https"):
+            return None
+        return self.path.parent / paths.ARTIFACTS.name if self.path else paths.ARTIFACTS
+
+
+def check_address(settings: TrackingSettings) -> Address:
+    """The address that ``settings`` give.
+
+    Raises
+    ------
+    ConfigError
+        If no store can be there: an unknown scheme, no host, a driver that is not installed, a
+        folder that does not exist, a new store outside the project that was not asked for.
+    """
+    if settings.uri is None:
+        return _sqlite(paths.STORE, settings)
+    scheme, separator, rest = settings.uri.partition("://")
+    kind, _, driver = scheme.lower().partition("+")
+    if kind == "sqlite" and separator and not driver:
+        if not rest.startswith("/") or rest in ("/", "/:memory:") or "?" in rest or "\0" in rest:
+            raise ConfigError(_refused(settings, "name a file, as sqlite:///mlflow.db does"))
+        return _sqlite(paths.PROJECT / rest[1:], settings)
+    if kind not in PORTS or not separator:
+        raise ConfigError(_refused(settings, f"be {_SHAPES}"))
+    return _remote(settings, kind, driver)
+
+
+def _remote(settings: TrackingSettings, kind: str, driver: str) -> Address:
+    uri = settings.uri or ""
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port or PORTS[kind]
+    except ValueError:
+        host, port = None, 0
+    if not host or any(c.isspace() or ord(c) < 32 for c in uri):
+        raise ConfigError(_refused(settings, "have a host and a port, as http://127.0.0.1:5000"))
+    if kind in DRIVERS and not driver:
+        uri = f"{kind}+{_driver(kind)}://{uri.partition('://')[2]}"
+    return Address(uri.rstrip("/"), kind, None, host, port)
+
+
+def _driver(kind: str) -> str:
+    for name, module, _ in DRIVERS[kind]:
+        if find_spec(module) is not None:
+            return name
+    names = " or ".join(package for _, _, package in DRIVERS[kind])
+    raise ConfigError(
+        f"tracking.uri must name a database that has a driver here; got {kind}:// and no driver "
+        f"(install one: .venv/bin/pip install '{DRIVERS[kind][0][2]}'; known: {names})"
+    )
+
+
+def _sqlite(path: Path, settings: TrackingSettings) -> Address:
+    path = path.resolve()
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"tracking.uri must name a file in a folder that exists; got no folder {path.parent}"
+        )
+    inside = path.is_relative_to(paths.PROJECT.resolve())
+    if not inside and not settings.create and not path.exists():
+        raise ConfigError(
+            f"tracking.uri must name a store that exists, or one in the project folder; got {path} "
+            "(to make it there: tracking.create=true)"
+        )
+    return Address(f"sqlite:///{path}", "sqlite", path, "", 0)
+
+
+def _refused(settings: TrackingSettings, rule: str) -> str:
+    return f"tracking.uri must {rule}; got {redact(settings.uri or '')[:200]!r}"

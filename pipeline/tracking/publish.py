@@ -1,0 +1,247 @@
+"""A record becomes a run in MLflow; doing it again, after whatever happened, adds nothing.
+
+Each step is one that may be repeated: the run is found by its key or made with it, the time of a
+point is the start of the run plus its step, so that the same point is the same row, a file is put
+where it stands already. FINISHED is said last, after the store was asked what it holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline import disk, paths
+from pipeline.config import TrackingSettings
+from pipeline.errors import PipelineError, TrackingError
+from pipeline.record import Record, mark_published, published_runs, read, records
+from pipeline.tracking.projection import ATTEMPT, KEY, Point, Projection, key, project
+from pipeline.tracking.quiet import quiet_mlflow
+from pipeline.tracking.store import Store, failures, local_path, open_store, refusal
+
+T = TypeVar("T")
+
+# What MLflow takes in one request.
+MAX_PARAMS = 100
+MAX_METRICS = 1000
+MAX_DIGEST = 36
+
+
+@dataclass(frozen=True)
+class Published:
+    """A run in MLflow. ``new`` is false where it stood there already, complete."""
+
+    run_id: str
+    experiment_id: str
+    address: str  # without secrets
+    url: str | None  # of the run's page, where a server stands behind the address
+    new: bool
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What ``sync`` did: runs published, how many stood already, what could not be published."""
+
+    published: tuple[Published, ...]
+    n_standing: int
+    failed: tuple[str, ...]
+
+
+def publish(record: Record, settings: TrackingSettings) -> Published:
+    """The run of ``record`` in the store of ``settings``.
+
+    Raises
+    ------
+    ConfigError
+        If no store can be at that address.
+    TrackingError
+        If the store fails. The record is kept, and the message says how to publish it.
+    """
+    try:
+        return publish_to(open_store(settings), record)
+    except TrackingError as error:
+        raise TrackingError(f"{error}\n{_kept(record)}") from None
+
+
+def sync(folder: Path, settings: TrackingSettings) -> Synced:
+    """Publish every record of ``folder`` that the store of ``settings`` does not have.
+
+    Each goes to the experiment that it was meant for. A record that fails does not stop the others.
+
+    Raises
+    ------
+    ConfigError, TrackingError
+        If the store cannot be opened.
+    """
+    published: list[Published] = []
+    failed: list[str] = []
+    n_standing = 0
+    stores: dict[str, Store] = {settings.experiment: open_store(settings)}
+    for record in records(folder):
+        name = str(record.tree["experiment"])
+        try:
+            if name not in stores:
+                stores[name] = open_store(settings.model_copy(update={"experiment": name}))
+            if _stands(stores[name], record):
+                n_standing += 1
+            else:
+                published.append(publish_to(stores[name], read(record.path)))
+        except PipelineError as error:
+            failed.append(f"{record.identity[:12]}: {error}")
+    return Synced(tuple(published), n_standing, tuple(failed))
+
+
+def publish_to(store: Store, record: Record) -> Published:
+    """The run of ``record`` in an open store."""
+    try:
+        with quiet_mlflow(), disk.locked(record.path):
+            run_id, new = _publish(store, record)
+            mark_published(record, store.address.shown, run_id)
+    except failures() as error:
+        raise refusal(error, store.address) from None
+    return Published(run_id, store.experiment_id, store.address.shown, store.url(run_id), new)
+
+
+def _publish(store: Store, record: Record) -> tuple[str, bool]:
+    run = _find(store, key(record))
+    if run is not None and run.info.status in ("FINISHED", "FAILED", "KILLED"):
+        return run.info.run_id, False
+    projection = project(record)
+    if run is None:
+        run = _create(store, record, projection)
+    _write(store, record, projection, run)
+    return run.info.run_id, True
+
+
+def _find(store: Store, key: str) -> Any:
+    """The run with that key, the oldest where there are several; None where there is none."""
+    found = store.client.search_runs(
+        [store.experiment_id], f"tags.`{KEY}` = '{key}'", order_by=["attributes.start_time ASC"]
+    )
+    return found[0] if found else None
+
+
+def _create(store: Store, record: Record, projection: Projection) -> Any:
+    run = store.client.create_run(
+        store.experiment_id,
+        start_time=record.started_ms,
+        tags={KEY: projection.key, ATTEMPT: record.attempt},
+        run_name=projection.name,
+    )
+    if not run.info.run_id:
+        raise TrackingError(f"store must make a run; got none at {store.address.shown}")
+    return run
+
+
+def _write(store: Store, record: Record, projection: Projection, run: Any) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    client, run_id = store.client, run.info.run_id
+    t0 = run.info.start_time  # of the run found: another attempt gives the same bits at its time
+    for tags in _chunks(projection.tags.items(), MAX_PARAMS):
+        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags])
+    for params in _chunks(projection.params.items(), MAX_PARAMS):
+        client.log_batch(run_id, params=[Param(name, value) for name, value in params])
+    for points in _chunks(projection.points, MAX_METRICS):
+        metrics = [Metric(p.name, p.value, t0 + p.step, p.step) for p in points]
+        client.log_batch(run_id, metrics=metrics)
+    client.log_inputs(run_id, datasets=[_dataset(record)])
+    _log_files(store, run, projection.files)
+    _read_back(store, run_id, projection)
+    client.set_terminated(run_id, status=record.status, end_time=t0 + _duration(record))
+    if client.get_run(run_id).info.status != record.status:
+        raise _lost(store, f"another status than {record.status}")
+
+
+def _dataset(record: Record) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data, digest = record.config["data"], record.lineage["data_digest"]
+    rows = {name: value for name, value in record.metrics.items() if name.startswith("rows/")}
+    dataset = Dataset(
+        name=data["name"],
+        digest=digest[:MAX_DIGEST],  # the whole is in the tag oneuron.data_digest
+        source_type="local",
+        source=json.dumps({"uri": data["path"]}),
+        profile=json.dumps(rows),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+def _log_files(store: Store, run: Any, files: dict[str, bytes]) -> None:
+    """Upload the files as they were verified, from a private folder."""
+    local = local_path(run.info.artifact_uri)
+    with tempfile.TemporaryDirectory() as name:
+        for file, content in files.items():
+            path = Path(name) / file
+            disk.make_private(path.parent)
+            path.write_bytes(content)
+        if local is not None:
+            disk.make_private(local)
+        store.client.log_artifacts(run.info.run_id, name)
+    if local is not None:  # MLflow copies without the modes
+        for path in local.rglob("*"):
+            path.chmod(disk.PRIVATE_FOLDER if path.is_dir() else disk.PRIVATE_FILE)
+
+
+def _read_back(store: Store, run_id: str, projection: Projection) -> None:
+    """Ask the store what it holds: a reply of 200 is not yet a row.
+
+    One whole series is compared, the last of what was written, and the size of every file at the
+    top of the artifacts.
+    """
+    for points in _last_series(projection.points):
+        history = store.client.get_metric_history(run_id, points[0].name)
+        held = sorted((point.step, point.value) for point in history)
+        if held != sorted((p.step, p.value) for p in points):
+            raise _lost(store, f"{len(held)} of {len(points)} points of {points[0].name}")
+    sizes = {file.path: file.file_size for file in store.client.list_artifacts(run_id)}
+    for name, content in projection.files.items():
+        if "/" not in name and sizes.get(name) != len(content):
+            raise _lost(store, f"{sizes.get(name)} of {len(content)} bytes of {name}")
+
+
+def _last_series(points: tuple[Point, ...]) -> Iterator[list[Point]]:
+    if points:
+        yield [point for point in points if point.name == points[-1].name]
+
+
+def _lost(store: Store, what: str) -> TrackingError:
+    return TrackingError(f"store must hold what it was sent; got {what} at {store.address.shown}")
+
+
+def _duration(record: Record) -> int:
+    return record.ended_ms - record.started_ms
+
+
+def _stands(store: Store, record: Record) -> bool:
+    """Whether the store holds the record's run, or somebody deleted it there on purpose."""
+    run_id = published_runs(record).get(store.address.shown)
+    if run_id is None:
+        return False
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with quiet_mlflow():
+            return bool(store.client.get_run(run_id).info.status == record.status)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # another store at the same address
+            return False
+        raise refusal(error, store.address) from None
+
+
+def _kept(record: Record) -> str:
+    where = record.path
+    if where.is_relative_to(paths.PROJECT):
+        where = where.relative_to(paths.PROJECT)
+    return f"the record is kept in {where}; publish it with: make sync"
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk

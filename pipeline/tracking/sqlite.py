@@ -1,0 +1,196 @@
+"""A SQLite store: looked at before MLflow sees it, and made whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pipeline import disk
+from pipeline.errors import TrackingError
+from pipeline.tracking.quiet import quiet_mlflow
+
+MAGIC = b"SQLite format 3\0"
+_BUSY_S = 0.5  # a look at the store does not wait for a writer
+
+
+def ensure_store(path: Path, artifacts: Path) -> None:
+    """Make sure that a store of this MLflow stands at ``path``: look at it, or make it.
+
+    A new store is made under a lock as a file of another name and then renamed, so that several
+    processes may start at once and a kill leaves nothing half-made.
+
+    Raises
+    ------
+    TrackingError
+        If what stands there is no store, is of another version, or cannot be written.
+    """
+    if _absent(path):
+        try:
+            with disk.locked(path.with_name(f".{path.name}.lock")):
+                if _absent(path):
+                    _create(path, artifacts)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise TrackingError(f"store must be made at {path}; got {reason}") from None
+    look_at(path)
+
+
+def look_at(path: Path) -> None:
+    """Refuse what MLflow would fail on, slowly or at length; the file is not touched."""
+    try:
+        _check_file(path)
+        with contextlib.closing(_connect(path)) as connection:
+            _check_schema(connection, path)
+            _check_writable(connection, path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TrackingError(f"store must be readable; got {reason} at {path}") from None
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(_damaged(path, str(error))) from None
+
+
+def _absent(path: Path) -> bool:
+    """Nothing there, or the empty file that an interrupted start of MLflow leaves."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
+
+
+def _create(path: Path, artifacts: Path) -> None:
+    for litter in path.parent.glob(f"{path.name}.tmp.*"):  # of a start that was killed
+        litter.unlink(missing_ok=True)
+    partial = path.with_name(f"{path.name}.tmp.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        disk.write_new(partial, b"")  # SQLite gives its other files the mode of this one
+        _fill(partial, artifacts)
+        disk.sync_file(partial)
+        partial.rename(path)
+        disk.sync_folder(path.parent)
+    finally:
+        for litter in path.parent.glob(f"{partial.name}*"):
+            litter.unlink(missing_ok=True)
+
+
+def _fill(partial: Path, artifacts: Path) -> None:
+    with quiet_mlflow():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        open_: Callable[[str, str], Any] = SqlAlchemyStore
+        store = open_(f"sqlite:///{partial}", artifacts.as_uri())
+        store.engine.dispose()
+
+
+def _check_file(path: Path) -> None:
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise TrackingError(f"store must be a file; got a folder at {path}")
+    if not stat.S_ISREG(status.st_mode):
+        raise TrackingError(f"store must be a regular file; got another kind at {path}")
+    with path.open("rb") as file:
+        header = file.read(32)
+    if header[:16] != MAGIC:
+        raise TrackingError(f"store must be a SQLite database; got another file at {path}")
+    page = int.from_bytes(header[16:18], "big")
+    size = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+    logged = path.with_name(f"{path.name}-wal").exists()  # then the header may be ahead
+    if status.st_size < size and not logged:
+        raise TrackingError(_damaged(path, f"{status.st_size} bytes of {size}"))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_BUSY_S)
+    connection.isolation_level = None
+    return connection
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        found = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise _unusable(error, path) from None
+        found = []
+    if len(found) != 1:
+        raise TrackingError(f"store must be MLflow's; got another SQLite database at {path}")
+    head, known = schema_versions()
+    if found[0] == head:
+        return
+    if found[0] not in known:
+        raise TrackingError(
+            f"store must be of this MLflow or an older one; got one made by a newer MLflow at "
+            f"{path}: upgrade the package, or choose another tracking.uri"
+        )
+    raise TrackingError(
+        f"store must have the schema of this MLflow; got an older one at {path}: "
+        f"cp '{path}' '{path}.backup' && "
+        f"{Path(sys.executable).parent}/mlflow db upgrade 'sqlite:///{path}'"
+    )
+
+
+def _check_writable(connection: sqlite3.Connection, path: Path) -> None:
+    """Begin to write and take it back: the only question that SQLite answers honestly."""
+    if not os.access(path.parent, os.W_OK):
+        raise TrackingError(f"store must be in a folder that can be written; got {path.parent}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):  # MLflow waits for a writer, 20 s
+            raise _unusable(error, path) from None
+
+
+def _unusable(error: sqlite3.Error, path: Path) -> TrackingError:
+    return TrackingError(f"store must be readable and writable; got {error} at {path}")
+
+
+def _damaged(path: Path, what: str) -> str:
+    return (
+        f"store must be intact; got a damaged one ({what}) at {path}: put a backup in its place, "
+        "or move it away and fill a new one from the records with: make sync"
+    )
+
+
+def latest_experiment(path: Path) -> str | None:
+    """The id of the experiment that the youngest run belongs to; None where there is no run."""
+    look_at(path)
+    with contextlib.closing(_connect(path)) as connection:
+        found = connection.execute(
+            "SELECT experiment_id FROM runs WHERE lifecycle_stage = 'active' "
+            "ORDER BY start_time DESC LIMIT 1"
+        ).fetchone()
+    return str(found[0]) if found else None
+
+
+@cache
+def schema_versions() -> tuple[str, frozenset[str]]:
+    """The schema version that the installed MLflow wants, and all that it can upgrade from.
+
+    Read from its migration scripts, because importing MLflow takes a second or more.
+    """
+    spec = find_spec("mlflow")
+    if spec is None or spec.origin is None:
+        raise TrackingError("mlflow must be installed; got none: run make setup")
+    scripts = Path(spec.origin).parent / "store" / "db_migrations" / "versions"
+    text = "\n".join(path.read_text("utf-8") for path in scripts.glob("*.py"))
+    versions = set(re.findall(r"^revision(?:: str)? = ['\"](\w+)['\"]", text, re.MULTILINE))
+    replaced = {
+        version
+        for line in re.findall(r"^down_revision[^=\n]*= (.*)$", text, re.MULTILINE)
+        for version in re.findall(r"['\"](\w+)['\"]", line)
+    }
+    heads = versions - replaced
+    if len(heads) != 1:
+        raise TrackingError(f"mlflow must have one schema version; got {sorted(heads)}")
+    return heads.pop(), frozenset(versions)

@@ -1,0 +1,139 @@
+"""An address becomes an open store with its experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from pipeline import disk, paths
+from pipeline.config import TrackingSettings
+from pipeline.errors import PipelineError, TrackingError
+from pipeline.redact import redact
+from pipeline.tracking.address import Address, check_address
+from pipeline.tracking.names import escaped
+from pipeline.tracking.quiet import quiet_mlflow
+from pipeline.tracking.server import CREDENTIALS, probe
+from pipeline.tracking.sqlite import ensure_store, latest_experiment
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store. ``client`` is MLflow's; the rest says where its runs are."""
+
+    client: Any
+    address: Address
+    experiment_id: str
+
+    def url(self, run_id: str) -> str | None:
+        """The page of a run; None where no server stands behind the address."""
+        if self.address.kind not in ("http", "https"):
+            return None
+        return f"{self.address.shown}/#/experiments/{self.experiment_id}/runs/{run_id}"
+
+
+def open_store(settings: TrackingSettings) -> Store:
+    """The store of ``settings``, and in it the experiment, made where it is missing.
+
+    Raises
+    ------
+    ConfigError
+        If no store can be at that address.
+    TrackingError
+        If the store is absent, silent, damaged or of another version: within a second for a file,
+        within 15 for a server.
+    """
+    address = check_address(settings)
+    if address.path is not None and address.artifacts is not None:
+        ensure_store(address.path, address.artifacts)
+    else:
+        probe(address)
+    try:
+        with quiet_mlflow():
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+            return Store(
+                client, address, _experiment(client, escaped(settings.experiment), address)
+            )
+    except PipelineError:
+        raise
+    except failures() as error:
+        raise refusal(error, address) from None
+
+
+def store_address() -> str:
+    """The address of the project's own store, as MLflow's commands take it."""
+    return f"sqlite:///{paths.STORE}"
+
+
+def experiment_of_latest_run() -> str:
+    """The id of the experiment that the youngest run of the project's own store belongs to.
+
+    Raises
+    ------
+    TrackingError
+        If there is no run in it.
+    """
+    found = latest_experiment(paths.STORE)
+    if found is None:
+        raise TrackingError("store must hold a run; got none: make run")
+    return found
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What MLflow and the libraries under it raise where a store or a server fails."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, SQLAlchemyError, OSError)  # requests' exceptions are OSErrors
+
+
+def refusal(error: Exception, address: Address) -> TrackingError:
+    """What a failure of the store says on one line, without secrets."""
+    text = redact(" ".join(str(error).split()))
+    status = getattr(error, "get_http_status_code", lambda: 0)()
+    if status in (401, 403):
+        text = f"{status}, {CREDENTIALS}"
+    return TrackingError(f"store must do as asked; got {text[:300]} at {address.shown}")
+
+
+def _experiment(client: Any, name: str, address: Address) -> str:
+    """The id of the experiment. Made at once by several processes, it is one experiment."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        experiment = _create_experiment(client, name, address)
+    if not experiment.experiment_id:
+        raise TrackingError(f"store must name its experiments; got none at {address.shown}")
+    if experiment.lifecycle_stage != "active":
+        number = experiment.experiment_id
+        raise TrackingError(
+            f"experiment must not be deleted; got {name!r} deleted in {address.shown}: restore it "
+            f"with: MLFLOW_TRACKING_URI='{redact(address.uri)}' .venv/bin/mlflow experiments "
+            f"restore --experiment-id {number}"
+        )
+    return str(experiment.experiment_id)
+
+
+def _create_experiment(client: Any, name: str, address: Address) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    # Absolute, because MLflow would record one relative to wherever the command was started.
+    location = address.artifacts.as_uri() if address.artifacts else None
+    if address.artifacts:
+        disk.make_private(address.artifacts)
+    try:
+        client.create_experiment(name, artifact_location=location)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(name)
+
+
+def local_path(artifact_uri: str) -> Path | None:
+    """The folder that an artifact address names on this machine; None where it is elsewhere."""
+    if not artifact_uri.startswith("file:"):
+        return None
+    return Path(url2pathname(urlsplit(artifact_uri).path))

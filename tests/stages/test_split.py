@@ -1,0 +1,95 @@
+"""Parts are dealt at random within each class, by count."""
+
+import numpy as np
+import pytest
+from tables import make_table, repeated
+
+from pipeline.config import NoSplit, StratifiedSplit
+from pipeline.errors import DataError
+from pipeline.stages.split import split_table
+
+STRATIFIED = StratifiedSplit(name="stratified")
+
+
+def test_the_parts_hold_every_row_once(cars):
+    split = split_table(cars, STRATIFIED)
+    parts = [part.frame.agg("|".join, axis=1) for part in (split.train, split.valid, split.test)]
+    assert sorted(row for part in parts for row in part) == sorted(cars.frame.agg("|".join, axis=1))
+
+
+def test_sizes_are_exact_within_each_class(cars):
+    split = split_table(cars, STRATIFIED)
+    for part, share in ((split.valid, 0.2), (split.test, 0.2)):
+        assert part.count[part.y == 0].sum() == round(share * 1210)
+        assert part.count[part.y == 1].sum() == round(share * 518)
+
+
+def test_the_sorted_file_is_shuffled(cars):
+    """A split that kept the order would give train the dear cars and test the cheap ones."""
+    split = split_table(cars, STRATIFIED)
+    for part in (split.train, split.valid, split.test):
+        share = (part.frame["buying"] == "vhigh").mean()
+        assert 0.15 < share < 0.35
+
+
+def test_the_seed_of_the_split_decides_and_nothing_else(cars):
+    again = split_table(cars, STRATIFIED)
+    assert split_table(cars, STRATIFIED).test.frame.equals(again.test.frame)
+    other = split_table(cars, StratifiedSplit(name="stratified", seed=1))
+    assert not other.test.frame.equals(again.test.frame)
+
+
+def test_counted_rows_are_dealt_copy_by_copy():
+    table = make_table({"a": ["x", "y", "z"]}, [0, 1, 1], [1000, 600, 400])
+    split = split_table(table, STRATIFIED)
+    assert split.sizes == (1200, 400, 400)
+    dealt = {
+        value: sum(
+            int(part.count[(part.frame["a"] == value).to_numpy()].sum())
+            for part in (split.train, split.valid, split.test)
+        )
+        for value in "xyz"
+    }
+    assert dealt == {"x": 1000, "y": 600, "z": 400}
+
+
+def test_a_counted_row_goes_to_a_part_as_often_as_the_long_table_would_send_it():
+    """The number of copies in test is hypergeometric: mean and variance are known."""
+    table = make_table({"a": ["x", "y", "n"]}, [1, 1, 0], [30, 70, 100])
+    drawn = []
+    for seed in range(600):
+        test = split_table(table, StratifiedSplit(name="stratified", seed=seed)).test
+        drawn.append(int(test.count[(test.frame["a"] == "x").to_numpy()].sum()))
+    mean, variance = 20 * 0.3, 20 * 0.3 * 0.7 * (100 - 20) / (100 - 1)
+    assert np.mean(drawn) == pytest.approx(mean, abs=4 * np.sqrt(variance / 600))
+    assert np.var(drawn) == pytest.approx(variance, rel=0.25)
+
+
+def test_no_split_says_that_nothing_is_held_out(cars):
+    split = split_table(cars, NoSplit(name="none"))
+    assert not split.held_out
+    assert split.valid is None
+    assert split.train is split.test is cars
+
+
+def test_a_part_without_a_class_is_refused_with_the_cure():
+    """G16: a split that leaves a part without a class is refused and another is suggested."""
+    table = make_table({"a": ["x"] * 21}, [0] * 20 + [1])
+    with pytest.raises(DataError) as refusal:
+        split_table(table, STRATIFIED)
+    assert "valid must hold both classes" in str(refusal.value)
+    assert "test must hold both classes" in str(refusal.value)
+    assert "split=none" in str(refusal.value)
+
+
+def test_without_valid_rows_there_is_no_valid_part(cars):
+    split = split_table(cars, StratifiedSplit(name="stratified", valid=0.0))
+    assert split.valid is None
+    assert split.sizes == (1382, 0, 346)
+
+
+def test_repeating_rows_does_not_change_the_sizes(cars):
+    counted = make_table({"a": ["x", "y"]}, [0, 1], [50, 50])
+    assert (
+        split_table(counted, STRATIFIED).sizes == split_table(repeated(counted), STRATIFIED).sizes
+    )

@@ -1,0 +1,569 @@
+"""MLflow shows what the record holds, however often and with whatever interruptions it is told."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import paths
+from pipeline.config import TrackingSettings
+from pipeline.errors import ConfigError, TrackingError
+from pipeline.record import published_runs, read, write
+from pipeline.run import Failure
+from pipeline.stages.explain import Importance
+from pipeline.tracking import open_store, publish, sync
+from pipeline.tracking.names import (
+    MAX_NAME,
+    MAX_PARAM,
+    escaped,
+    flatten,
+    original_name,
+    safe_name,
+    safe_names,
+    safe_value,
+)
+from pipeline.tracking.projection import MAX_POINTS, canonical, thinned
+from pipeline.tracking.publish import publish_to
+
+TABLES = {
+    "runs": "name, status, start_time, end_time, lifecycle_stage",
+    "params": "key, value",
+    "metrics": "key, value, timestamp, step, is_nan",
+    "latest_metrics": "key, value, timestamp, step, is_nan",
+    "tags": "key, value",
+    "datasets": "name, digest, dataset_source_type, dataset_source, dataset_profile",
+    "inputs": "source_type, destination_type",
+    "input_tags": "name, value",
+}
+
+
+def rows(table: str, columns: str = "*") -> list[tuple]:
+    with contextlib.closing(sqlite3.connect(paths.STORE)) as connection:
+        return sorted(connection.execute(f"SELECT {columns} FROM {table}"))
+
+
+def state() -> dict[str, list]:
+    """Everything that the store holds, but for the ids that MLflow makes up, and every artifact."""
+    held = {table: rows(table, columns) for table, columns in TABLES.items()}
+    held["artifacts"] = sorted(
+        (path.relative_to(paths.ARTIFACTS).as_posix().partition("/")[2], path.read_bytes())
+        for path in paths.ARTIFACTS.rglob("*")
+        if path.is_file()
+    )
+    return held
+
+
+def settled(settings, result, folder=None):
+    record = write(result, folder or paths.RUNS, {"figures/a.png": b"png"}, started_ms=1_000_000)
+    return record, publish(record, settings)
+
+
+def test_run_in_mlflow_shows_what_the_record_holds(settings, result):
+    record, published = settled(settings, result)
+    store = open_store(settings)
+    run = store.client.get_run(published.run_id)
+    assert published.new
+    assert (run.info.status, run.info.start_time) == ("FINISHED", record.started_ms)
+    assert run.info.run_name == f"tiny gradient_descent {record.identity[:8]}"
+    assert run.data.params["optimiser.learning_rate"] == "0.1"
+    assert run.data.params["data.columns.safety.categories"] == '["low", "high"]'
+    assert run.data.metrics["test/accuracy"] == 0.75
+    assert run.data.metrics["rows/train"] == 12
+    for series, name in (("train_cost", "train/cost"), ("valid_accuracy", "valid/accuracy")):
+        history = sorted(
+            store.client.get_metric_history(published.run_id, name), key=lambda m: m.step
+        )
+        assert [m.value for m in history] == result.trained.curve[series].tolist()
+        assert [m.step for m in history] == [0, 1, 2, 3, 4]
+        assert [m.timestamp for m in history] == [record.started_ms + i for i in range(5)]
+    assert run.data.tags["oneuron.data_digest"] == "d" * 64
+    assert run.data.tags["mlflow.source.git.commit"] == "b" * 40
+    assert run.data.tags["oneuron.git_dirty"] == "false"
+    dataset = run.inputs.dataset_inputs[0].dataset
+    assert (dataset.name, dataset.digest) == ("tiny", "d" * 36)
+    assert published_runs(record) == {"sqlite:///mlflow.db": published.run_id}
+
+
+def test_artifacts_are_the_files_of_the_record_and_private(settings, result):
+    """H05."""
+    record, published = settled(settings, result)
+    (folder,) = paths.ARTIFACTS.glob("*/artifacts")
+    assert folder.parent.name == published.run_id
+    names = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    assert set(names) == {*record.files, "result.json"}
+    for name, path in names.items():
+        if name != "result.json":
+            assert path.read_bytes() == record.content(name)
+    moved = shutil.copytree(folder, paths.PROJECT / record.identity)
+    assert read(moved).theta.tobytes() == record.theta.tobytes()  # result.json fits them as well
+    assert {path.stat().st_mode & 0o777 for path in paths.ARTIFACTS.rglob("*")} == {0o600, 0o700}
+    assert paths.STORE.stat().st_mode & 0o777 == 0o600
+
+
+def test_publishing_again_adds_nothing(settings, result):
+    record, published = settled(settings, result)
+    before = state()
+    again = publish(record, settings)
+    assert (again.run_id, again.new) == (published.run_id, False)
+    (record.path / "published.json").unlink()
+    assert publish(record, settings).run_id == published.run_id
+    assert sync(paths.RUNS, settings).published == ()
+    assert state() == before
+
+
+def test_publishing_a_run_that_was_left_running_adds_only_what_is_missing(settings, result):
+    """The whole is sent again: every point, parameter and file stands there already."""
+    record, published = settled(settings, result)
+    before = state()
+    open_store(settings).client.update_run(published.run_id, status="RUNNING")
+    assert publish(record, settings).new
+    assert state() == before
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing handles it."""
+
+
+class Faulty:
+    """A client whose k-th call does not come to be, or whose reply is lost."""
+
+    def __init__(self, client, call: int, before: bool, error: type[BaseException]):
+        self.client, self.left, self.before, self.error = client, call, before, error
+
+    def __getattr__(self, name):
+        method = getattr(self.client, name)
+
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left == 0 and self.before:
+                raise self.error
+            answer = method(*args, **kwargs)
+            if self.left == 0:
+                raise self.error
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the call", "after it"])
+@pytest.mark.parametrize("error", [Killed, ConnectionError])
+def test_interruption_between_any_two_steps_is_made_good_by_publishing_again(
+    before, error, settings, result, store_template
+):
+    """C01, C03, E06: for each call of the client in turn, the same final state to the last row."""
+    record, _ = settled(settings, result)
+    expected = state()
+    n_calls = 0
+    for call in range(1, 100):
+        shutil.rmtree(paths.ARTIFACTS)
+        shutil.copy2(store_template, paths.STORE)
+        (record.path / "published.json").unlink(missing_ok=True)
+        store = open_store(settings)
+        faulty = dataclasses.replace(store, client=Faulty(store.client, call, before, error))
+        try:
+            publish_to(faulty, record)
+        except (Killed, TrackingError):
+            n_calls += 1
+            with contextlib.suppress(TrackingError):
+                assert published_runs(record) == {}
+            assert publish_to(store, record).run_id
+        assert state() == expected
+        if faulty.client.left > 0:
+            break
+    assert n_calls >= 9  # find, create, 3 batches, input, files, 2 of reading back, end, status
+
+
+def test_finished_only_ever_means_complete(settings, result):
+    """Whatever was interrupted before the last step, the run in the store is not FINISHED."""
+    record = write(result, paths.RUNS)
+    store = open_store(settings)
+    for call in range(1, 9):
+        faulty = dataclasses.replace(store, client=Faulty(store.client, call, True, Killed))
+        with pytest.raises(Killed):
+            publish_to(faulty, record)
+        assert {status for (status,) in rows("runs", "status")} <= {"RUNNING"}
+
+
+class Forgetful:
+    """A client whose store says yes and keeps nothing of one kind."""
+
+    def __init__(self, client, kind: str):
+        self.client, self.kind = client, kind
+
+    def __getattr__(self, name):
+        if name == "log_artifacts" and self.kind == "artifacts":
+            return lambda *_: None
+        if name == "log_batch" and self.kind == "metrics":
+            return lambda run_id, metrics=(), **rest: self.client.log_batch(run_id, **rest)
+        if name == "set_terminated" and self.kind == "status":
+            return lambda *_, **__: None
+        return getattr(self.client, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("metrics", "got 0 of 5 points"), ("artifacts", "got None of"), ("status", "another status")],
+)
+def test_store_that_says_yes_and_keeps_nothing_is_found_out(kind, why, settings, result):
+    """E12: by reading back, before the run is called FINISHED and the record published."""
+    record = write(result, paths.RUNS)
+    store = open_store(settings)
+    forgetful = dataclasses.replace(store, client=Forgetful(store.client, kind))
+    with pytest.raises(TrackingError, match=why):
+        publish_to(forgetful, record)
+    assert rows("runs", "status") == [("RUNNING",)]
+    assert published_runs(record) == {}
+    publish_to(store, record)
+    assert rows("runs", "status") == [("FINISHED",)]
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_each_failed_attempt_is_a_run_of_its_own_and_says_why(status, settings, failed_results):
+    failure = Failure("SIGTERM", "ended at epoch 3", None, 143)
+    for _ in range(2):
+        record = write(failed_results(status=status, failure=failure), paths.RUNS)
+        run_id = publish(record, settings).run_id
+        assert publish(record, settings).run_id == run_id
+    runs = open_store(settings).client.search_runs(["1"])
+    assert [run.info.status for run in runs] == [status, status]
+    assert runs[0].data.tags["oneuron.reason"] == "SIGTERM"
+    assert runs[0].data.tags["oneuron.error"] == "ended at epoch 3"
+    assert runs[0].data.metrics == {}
+
+
+def test_same_result_of_another_checkout_is_the_same_run(settings, result, tmp_path):
+    """A second record of that identity has other times; its points are there already."""
+    _, first = settled(settings, result)
+    before = state()
+    other = write(result, tmp_path / "runs", started_ms=2_000_000)
+    assert publish(other, settings).run_id == first.run_id
+    assert state() == before
+
+
+def test_clock_that_steps_back_before_publishing_changes_no_time(settings, result, monkeypatch):
+    """B08: times are those of the record."""
+    record = write(result, paths.RUNS, started_ms=5_000_000)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    publish(record, settings)
+    assert min(rows("metrics", "timestamp")) == (5_000_000,)
+
+
+def test_sync_publishes_what_a_new_store_does_not_have(
+    settings, results, failed_results, store_template
+):
+    """Each record goes where it was meant to, and a store at the same address is asked."""
+    ids = [str(i) * 32 for i in range(3)]
+    records = [
+        write(results(identity=ids[0]), paths.RUNS),
+        write(results(identity=ids[1]), paths.RUNS, experiment="other"),
+        write(failed_results(identity=ids[2]), paths.RUNS),
+    ]
+    publish(records[0], settings)
+    done = sync(paths.RUNS, settings)
+    assert (len(done.published), done.n_standing, done.failed) == (2, 1, ())
+    expected = state()
+    assert sync(paths.RUNS, settings).published == ()
+    shutil.rmtree(paths.ARTIFACTS)
+    shutil.copy2(store_template, paths.STORE)
+    assert len(sync(paths.RUNS, settings).published) == 3
+    assert state() == expected
+    by_name = dict(rows("experiments", "name, experiment_id"))
+    assert len(rows(f"runs WHERE experiment_id = {by_name['other']}")) == 1
+
+
+def test_sync_goes_on_after_a_damaged_record_and_names_it(settings, results):
+    a = write(results(identity="a" * 32), paths.RUNS)
+    write(results(identity="b" * 32), paths.RUNS)
+    (a.path / "model.json").unlink()
+    done = sync(paths.RUNS, settings)
+    assert len(done.published) == 1
+    assert done.failed[0].startswith("aaaaaaaaaaaa: model.json must be readable")
+
+
+def test_run_that_was_deleted_in_mlflow_is_not_brought_back_by_sync(settings, result):
+    record, published = settled(settings, result)
+    open_store(settings).client.delete_run(published.run_id)
+    assert sync(paths.RUNS, settings).n_standing == 1
+    assert publish(record, settings).run_id != published.run_id  # an explicit run again does
+
+
+REFUSED_CHARACTERS = [chr(i) for i in range(0x80) if not (chr(i).isalnum() or chr(i) in "/_.- :")]
+
+
+@pytest.mark.parametrize("character", [*REFUSED_CHARACTERS, "\ud800", "€", "²́", "\u2028"])
+def test_character_that_mlflow_refuses_in_a_name_is_mapped_and_read_back(character):
+    """F01: MLflow's own check is the oracle."""
+    from mlflow.utils.validation import _validate_metric_name, _validate_param_name
+
+    for name in (f"a{character}b", character, f"{character}{character}"):
+        mapped = safe_name(name)
+        _validate_metric_name(mapped)
+        _validate_param_name(mapped)
+        assert original_name(mapped) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "//", "/a", "a/", "a//b", ".", "..", "...", "./a", "../a", "a/./b", "a/../b", "..a",
+     "a/.", "a/..", ".a", "a.", "a/.b", "_x3d_", "max_x", "__x", "_x_", "a_", "_", "a=_x", "日本"],
+)  # fmt: skip
+def test_name_that_would_be_another_path_or_an_escape_is_mapped_and_read_back(name):
+    """F01."""
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(safe_name(name))
+    assert original_name(safe_name(name)) == name
+
+
+def test_mapping_of_names_is_reversible_and_valid_for_words_of_all_dangerous_letters():
+    """F01: 5,461 names, none of them alike."""
+    import itertools
+
+    from mlflow.utils.validation import _validate_metric_name
+
+    names = ["".join(w) for n in range(7) for w in itertools.product("_x/.", repeat=n)]
+    mapped = [safe_name(name) for name in names]
+    for name, new in zip(names, mapped, strict=True):
+        _validate_metric_name(new)
+        assert original_name(new) == name
+    assert len(set(mapped)) == len(names)
+
+
+def test_ordinary_name_stays_as_it_is():
+    """F01: also with letters of any language (F12)."""
+    for name in ("train/best_cost", "optimiser.learning_rate", "a b-c:d", "größe/価格"):
+        assert safe_name(name) == name
+
+
+def test_long_name_is_shortened_with_a_hash_of_the_whole():
+    """F02."""
+    a, b = "n" * 400 + "a", "n" * 400 + "b"
+    assert len(safe_name(a)) == MAX_NAME
+    assert safe_name(a) != safe_name(b)
+    assert safe_name(a) == safe_name(a)
+    assert safe_name("n" * 250) == "n" * 250
+
+
+def test_two_names_that_would_be_one_are_refused():
+    """F03."""
+    pairs = flatten({"a": {"b": 1}, "a.b": 2})
+    with pytest.raises(ConfigError, match=r"got 'a\.b' and 'a\.b', both 'a\.b'"):
+        safe_names([name for name, _ in pairs])
+    safe_names(["a=b", "a_x3d_b", "a b"])  # the control: nearly alike
+
+
+def test_long_value_is_a_hash_and_where_to_find_the_whole():
+    """F04."""
+    long = "v" * (MAX_PARAM + 1)
+    assert safe_value(long, MAX_PARAM).startswith("sha256:")
+    assert "config.yaml" in safe_value(long, MAX_PARAM)
+    assert safe_value(long[1:], MAX_PARAM) == long[1:]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a\0b", "a\\x00b"), ("a\ud800b", "a\\ud800b"), ("a\r\nb", "a\\r\\nb"), ("\u2028", "\\u2028"),
+     ("naïve ✓", "naïve ✓"), ("C:\\new", "C:\\new")],
+)  # fmt: skip
+def test_characters_that_hang_or_break_a_store_are_written_out(text, shown):
+    """F05."""
+    assert escaped(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(float("1e-1"), "0.1"), (float("0.00000001"), "1e-08"), (float("1e-8"), "1e-08"), (1.0, "1.0"),
+     (3, "3"), (True, "true"), (None, "null"), ("x", "x"), (["é", 1], '["é", 1]'), ({}, "{}")],
+)  # fmt: skip
+def test_value_has_one_text_however_it_was_typed(value, text):
+    """F09."""
+    assert canonical(value) == text
+
+
+def test_hostile_names_and_values_of_a_table_are_published_and_listed(
+    settings, results, tiny_config
+):
+    """F01, F02, F04, F05, F12: all of them in one run."""
+    columns = {
+        "a=b [c]": {"kind": "numeric"},
+        "größe 日本": {"kind": "numeric"},
+        "x\ny\0z\ud800": {"kind": "numeric"},
+        "n" * 400: {"kind": "numeric"},
+        "many": {"kind": "categorical", "categories": [f"category {i}" for i in range(900)]},
+    }
+    tiny_config["data"]["columns"] = columns
+    result = results(config=tiny_config)
+    effects = dataclasses.replace(result.effects, ranking=(Importance("a=b [c]", 0.25),))
+    record = write(dataclasses.replace(result, effects=effects), paths.RUNS)
+    run = open_store(settings).client.get_run(publish(record, settings).run_id)
+    params = run.data.params
+    assert params["data.columns.a_x3d_b _x5b_c_x5d_.kind"] == "numeric"
+    assert params["data.columns.größe 日本.kind"] == "numeric"
+    assert params["data.columns.x_xa_y_x0_z_xd800_.kind"] == "numeric"
+    assert params["data.columns.many.categories"].startswith("sha256:")
+    assert run.data.metrics["cost_rise/a_x3d_b _x5b_c_x5d_"] == 0.25
+    (path,) = paths.ARTIFACTS.glob("*/artifacts/names.json")
+    table = json.loads(path.read_text())
+    assert table["cost_rise/a_x3d_b _x5b_c_x5d_"] == "cost_rise/a=b [c]"
+    shortened = [new for new, old in table.items() if old == f"data.columns.{'n' * 400}.kind"]
+    assert shortened
+    assert params[shortened[0]] == "numeric"
+
+
+def test_many_parameters_and_points_arrive_to_the_last_one(settings, results, tiny_config):
+    """F07: more than MLflow takes in one request."""
+    tiny_config["data"]["columns"] = {f"c{i}": {"kind": "numeric"} for i in range(120)}
+    record = write(results(400, config=tiny_config), paths.RUNS)
+    publish(record, settings)
+    assert len(rows("params")) == len(flatten(record.config)) > 480
+    assert len(rows("metrics WHERE key = 'train/cost'")) == 401
+    assert len(rows("metrics")) == 5 * 401 + len(record.metrics)
+
+
+@pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 514, 1001, 1019, 250_001])
+def test_thinning_keeps_every_kth_point_and_the_first_the_last_and_the_best(n):
+    """F08."""
+    for best in {0, 1 % n, n // 3, n - 1}:
+        kept = thinned(n, best)
+        assert len(kept) <= MAX_POINTS
+        assert {0, best, n - 1} <= set(kept.tolist())
+        assert (np.diff(kept) > 0).all()
+        gaps = np.diff(thinned(n, None))
+        assert len(set(gaps[:-1].tolist())) <= 1
+        if n <= MAX_POINTS:
+            assert len(kept) == n
+    assert len(thinned(1001, 1000)) == 501  # every second of the default 1,000 epochs
+
+
+def test_quarter_of_a_million_epochs_are_thinned_in_mlflow_and_whole_in_the_record(
+    settings, results
+):
+    """F08."""
+    record = write(results(250_000), paths.RUNS)
+    publish(record, settings)
+    assert len(rows("metrics WHERE key = 'train/cost'")) <= MAX_POINTS
+    assert rows("latest_metrics WHERE key = 'train/cost'", "step, value") == [
+        (250_000, 0.7 / 250_001)
+    ]
+    assert record.text("curve.csv").count("\n") == 250_002
+
+
+def test_no_figure_that_is_not_finite_reaches_the_store(settings, result):
+    """MLflow would store infinity as 1.8e308 and sort it as a value."""
+    evaluation = dataclasses.replace(
+        result.evaluation, metrics={"accuracy": 0.5, "roc_auc": float("inf"), "f1": float("nan")}
+    )
+    publish(write(dataclasses.replace(result, evaluation=evaluation), paths.RUNS), settings)
+    kept = {key: (value, nan) for key, value, nan in rows("latest_metrics", "key, value, is_nan")}
+    assert kept["test/accuracy"] == (0.5, 0)
+    assert "test/roc_auc" not in kept
+    assert "test/f1" not in kept
+    assert all(abs(value) < 1e300 and not nan for value, nan in kept.values())
+
+
+def test_planted_secret_is_nowhere_in_store_artifacts_or_message(
+    settings, results, lineages, tiny_config, monkeypatch
+):
+    """H04: planted in the environment, an override, the path, an exception and the diff."""
+    secret = "hunter2-Tr0ub4dor"
+    monkeypatch.setenv("DEPLOY_TOKEN", secret)
+    tiny_config["data"]["path"] = f"data/{secret}.csv"
+    failure = Failure("OSError", f"no answer from http://me:{secret}@host", f"at {secret}", 1)
+    planted = results(
+        config=tiny_config,
+        status="FAILED",
+        failure=failure,
+        lineage=lineages(git_dirty=True, git_diff=f"+key = '{secret}'"),
+    )
+    record = write(planted, paths.RUNS, overrides=[f"data.path={secret}"])
+    publish(record, settings)
+    with pytest.raises(TrackingError) as raised:
+        publish(record, TrackingSettings(uri=f"http://u:{secret}@127.0.0.1:9", experiment="x"))
+    assert secret not in str(raised.value)
+    found = [
+        path
+        for path in paths.PROJECT.rglob("*")
+        if path.is_file() and secret.encode() in path.read_bytes()
+    ]
+    assert found == []
+    assert "***" in open_store(settings).client.search_runs(["1"])[0].data.tags["oneuron.error"]
+
+
+def test_tracking_module_does_not_import_mlflow_before_it_opens_a_store():
+    """A refusal of the configuration must not wait for it."""
+    code = "import pipeline.tracking, sys; sys.exit('mlflow' in sys.modules)"
+    project = Path(__file__).parent.parent
+    assert subprocess.run([sys.executable, "-c", code], cwd=project, check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path, port: int):
+    """A real server with a store of its own in ``folder``."""
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
+        *("--artifacts-destination", str(folder / "artifacts")),
+    ]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    server = subprocess.Popen(
+        command, env={**os.environ, **quiet}, start_new_session=True, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, cwd=folder,
+    )  # fmt: skip
+    try:
+        for _ in range(600):
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            time.sleep(0.1)
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.mark.slow
+def test_server_that_dies_loses_nothing_that_sync_does_not_bring(
+    project, results, store_template, tmp_path
+):
+    """E04, E05, E06: one run before, one while it is away, and replies that are lost."""
+    shutil.copy2(store_template, tmp_path / "mlflow.db")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = TrackingSettings(uri=f"http://127.0.0.1:{port}", experiment="tiny")
+    first, second, third = (
+        write(results(identity=letter * 32), project / "runs") for letter in "abc"
+    )
+    with mlflow_server(tmp_path, port):
+        published = publish(first, settings)
+        assert published.url == f"http://127.0.0.1:{port}/#/experiments/1/runs/{published.run_id}"
+        store = open_store(settings)
+        for call in (2, 4, 7):  # the replies to: make the run, parameters, files
+            faulty = Faulty(store.client, call, False, ConnectionError)
+            with pytest.raises(TrackingError):
+                publish_to(dataclasses.replace(store, client=faulty), third)
+    with pytest.raises(TrackingError, match="make sync"):
+        publish(second, settings)
+    with mlflow_server(tmp_path, port):
+        done = sync(project / "runs", settings)
+        assert (len(done.published), done.n_standing, done.failed) == (2, 1, ())
+        client = open_store(settings).client
+        runs = client.search_runs(["1"])
+        assert [run.info.status for run in runs] == ["FINISHED"] * 3
+        for run in runs:
+            assert len(client.get_metric_history(run.info.run_id, "train/cost")) == 5
+            names = {file.path for file in client.list_artifacts(run.info.run_id)}
+            assert {"result.json", "weights.npz", "model.json"} <= names
