@@ -12,6 +12,7 @@ import gc
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.errors import OK, ConfigError, PipelineError
@@ -49,10 +50,10 @@ def run(words: list[str]) -> int:
         from pipeline.compose import configuration
 
         jobs = [(configuration(words), words)]
-    from pipeline.command import run_and_track
+    from pipeline.command import run_jobs
 
     gc.enable()
-    return max(run_and_track(job, overrides) for job, overrides in jobs)
+    return run_jobs(jobs)
 
 
 def predict(words: list[str]) -> int:
@@ -136,14 +137,17 @@ def _compose_by_hydra(words: list[str]) -> list[tuple[DictConfig, list[str]]]:
         composed.append((tree, list(HydraConfig.get().overrides.task)))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raises what it would otherwise print and swallow
-    try:
-        take()
-    except Exception as refusal:
-        from pipeline.compose import REFUSALS, explain
+    # A sweep writes its overrides to multirun.yaml, secrets included, wherever it is told to.
+    with TemporaryDirectory() as discarded:
+        sys.argv = [sys.argv[0], *words, f"hydra.sweep.dir={discarded}"]
+        try:
+            take()
+        except Exception as refusal:
+            from pipeline.compose import REFUSALS, explain
 
-        if not isinstance(refusal, REFUSALS):
-            raise
-        raise explain(refusal, words) from None
+            if not isinstance(refusal, REFUSALS):
+                raise
+            raise explain(refusal, words) from None
     return composed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nn import Epoch
@@ -12,6 +12,7 @@ from pipeline import paths
 from pipeline.config import Configuration, TrackingSettings
 from pipeline.errors import DEFECT, OK, TrackingError
 from pipeline.progress import Progress
+from pipeline.publisher import Publisher
 from pipeline.record import Record, find, write
 from pipeline.redact import redact
 from pipeline.run import Failure, RunResult, run
@@ -19,12 +20,19 @@ from pipeline.shipped import write_if_missing
 from pipeline.signals import StopRequest
 from pipeline.stages.train import Watch
 from pipeline.summary import summarise
-from pipeline.tracking import check_address, publish, sync
+from pipeline.tracking import Published, check_address, sync
 
 
-def run_and_track(configuration: Configuration, overrides: Sequence[str] = ()) -> int:
+def run_jobs(jobs: Sequence[tuple[Configuration, list[str]]]) -> int:
+    """Run and track each job in turn; the highest exit code."""
+    with Publisher(jobs[0][0].tracking) as publisher:  # of a sweep too: one store for all
+        return max(run_and_track(job, overrides, publisher.publish) for job, overrides in jobs)
+
+
+def run_and_track(
+    configuration: Configuration, overrides: Sequence[str], publish: Callable[[Record], Published]
+) -> int:
     """Run, commit the record, publish it and say what was found; the exit code of the command."""
-    check_address(configuration.tracking)
     stop = StopRequest()
     stop.listen()
     started_ms = time.time_ns() // 1_000_000
@@ -46,7 +54,7 @@ def run_and_track(configuration: Configuration, overrides: Sequence[str] = ()) -
     print(redact(summarise(result)), end="\n\n")
     print(f"{'Record':10}{_shown(record)}", flush=True)
     code = _verdict(result, record)
-    return _publish(record, configuration.tracking) or code
+    return _published(record, configuration.tracking, publish) or code
 
 
 def score(name: str, source: Path, target: Path) -> int:
@@ -66,11 +74,9 @@ def score(name: str, source: Path, target: Path) -> int:
 def publish_missing(tracking: TrackingSettings) -> int:
     """Publish every record that the store or server does not have."""
     check_address(tracking)
-    done = sync(paths.RUNS, tracking)
-    for message in done.failed:
-        print(redact(message), file=sys.stderr)
-    print(f"{len(done.published)} runs published, {done.n_standing} were there already")
-    return TrackingError.exit_code if done.failed else OK
+    published = sync(paths.RUNS, tracking)
+    print(f"published: {len(published)}" if published else "every record is published already")
+    return OK
 
 
 def _watch(progress: Progress, stop: StopRequest) -> Watch:
@@ -106,10 +112,12 @@ def _verdict(result: RunResult, record: Record) -> int:
     return result.failure.exit_code
 
 
-def _publish(record: Record, tracking: TrackingSettings) -> int:
+def _published(
+    record: Record, tracking: TrackingSettings, publish: Callable[[Record], Published]
+) -> int:
     """Publish the record; 0, or the exit code of a store that cannot be used."""
     try:
-        published = publish(record, tracking)
+        published = publish(record)
     except TrackingError as refusal:
         print(redact(str(refusal)), file=sys.stderr)
         return refusal.exit_code

@@ -13,6 +13,7 @@ from pipeline.compose import configuration
 from pipeline.errors import DataError
 from pipeline.record import find, records
 from pipeline.stages.train import Epoch
+from pipeline.tracking import publish
 
 QUICK = ["train.epochs=30"]
 
@@ -26,8 +27,8 @@ def here(project, settings) -> Path:
 
 
 def launch(here: Path, *words: str) -> int:
-    path = f"data.path={here}/data/car.data"
-    return command.run_and_track(configuration([path, *QUICK, *words]), list(words))
+    job = configuration([f"data.path={here}/data/car.data", *QUICK, *words])
+    return command.run_and_track(job, list(words), lambda r: publish(r, job.tracking))
 
 
 def stored(here: Path):
@@ -193,7 +194,7 @@ def test_sync_publishes_what_a_store_has_missed(here, capsys, store_template):
     (here / "mlflow.db").write_bytes(store_template.read_bytes())
     tracking = configuration([]).tracking
     assert command.publish_missing(tracking) == 0
-    assert "1 runs published" in capsys.readouterr().out
+    assert "published: 1" in capsys.readouterr().out
     assert [r.info.status for r in stored(here)] == ["FINISHED"]
     assert command.publish_missing(tracking) == 0
     assert len(stored(here)) == 1

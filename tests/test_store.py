@@ -410,6 +410,7 @@ def test_server_that_falls_silent_after_the_first_word_costs_at_most_15_seconds(
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # its words reach nobody any more
     server.block_on_close = False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

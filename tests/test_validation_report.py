@@ -64,20 +64,20 @@ def test_markup_that_is_not_escaped_would_be_seen():
 
 
 def test_the_page_tells_faults_warnings_and_profile():
-    page = Page(report_html(FOUND, "The cars"))
+    told = " ".join(Page(report_html(FOUND, "The cars")).text.replace("\u202f", "'").split())
     for text in (
         "The cars",
         "Refused:",
         "1 rule is broken",
-        "20\u202f000",
+        "20'000",
         "25.0 %",
         "safety must be one of low, high",
-        "3 rows (15.0 %), first lines 3, 9".split(",", maxsplit=1)[0],
+        "3 rows (15.0 %), first lines 3, 9",
         "weight",
         "-1.5",
         "1.23457e+06",
     ):
-        assert text in page.text
+        assert text in told
 
 
 def test_the_page_of_an_accepted_table_says_so():

@@ -5,16 +5,8 @@ the sha256 of every other file, so a record is either whole or it is damaged and
 """
 
 from pipeline.record.commit import CommitError, write
-from pipeline.record.reading import (
-    Record,
-    RecordError,
-    Repeat,
-    find,
-    mark_published,
-    published_runs,
-    read,
-    records,
-)
+from pipeline.record.reading import Record, RecordError, Repeat, read
+from pipeline.record.search import find, mark_published, published_runs, records
 
 __all__ = [
     "CommitError",

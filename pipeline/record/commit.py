@@ -22,7 +22,6 @@ from pipeline.record.contents import arrays, contents, json_bytes, lineage_tree,
 from pipeline.record.reading import (
     FORMAT,
     IDENTITY,
-    PUBLISHED,
     RESULT,
     Record,
     RecordError,
@@ -31,6 +30,7 @@ from pipeline.record.reading import (
     read,
     seal_of,
 )
+from pipeline.record.search import PUBLISHED
 from pipeline.redact import redact, redact_tree
 from pipeline.run import RunResult
 from pipeline.stages.train import Trained

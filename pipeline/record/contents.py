@@ -182,7 +182,7 @@ def _finite_tree(tree: Any) -> Any:
 
 
 def _yaml(tree: Any) -> bytes:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=False, width=100)
     return _text(text)

@@ -6,24 +6,20 @@ import hashlib
 import json
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nn.arrays import Array
-from pipeline import disk, paths
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import DataError
 from pipeline.run import Failure, Status
 from pipeline.safe_arrays import from_npz
 
 RESULT = "result.json"
-PUBLISHED = "published.json"
 FORMAT = 1
 MAX_RESULT = 16 * 2**20  # bytes
 IDENTITY = re.compile(r"[0-9a-f]{8,64}")
-_MIN_PREFIX = 4
 
 
 class RecordError(DataError):
@@ -159,75 +155,14 @@ def read(folder: Path) -> Record:
     RecordError
         If a file is missing, altered, or not a plain file inside the folder.
     """
-    record = _read_result(folder)
+    record = read_unverified(folder)
     for name in record.files:
         record.content(name)
     return record
 
 
-def records(folder: Path = paths.RUNS) -> Iterator[Record]:
-    """Every record in ``folder``, the oldest first; damaged ones are left out, files unverified."""
-    found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if IDENTITY.fullmatch(path.name):
-            try:
-                found.append(_read_result(path))
-            except RecordError:
-                continue
-    yield from sorted(found, key=lambda record: (record.started_ms, record.identity))
-
-
-def find(run: str, folder: Path = paths.RUNS) -> Record:
-    """The record that ``run`` names, verified.
-
-    ``run`` is ``latest`` (the FINISHED run that started last), the first characters of an identity,
-    or the id that the run has in MLflow.
-
-    Raises
-    ------
-    ConfigError
-        If no record or more than one is meant; the message names candidates.
-    RecordError
-        If the record that is meant is damaged.
-    """
-    known = list(records(folder))
-    finished = [record for record in known if record.status == "FINISHED"]
-    if run == "latest" and finished:
-        return read(finished[-1].path)
-    word = run.strip().lower()
-    if len(word) >= _MIN_PREFIX:
-        # By folder, so that a damaged record is told as such and not as missing.
-        named = sorted(folder.glob(f"{word}*")) if IDENTITY.match(word.ljust(8, "0")) else []
-        meant = named or [r.path for r in known if word in published_runs(r).values()]
-        if len(meant) == 1:
-            return read(meant[0])
-        known = [record for record in known if record.path in meant] or known
-    raise ConfigError(f"RUN must name one record, or be latest; got {run!r}, have {_have(known)}")
-
-
-def published_runs(record: Record) -> dict[str, str]:
-    """The id of the record's run in MLflow, by the address of the store it was published to."""
-    try:
-        tree = json.loads((record.path / PUBLISHED).read_bytes())
-        known: dict[str, str] = tree["attempts"].get(record.attempt, {})
-        return {str(address): str(run_id) for address, run_id in known.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def mark_published(record: Record, address: str, run_id: str) -> None:
-    """Remember that the record stands in the store at ``address`` (free of secrets)."""
-    runs = published_runs(record) | {address: run_id}
-    tree = json.dumps({"attempts": {record.attempt: runs}}, indent=1)
-    disk.replace(record.path / PUBLISHED, tree.encode())
-
-
-def _have(known: list[Record]) -> str:
-    names = [f"{record.identity[:12]} ({record.status})" for record in known[-5:][::-1]]
-    return f"{', '.join(names)}" + (" and more" if len(known) > 5 else "") if names else "none"
-
-
-def _read_result(folder: Path) -> Record:
+def read_unverified(folder: Path) -> Record:
+    """The record in ``folder`` by its ``result.json`` alone; each file is verified when used."""
     try:
         tree = json.loads(_plain_file(folder, RESULT, None))
         seal = tree.pop("seal")

@@ -60,31 +60,39 @@ def scan(source: Source, delimiter: str, max_bytes: int) -> Scan:
 def _checked_text(source: Source, max_bytes: int) -> Iterator[tuple[int, bytes]]:
     """The text in chunks with their offsets, once they are known to be UTF-8 without NUL."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    for chunk in _chunks(source):
-        if offset == 0 and source.kind == "gzip":
-            refuse_magic(source.shown, chunk[:64])
-        if offset + len(chunk) > max_bytes:
-            raise DataError(too_large(source.shown, "more when inflated", max_bytes))
-        if source.kind == "csv" and offset + len(chunk) > source.size:
-            source.require_unchanged()  # it grows: do not run after its end
+    end = 0
+    for offset, chunk in _bounded_chunks(source, max_bytes):
         pending = len(decoder.getstate()[0])
         try:
             if pending or not chunk.isascii():
                 decoder.decode(chunk)
         except UnicodeDecodeError as error:
-            raise DataError(
-                _no_utf8(source, offset - pending + error.start, error.object, error.start)
-            ) from None
+            place = offset - pending + error.start
+            raise DataError(_no_utf8(source, place, error.object, error.start)) from None
         nul = chunk.find(0)
         if nul >= 0:
             raise DataError(_nul(source, offset + nul, chunk))
         start = len(BOM) if offset == 0 and chunk.startswith(BOM) else 0
+        end = offset + len(chunk)
         yield offset + start, chunk[start:]
-        offset += len(chunk)
-    pending_bytes = decoder.getstate()[0]
-    if pending_bytes:
-        raise DataError(_no_utf8(source, offset - len(pending_bytes), pending_bytes, 0))
+    cut_off = decoder.getstate()[0]
+    if cut_off:
+        raise DataError(_no_utf8(source, end - len(cut_off), cut_off, 0))
+
+
+def _bounded_chunks(source: Source, max_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """The inflated bytes in chunks with their offsets, up to a bound."""
+    offset = 0
+    for chunk in _chunks(source):
+        end = offset + len(chunk)
+        if offset == 0 and source.kind == "gzip":
+            refuse_magic(source.shown, chunk[:64])
+        if end > max_bytes:
+            raise DataError(too_large(source.shown, "more when inflated", max_bytes))
+        if source.kind == "csv" and end > source.size:
+            source.require_unchanged()  # it grows: do not run after its end
+        yield offset, chunk
+        offset = end
 
 
 def _chunks(source: Source) -> Iterator[bytes]:

@@ -103,6 +103,8 @@ def look(path: Path, max_bytes: int) -> Source:
             tail = file.read(4)
     except OSError as error:
         raise DataError(_unopened(path, error)) from None
+    except ValueError as error:  # a NUL character, half a surrogate pair
+        raise DataError(f"{name} must be the path of a file; got {error}") from None
     if info.st_size > max_bytes:
         raise DataError(too_large(name, f"{info.st_size} bytes", max_bytes))
     kind: Kind = "csv"
@@ -164,7 +166,7 @@ def _unopened(path: Path, error: OSError) -> str:
     name = shown(path)
     match error.errno:
         case errno.ENOENT if path.is_symlink():
-            return f"{name} must exist; got a link to {path.readlink()}, which does not"
+            return f"{name} must exist; got a link to {shown(path.readlink())}, which does not"
         case errno.ENOENT | errno.ENOTDIR:
             return f"{name} must exist; got no such file: see data.path, or run `make data`"
         case errno.ELOOP:

@@ -6,13 +6,12 @@ does not have. Publishing again adds nothing.
 """
 
 from pipeline.tracking.address import check_address
-from pipeline.tracking.publish import Published, Synced, publish, sync
+from pipeline.tracking.publish import Published, publish, sync
 from pipeline.tracking.store import Store, experiment_of_latest_run, open_store, store_address
 
 __all__ = [
     "Published",
     "Store",
-    "Synced",
     "check_address",
     "experiment_of_latest_run",
     "open_store",

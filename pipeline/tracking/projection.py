@@ -111,13 +111,14 @@ def _single_points(record: Record, names: dict[str, str]) -> list[Point]:
 
 def _tags(record: Record) -> dict[str, str]:
     lineage, config = record.lineage, record.config
+    dirty = lineage["git_dirty"]
     tags = {
         KEY: key(record),
         ATTEMPT: record.attempt,
         "oneuron.identity": record.identity,
         "oneuron.data_digest": lineage["data_digest"],
         "oneuron.code_digest": lineage["code_digest"],
-        "oneuron.git_dirty": canonical(lineage["git_dirty"]),
+        "oneuron.git_dirty": "" if dirty is None else canonical(dirty),
         "oneuron.seed": canonical(config["seed"]),
         "oneuron.blas": lineage["blas"],
         "oneuron.blas_threads": canonical(lineage["blas_threads"]),

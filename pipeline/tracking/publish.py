@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pipeline import disk, paths
 from pipeline.config import TrackingSettings
-from pipeline.errors import PipelineError, TrackingError
+from pipeline.errors import PipelineError, TrackingError, bounded
 from pipeline.record import Record, mark_published, published_runs, read, records
 from pipeline.tracking.projection import ATTEMPT, KEY, Point, Projection, key, project
 from pipeline.tracking.quiet import quiet_mlflow
@@ -42,15 +42,6 @@ class Published:
     new: bool
 
 
-@dataclass(frozen=True)
-class Synced:
-    """What ``sync`` did: runs published, how many stood already, what could not be published."""
-
-    published: tuple[Published, ...]
-    n_standing: int
-    failed: tuple[str, ...]
-
-
 def publish(record: Record, settings: TrackingSettings) -> Published:
     """The run of ``record`` in the store of ``settings``.
 
@@ -67,32 +58,31 @@ def publish(record: Record, settings: TrackingSettings) -> Published:
         raise TrackingError(f"{error}\n{_kept(record)}") from None
 
 
-def sync(folder: Path, settings: TrackingSettings) -> Synced:
-    """Publish every record of ``folder`` that the store of ``settings`` does not have.
+def sync(folder: Path, settings: TrackingSettings) -> tuple[Published, ...]:
+    """The runs of every record in ``folder`` that the store of ``settings`` did not have.
 
-    Each goes to the experiment that it was meant for. A record that fails does not stop the others.
+    Each record goes to the experiment that it was meant for. One that fails does not stop the rest.
 
     Raises
     ------
     ConfigError, TrackingError
-        If the store cannot be opened.
+        If the store cannot be opened, or, after the rest was published, if a record failed.
     """
     published: list[Published] = []
     failed: list[str] = []
-    n_standing = 0
     stores: dict[str, Store] = {settings.experiment: open_store(settings)}
     for record in records(folder):
         name = str(record.tree["experiment"])
         try:
             if name not in stores:
                 stores[name] = open_store(settings.model_copy(update={"experiment": name}))
-            if _stands(stores[name], record):
-                n_standing += 1
-            else:
+            if not _stands(stores[name], record):
                 published.append(publish_to(stores[name], read(record.path)))
         except PipelineError as error:
-            failed.append(f"{record.identity[:12]}: {error}")
-    return Synced(tuple(published), n_standing, tuple(failed))
+            failed.append(f"record {record.identity[:12]} was not published: {error}")
+    if failed:
+        raise TrackingError(bounded([*failed, f"published beside them: {len(published)}"]))
+    return tuple(published)
 
 
 def publish_to(store: Store, record: Record) -> Published:

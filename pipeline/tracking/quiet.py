@@ -29,10 +29,15 @@ def quiet_mlflow() -> Iterator[None]:
     """Import and use MLflow in here: what it has to say comes as an exception."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for name in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _silence()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
-    for name in ("mlflow", "alembic", "urllib3"):  # its import sets its own level
+        try:
+            yield
+        finally:
+            _silence()  # its import sets levels of its own
+
+
+def _silence() -> None:
+    for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -8,7 +8,6 @@ import re
 import secrets
 import sqlite3
 import stat
-import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -135,7 +134,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     raise TrackingError(
         f"store must have the schema of this MLflow; got an older one at {path}: "
         f"cp '{path}' '{path}.backup' && "
-        f"{Path(sys.executable).parent}/mlflow db upgrade 'sqlite:///{path}'"
+        f".venv/bin/mlflow db upgrade 'sqlite:///{path}'"
     )
 
 

@@ -84,6 +84,12 @@ def test_a_loop_of_links_is_refused(tmp_path):
     assert "leads back to itself" in refused(link)
 
 
+def test_a_path_that_cannot_be_one_is_refused():
+    """F05: NUL in a path."""
+    with pytest.raises(DataError, match="must be the path of a file; got embedded null"):
+        read_rows(contract(Path("t\0.csv")))
+
+
 def test_a_folder_is_refused(tmp_path):
     """G01: directory."""
     assert "must be a regular file; got a folder" in refused(tmp_path)

@@ -1,0 +1,111 @@
+"""MLflow in a process of its own, which imports it and opens the store while the neuron trains.
+
+The record is on disk when it is published, so a folder's name is all that goes over, and the run's
+identity in MLflow is all that comes back. Nothing that trains waits for a tracker, a crash of one
+is not a crash of the other, and a server that hangs costs ``PATIENCE_S`` at most.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+from pipeline.config import TrackingSettings
+from pipeline.errors import PipelineError, TrackingError
+from pipeline.record import Record, read
+from pipeline.tracking import Published, check_address, open_store, publish
+
+PATIENCE_S = 15.0  # for a server's whole answer; a store on this machine is waited for
+
+
+class Publisher:
+    """Publishes records to one store; to be used in a ``with`` statement."""
+
+    def __init__(self, settings: TrackingSettings) -> None:
+        self._patience = None if check_address(settings).path else PATIENCE_S
+        # In a session of its own: Ctrl-C is for the run, which still has to be published.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.publisher"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._questions = cast(IO[bytes], self._process.stdin)
+        self._answers = cast(IO[bytes], self._process.stdout)
+        self._send(settings.model_dump_json())  # not an argument: it may hold a password
+
+    def publish(self, record: Record) -> Published:
+        """The run of ``record`` in the store.
+
+        Raises
+        ------
+        TrackingError
+            If the store fails, does not answer in time or brings its process down.
+        """
+        self._send(json.dumps(str(record.path)))
+        answer = self._receive()
+        if answer is None:
+            raise TrackingError(
+                "MLflow must answer in time; got no answer\n"
+                f"the record is kept in {record.path}; publish it with: make sync"
+            )
+        if "refusal" in answer:
+            raise TrackingError(answer["refusal"])
+        return Published(**answer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()  # it has answered, or nothing is wanted of it any more
+        self._process.communicate()
+
+    def _send(self, line: str) -> None:
+        try:
+            self._questions.write(line.encode() + b"\n")
+            self._questions.flush()
+        except BrokenPipeError:  # it has died; no answer will say so
+            return
+
+    def _receive(self) -> dict[str, Any] | None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            if not selector.select(self._patience):
+                return None
+        line = self._answers.readline()
+        return dict(json.loads(line)) if line else None
+
+
+def main() -> None:
+    """Publish the record in each folder that is named on standard input, until it ends."""
+    settings = TrackingSettings.parse(json.loads(sys.stdin.readline()))
+    answers = sys.stdout.buffer
+    sys.stdout = sys.stderr  # whatever a library prints must not look like an answer
+    with suppress(PipelineError):  # a first look, while the neuron trains; publishing says why not
+        open_store(settings)
+    for line in sys.stdin:
+        answers.write(json.dumps(_answer(Path(json.loads(line)), settings)).encode() + b"\n")
+        answers.flush()
+
+
+def _answer(folder: Path, settings: TrackingSettings) -> dict[str, Any]:
+    try:
+        return asdict(publish(read(folder), settings))
+    except PipelineError as refusal:
+        return {"refusal": str(refusal)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Names and values arrive in MLflow unharmed, reversibly, and no two of them as one."""
+
+import itertools
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.tracking.names import (
+    MAX_NAME,
+    MAX_PARAM,
+    escaped,
+    flatten,
+    original_name,
+    safe_name,
+    safe_names,
+    safe_value,
+)
+from pipeline.tracking.projection import canonical
+
+REFUSED_CHARACTERS = [chr(i) for i in range(0x80) if not (chr(i).isalnum() or chr(i) in "/_.- :")]
+
+
+@pytest.mark.parametrize("character", [*REFUSED_CHARACTERS, "\ud800", "€", "²́", "\u2028"])
+def test_character_that_mlflow_refuses_in_a_name_is_mapped_and_read_back(character):
+    """F01: MLflow's own check is the oracle."""
+    from mlflow.utils.validation import _validate_metric_name, _validate_param_name
+
+    for name in (f"a{character}b", character, f"{character}{character}"):
+        mapped = safe_name(name)
+        _validate_metric_name(mapped)
+        _validate_param_name(mapped)
+        assert original_name(mapped) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "//", "/a", "a/", "a//b", ".", "..", "...", "./a", "../a", "a/./b", "a/../b", "..a",
+     "a/.", "a/..", ".a", "a.", "a/.b", "_x3d_", "max_x", "__x", "_x_", "a_", "_", "a=_x", "日本"],
+)  # fmt: skip
+def test_name_that_would_be_another_path_or_an_escape_is_mapped_and_read_back(name):
+    """F01."""
+    from mlflow.utils.validation import _validate_metric_name
+
+    _validate_metric_name(safe_name(name))
+    assert original_name(safe_name(name)) == name
+
+
+def test_mapping_of_names_is_reversible_and_valid_for_words_of_all_dangerous_letters():
+    """F01: 5,461 names, none of them alike."""
+    from mlflow.utils.validation import _validate_metric_name
+
+    names = ["".join(w) for n in range(7) for w in itertools.product("_x/.", repeat=n)]
+    mapped = [safe_name(name) for name in names]
+    for name, new in zip(names, mapped, strict=True):
+        _validate_metric_name(new)
+        assert original_name(new) == name
+    assert len(set(mapped)) == len(names)
+
+
+def test_ordinary_name_stays_as_it_is():
+    """F01: also with letters of any language (F12)."""
+    for name in ("train/best_cost", "optimiser.learning_rate", "a b-c:d", "größe/価格"):
+        assert safe_name(name) == name
+
+
+def test_long_name_is_shortened_with_a_hash_of_the_whole():
+    """F02."""
+    a, b = "n" * 400 + "a", "n" * 400 + "b"
+    assert len(safe_name(a)) == MAX_NAME
+    assert safe_name(a) != safe_name(b)
+    assert safe_name(a) == safe_name(a)
+    assert safe_name("n" * 250) == "n" * 250
+
+
+def test_two_names_that_would_be_one_are_refused():
+    """F03."""
+    pairs = flatten({"a": {"b": 1}, "a.b": 2})
+    with pytest.raises(ConfigError, match=r"got 'a\.b' and 'a\.b', both 'a\.b'"):
+        safe_names([name for name, _ in pairs])
+    safe_names(["a=b", "a_x3d_b", "a b"])  # the control: nearly alike
+
+
+def test_long_value_is_a_hash_and_where_to_find_the_whole():
+    """F04."""
+    long = "v" * (MAX_PARAM + 1)
+    assert safe_value(long, MAX_PARAM).startswith("sha256:")
+    assert "config.yaml" in safe_value(long, MAX_PARAM)
+    assert safe_value(long[1:], MAX_PARAM) == long[1:]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a\0b", "a\\x00b"), ("a\ud800b", "a\\ud800b"), ("a\r\nb", "a\\r\\nb"), ("\u2028", "\\u2028"),
+     ("naïve ✓", "naïve ✓"), ("C:\\new", "C:\\new")],
+)  # fmt: skip
+def test_characters_that_hang_or_break_a_store_are_written_out(text, shown):
+    """F05."""
+    assert escaped(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(float("1e-1"), "0.1"), (float("0.00000001"), "1e-08"), (float("1e-8"), "1e-08"), (1.0, "1.0"),
+     (3, "3"), (True, "true"), (None, "null"), ("x", "x"), (["é", 1], '["é", 1]'), ({}, "{}")],
+)  # fmt: skip
+def test_value_has_one_text_however_it_was_typed(value, text):
+    """F09."""
+    assert canonical(value) == text
