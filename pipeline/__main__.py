@@ -139,7 +139,8 @@ def _compose_by_hydra(words: list[str]) -> list[tuple[DictConfig, list[str]]]:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raises what it would otherwise print and swallow
     # A sweep writes its overrides to multirun.yaml, secrets included, wherever it is told to.
     with TemporaryDirectory() as discarded:
-        sys.argv = [sys.argv[0], *words, f"hydra.sweep.dir={discarded}"]
+        place = next((i for i, word in enumerate(words) if "=" in word), len(words))
+        sys.argv[1:] = [*words[:place], f"hydra.sweep.dir={discarded}", *words[place:]]
         try:
             take()
         except Exception as refusal:

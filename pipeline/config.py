@@ -56,7 +56,7 @@ class DataSettings(Settings):
     name: Name
     path: Name  # csv, csv.gz or parquet; relative to the project folder
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
-    delimiter: Annotated[str, StringConstraints(pattern=r'^[^"\r\n\0]$')] = ","
+    delimiter: Annotated[str, StringConstraints(pattern=r'^[^"\r\n\x00]$')] = ","
     names: Texts | None = None  # null: the first line of the file holds the names
     missing_values: Texts = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
     target: Target
