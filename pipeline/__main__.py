@@ -139,8 +139,9 @@ def _compose_by_hydra(words: list[str]) -> list[tuple[DictConfig, list[str]]]:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raises what it would otherwise print and swallow
     # A sweep writes its overrides to multirun.yaml, secrets included, wherever it is told to.
     with TemporaryDirectory() as discarded:
-        place = next((i for i, word in enumerate(words) if "=" in word), len(words))
-        sys.argv[1:] = [*words[:place], f"hydra.sweep.dir={discarded}", *words[place:]]
+        overrides = [word for word in words if "=" in word and not word.startswith("-")]
+        flags = [word for word in words if word not in overrides]
+        sys.argv[1:] = [*flags, f"hydra.sweep.dir={discarded}", *overrides]
         try:
             take()
         except Exception as refusal:
@@ -148,7 +149,7 @@ def _compose_by_hydra(words: list[str]) -> list[tuple[DictConfig, list[str]]]:
 
             if not isinstance(refusal, REFUSALS):
                 raise
-            raise explain(refusal, words) from None
+            raise explain(refusal, overrides) from None
     return composed
 
 

@@ -91,12 +91,29 @@ def configuration(words: list[str]) -> Configuration:
 
 
 def explain(refusal: Exception, words: list[str]) -> ConfigError:
-    """Every fault of a command line with flags, which Hydra itself refused with ``refusal``."""
+    """Every fault of the overrides of a command line that Hydra itself refused with ``refusal``."""
+    lines: dict[str, None] = {}
+    for variant in _variants(words):
+        try:
+            configuration(variant)
+        except ConfigError as faults:
+            lines |= dict.fromkeys(str(faults).splitlines())
+    return ConfigError(bounded(list(lines) or [_said(refusal)]))
+
+
+def _variants(words: list[str]) -> list[list[str]]:
+    """The overrides with one choice of one sweep at a time: each choice of a sweep once."""
     try:
-        configuration([word for word in words if not word.startswith("-")])
-    except ConfigError as faults:
-        return faults
-    return ConfigError(_said(refusal))
+        overrides = OverridesParser.create().parse_overrides(words)
+    except HydraException:
+        return [words]
+    single = [word for word, o in zip(words, overrides, strict=True) if not o.is_sweep_override()]
+    return [
+        [*single, f"{override.input_line.split('=')[0]}={choice}"]
+        for override in overrides
+        if override.is_sweep_override() and override.input_line
+        for choice in override.sweep_string_iterator()
+    ] or [single]
 
 
 def _compose(words: list[str]) -> DictConfig:

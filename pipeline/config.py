@@ -7,11 +7,17 @@ One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a
 import difflib
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, Strict, StringConstraints, model_validator
 
 from pipeline.settings import Settings, Texts
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+# A shell and Hydra hand on a tab as a backslash and a t.
+Delimiter = Annotated[
+    str,
+    BeforeValidator(lambda value: "\t" if value == "\\t" else value),
+    StringConstraints(pattern=r'^[^"\r\n\x00]$'),
+]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Missing = Literal["refuse", "input"]
 
@@ -56,7 +62,7 @@ class DataSettings(Settings):
     name: Name
     path: Name  # csv, csv.gz or parquet; relative to the project folder
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
-    delimiter: Annotated[str, StringConstraints(pattern=r'^[^"\r\n\x00]$')] = ","
+    delimiter: Delimiter = ","
     names: Texts | None = None  # null: the first line of the file holds the names
     missing_values: Texts = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
     target: Target

@@ -61,22 +61,28 @@ def nearest(key: str, valid: list[str]) -> str | None:
 
 def _line(fault: ErrorDetails, tree: Any, cls: type[Settings]) -> str:
     key = ".".join(_path(fault["loc"], tree))
+    if fault["type"] == "value_error":  # ours, and a whole sentence already
+        return str(fault["ctx"]["error"])
+    if fault["type"] == "missing":
+        return f"{key} must be given; got nothing"
+    if fault["type"] == "union_tag_invalid":
+        key += "." + str(fault["ctx"]["discriminator"]).strip("'")
+    return f"{key} {_rule(fault, key, cls)}"
+
+
+def _rule(fault: ErrorDetails, key: str, cls: type[Settings]) -> str:
     got = f"got {_short(fault['input'])}"
     match fault["type"]:
         case "extra_forbidden":
             near = nearest(key, sorted(set(valid_keys(cls))))
-            hint = f"; did you mean {near}?" if near else ""
-            return f"{key} must be a known setting; {got}{hint}"
-        case "missing":
-            return f"{key} must be given; got nothing"
-        case "value_error":
-            return str(fault["ctx"]["error"])
+            return f"must be a known setting; {got}" + (f"; did you mean {near}?" if near else "")
         case "union_tag_invalid":
-            tag = str(fault["ctx"]["discriminator"]).strip("'")
-            return f"{key}.{tag} must be one of {fault['ctx']['expected_tags']}; {got}"
+            return f"must be one of {fault['ctx']['expected_tags']}; {got}"
+        case "string_pattern_mismatch":
+            return f"must match {fault['ctx']['pattern']}; {got}"
         case "string_type":
-            return f"{key} must be text (put it in quotes); {got}"
-    return f"{key} {fault['msg'].replace('Input should be', 'must be')}; {got}"
+            return f"must be text (put it in quotes); {got}"
+    return f"{fault['msg'].replace('Input should be', 'must be')}; {got}"
 
 
 def _path(loc: tuple[int | str, ...], tree: Any) -> Iterator[str]:

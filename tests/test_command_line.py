@@ -230,3 +230,18 @@ def test_the_readmes_table_of_ones_own_works_as_it_is_written(copied, tmp_path):
     assert (code, err) == (0, "")
     with (tmp_path / "o.csv").open() as file:
         assert [row["customer"] for row in csv.DictReader(file)] == ["c0", "c1", "c2", "c3"]
+
+
+def test_the_readme_shows_what_make_run_prints(copied):
+    """Every line of its block, in order; "…" stands for lines and characters left out."""
+    code, out, _ = launch(copied)
+    assert code == 0
+    text = (PROJECT / "README.md").read_text()
+    block = re.search(r"```text\n(One neuron on.*?)```", text, re.DOTALL).group(1)
+    shown = [line for line in block.splitlines() if line.strip() not in ("", "…")]
+    told = iter(out.splitlines())
+    for line in shown:
+        # Identities differ with the code, and the last digits of a norm near 0 with the processor.
+        known = re.split(r"(?<=gradient norm )|(?<=runs/)|(?<=run )", line)[0]
+        assert any(other.startswith(known) for other in told), line
+    assert len(shown) > 20

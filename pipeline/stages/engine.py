@@ -51,12 +51,13 @@ def count_parquet(source: Source, columns: Layout, wanted: Sequence[str]) -> pd.
     return _ask(source, sql)
 
 
-def parquet_in_order(
-    source: Source, columns: Layout, wanted: Sequence[str]
-) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
-    """The wanted columns of a parquet file in its order, and the number of each row, from 1."""
-    frame = _ask(source, f"SELECT {_cells(columns, wanted)} {_table(columns)} ORDER BY place")
-    return frame.set_axis(list(wanted), axis="columns"), np.arange(1, len(frame) + 1)
+def parquet_in_order(source: Source, columns: Layout) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """Every column of a parquet file in its order, and the number of each row, from 1."""
+    names = list(columns.names)
+    frame = _ask(source, f"SELECT {_cells(columns, names)} {_table(columns)} ORDER BY place")
+    if frame.empty:
+        raise DataError(f"{source.shown} must hold rows; got none")
+    return frame.set_axis(names, axis="columns"), np.arange(1, len(frame) + 1)
 
 
 def parquet_lines(

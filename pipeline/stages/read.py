@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ def read_in_order(
 ) -> tuple[pd.DataFrame, Counts]:
     """The rows of another file of this contract, as text in its order, and the line of each.
 
-    The file may lack the target and ignored columns; with ``need_target`` it may not, and the
-    target is the last column. Lines are physical ones (of parquet: the rows), from 1.
+    Every column of the file, in its order. It may lack the target and ignored columns; with
+    ``need_target`` it may not. Lines are physical ones (of parquet: the rows), from 1.
 
     Raises
     ------
@@ -93,18 +94,19 @@ def read_in_order(
     import pandas as pd
 
     source = look(path, data.max_bytes)
-    wanted = _wanted(data) if need_target else [*data.attributes]
     if source.kind == "parquet":
-        return engine.parquet_in_order(source, _columns(source, data, need_target), wanted)
+        columns = _columns(source, data, need_target)
+        frame, lines = engine.parquet_in_order(source, columns)
+        source.require_unchanged()
+        return frame, lines
     scan(source, data.delimiter, data.max_bytes)
     columns = _columns(source, data, need_target)
-    places = [columns.names.index(name) for name in wanted]
-    lines, rows = [], []
+    places, rows = [], []
     for line, cells in checked_records(source, data, columns):
-        lines.append(line)
-        rows.append([cells[place] for place in places])
+        places.append(line)
+        rows.append(tuple(map(sys.intern, cells)))  # of a long table most cells are equal
     source.require_unchanged()
-    return pd.DataFrame(rows, columns=wanted, dtype="str"), np.array(lines, np.int64)
+    return pd.DataFrame(rows, columns=list(columns.names), dtype="str"), np.array(places, np.int64)
 
 
 def lines_of(

@@ -47,7 +47,7 @@ def split_table(table: Table, settings: SplitSettings) -> Split:
     for label in (0.0, 1.0):
         rows = np.flatnonzero(table.y == label)
         dealt[:, rows] = _deal(table.count[rows], settings, rng)
-    train, valid, test = (_part(table, count) for count in dealt)
+    train, valid, test = (take(table, count) for count in dealt)
     parts = {"train": train, "valid": valid, "test": test}
     lacking = [
         f"{name} must hold both classes; got {int(part.count[part.y == label].sum())} rows of "
@@ -71,6 +71,7 @@ def _deal(count: Counts, settings: StratifiedSplit, rng: np.random.Generator) ->
     return np.stack([count - valid - test, valid, test])
 
 
-def _part(table: Table, count: Counts) -> Table:
+def take(table: Table, count: Counts) -> Table:
+    """The rows of the table with other counts; those that count 0 are left out."""
     rows = np.flatnonzero(count)
     return Table(table.frame.iloc[rows].reset_index(drop=True), table.y[rows], count[rows])
