@@ -36,6 +36,7 @@ from nn.neuron import (
     mean_loss,
     penalty,
     predict_proba,
+    row_logits,
 )
 from nn.optim import Transform, adam, chain, gradient_descent, momentum
 
@@ -62,5 +63,6 @@ __all__ = [
     "predict_proba",
     "relative_error",
     "residual",
+    "row_logits",
     "sigmoid",
 ]

@@ -59,11 +59,10 @@ def run_and_track(
 
 def score(name: str, source: Path, target: Path) -> int:
     """Score the rows of a file with the model of the run that is meant."""
-    from pipeline.model import from_json
-    from pipeline.predict import predict_file
+    from pipeline.predict import model_of, predict_file
 
     record = find(name, paths.RUNS)
-    done = predict_file(from_json(record.text("model.json")), source, target)
+    done = predict_file(model_of(record), source, target)
     print(f"{done.n_rows:,} rows scored by run {record.identity[:12]}, {done.n_positive:,} of them")
     print(f"decided positive; written to {target}")
     for attribute, n in done.unseen.items():

@@ -71,7 +71,7 @@ def trace(config: RunConfig, data_digest: str, project: Path = PROJECT) -> Linea
 
 def identity(config: RunConfig, data_digest: str, code_digest: str) -> str:
     """32 hex digits that are equal exactly where results must be equal to the bit."""
-    tree = config.model_dump(mode="json")
+    tree = config.model_dump()
     del tree["data"]["path"]  # the digest says which data; a file may be moved
     parts = {
         "config": tree,

@@ -30,7 +30,8 @@ class Model:
 def tightened(data: DataSettings, encoder: Encoder) -> DataSettings:
     """The contract that a new row must keep: with the categories learned from train listed.
 
-    Unless the encoder answers an unseen category with zeros: then it stays open.
+    Unless the encoder answers an unseen category with zeros: then it stays open. A column of which
+    train has one category stays open too (a contract lists two or more), and the encoder refuses.
     """
     if encoder.unseen != "refuse":
         return data
@@ -42,7 +43,7 @@ def tightened(data: DataSettings, encoder: Encoder) -> DataSettings:
     }
     columns = {
         name: column.model_copy(update={"categories": tuple(learned[name])})
-        if isinstance(column, Categorical) and column.categories is None
+        if name in learned and len(learned[name]) > 1 and data.attributes[name].categories is None
         else column
         for name, column in data.columns.items()
     }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from nn import predict_proba
+from pipeline.disk import sync_folder
 from pipeline.errors import ConfigError, DataError, bounded
-from pipeline.model import Model
+from pipeline.model import Model, from_json
+from pipeline.record import Record
 from pipeline.stages.encode import count_unseen, encode
 from pipeline.stages.read import read_in_order
 from pipeline.stages.validate import Table, check_attributes, convert
@@ -36,11 +38,28 @@ class Predicted:
     unseen: dict[str, int]
 
 
+def model_of(record: Record) -> Model:
+    """The model of a run that is complete.
+
+    Raises
+    ------
+    ConfigError
+        If the run did not finish: its neuron was never evaluated.
+    """
+    if record.status != "FINISHED":
+        raise ConfigError(
+            f"RUN must name a run that is FINISHED; got {record.identity[:12]}, {record.status}"
+        )
+    return from_json(record.text("model.json"))
+
+
 def predict_file(model: Model, source: Path, target: Path) -> Predicted:
     """Score every row of ``source`` and write it, with two columns more, to ``target`` as CSV.
 
+    Every column of ``source`` is handed on as it is, the ignored ones and the target too.
     ``probability`` is that of class 1, written to the last bit; ``decision`` is 1 at the threshold
-    of the run and above, else 0. Rows keep their order. ``target`` appears complete or not at all.
+    of the run and above, else 0. Rows keep their order, and a row's probability depends on no
+    other row. ``target`` appears complete or not at all.
 
     Raises
     ------
@@ -49,37 +68,90 @@ def predict_file(model: Model, source: Path, target: Path) -> Predicted:
     ConfigError
         If ``target`` cannot be written.
     """
-    if source.exists() and target.exists() and source.samefile(target):
-        raise ConfigError(f"OUTPUT must not be INPUT; got {str(target)!r} for both")
-    if not target.parent.is_dir():
-        raise ConfigError(f"folder of OUTPUT must exist; got {str(target.parent)!r}")
+    target = _require_places(source, target)
     frame, lines = read_in_order(source, model.data)
-    reserved = [name for name in (PROBABILITY, DECISION) if name in frame.columns]
-    if reserved:
-        raise DataError(f"columns {reserved} must not be in the table: the prediction adds them")
+    _require_free(frame.columns, model)
     count = np.ones(len(frame), dtype=np.int64)
     faults = check_attributes(frame, count, model.data, lines)
     if faults:
         raise DataError(bounded([fault.message for fault in faults]))
     table = Table(convert(frame, model.data), np.zeros(len(frame)), count)
     p = predict_proba(model.theta, encode(model.encoder, table, str(source)).X)
-    _write(frame, p, (p >= model.threshold).astype(int), target)
-    return Predicted(len(p), int((p >= model.threshold).sum()), count_unseen(model.encoder, table))
+    decision = (p >= model.threshold).astype(np.int64)
+    _write(frame, p, decision, target)
+    return Predicted(len(p), int(decision.sum()), count_unseen(model.encoder, table))
+
+
+def _require_places(source: Path, target: Path) -> Path:
+    """``target`` without links, if a file may be put there; asked before anything is read."""
+    try:
+        if not source.exists() and not source.is_symlink():
+            raise DataError(f"INPUT must exist; got no such file: {source}")
+        fault = _output_fault(source, target)
+    except OSError as error:  # a name too long, a folder that may not be entered
+        fault = f"INPUT and OUTPUT must be in reach; got {error.strerror}: {error.filename}"
+    if fault:
+        raise ConfigError(fault)
+    return target.resolve()
+
+
+def _output_fault(source: Path, target: Path) -> str:
+    if target.suffix.lower() in (".gz", ".parquet", ".xlsx"):
+        return f"OUTPUT must be a CSV file; got {target.name!r}"
+    if not target.parent.is_dir():
+        return f"folder of OUTPUT must exist; got {str(target.parent)!r}"
+    if target.exists() and not target.is_file():
+        return f"OUTPUT must be a file; got something else at {target}"
+    if target.exists() and source.samefile(target):
+        return f"OUTPUT must not be INPUT; got {str(target)!r} for both"
+    return ""
+
+
+def _require_free(names: Sequence[str] | pd.Index[str], model: Model) -> None:
+    for name in (PROBABILITY, DECISION):
+        if name in names:
+            cure = (
+                "rename it in the table and its contract, and train again"
+                if name in model.data.attributes
+                else "leave it out, it is not needed"
+            )
+            raise DataError(f"column {name!r} must not be in INPUT, the prediction adds it: {cure}")
 
 
 def _write(frame: pd.DataFrame, p: Array, decision: np.ndarray, target: Path) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*frame.columns, PROBABILITY, DECISION])
-    columns = [frame[name] for name in frame.columns]
-    writer.writerows(zip(*columns, map(repr, p.tolist()), decision, strict=True))
+    """Put the rows in ``target`` in one step."""
+    header = (*frame.columns, PROBABILITY, DECISION)
+    columns = [frame[name].tolist() for name in frame.columns]
+    rows = zip(*columns, p.tolist(), decision.tolist(), strict=True)
+    partial = None
     try:
         with NamedTemporaryFile(
-            "w", dir=target.parent, prefix=".tmp.", encoding="utf-8", delete=False
+            "w", dir=target.parent, prefix=".oneuron.", encoding="utf-8", newline="", delete=False
         ) as file:
-            file.write(text.getvalue())
+            partial = Path(file.name)
+            _write_csv(file, header, rows, all_quoted=_holds_cr(frame))
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).replace(target)
+        partial.replace(target)
+        sync_folder(target.parent)
     except OSError as error:
         raise ConfigError(f"OUTPUT must be writable; got {error.strerror} at {target}") from None
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def _write_csv(
+    file: IO[str], header: Sequence[str], rows: Iterable[tuple[object, ...]], *, all_quoted: bool
+) -> None:
+    writer = csv.writer(
+        file, lineterminator="\n", quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
+    )
+    writer.writerow(header)
+    writer.writerows(rows)
+
+
+def _holds_cr(frame: pd.DataFrame) -> bool:
+    """Whether a cell or name holds a carriage return, which csv leaves bare where it may."""
+    named = any("\r" in name for name in frame.columns)
+    return named or any(frame[name].str.contains("\r", regex=False).any() for name in frame)

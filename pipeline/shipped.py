@@ -1,7 +1,7 @@
 """The tables that come with the project, written to ``data/`` when they are missing there."""
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from pipeline import car, paths
@@ -33,13 +33,18 @@ TABLES: dict[str, Callable[[], bytes]] = {
 def write_if_missing(path: str) -> bool:
     """Whether ``path`` names a shipped table that was not there and has now been written.
 
-    Written beside its place and renamed into it, so that no reader sees half a file.
+    Written beside its place and linked into it: no reader sees half a file, and of several
+    processes that start at once the first one's file stays, for the others may be reading it.
     """
     target = paths.PROJECT / path
     if path not in TABLES or target.exists():
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=target.parent, prefix=".tmp.", delete=False) as file:
+    with NamedTemporaryFile(dir=target.parent, prefix=".tmp.") as file:
         file.write(TABLES[path]())
-    Path(file.name).replace(target)
+        file.flush()
+        try:
+            os.link(file.name, target)
+        except FileExistsError:
+            return False
     return True

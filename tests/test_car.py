@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from pipeline import car
+from pipeline.shipped import write_if_missing
 
 
 def test_the_file_is_the_published_one_byte_by_byte():
@@ -31,3 +32,31 @@ def test_cars_that_are_unsafe_or_seat_two_are_never_acceptable():
     for *attributes, verdict in car.rows():
         if attributes[5] == "low" or attributes[3] == "2":
             assert verdict == "unacc"
+
+
+def test_several_processes_that_find_no_table_leave_the_first_ones_file_alone(project):
+    """A file that another process is reading must not be replaced under it."""
+    import threading
+
+    written = []
+    gate = threading.Barrier(8)
+
+    def start() -> None:
+        gate.wait()
+        written.append(write_if_missing("data/car.data"))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(written) == [False] * 7 + [True]
+    assert [path.name for path in (project / "data").iterdir()] == ["car.data"]
+    assert (project / "data" / "car.data").read_bytes() == car.content()
+
+
+def test_a_table_that_is_there_is_never_written_over(project):
+    (project / "data").mkdir()
+    (project / "data" / "car.data").write_bytes(b"mine")
+    assert not write_if_missing("data/car.data")
+    assert (project / "data" / "car.data").read_bytes() == b"mine"

@@ -1,4 +1,4 @@
-"""The commands as a person types them: in a fresh copy of the project, in processes of their own."""
+"""The commands as a person types them, in a copy of the project and processes of their own."""
 
 import csv
 import os
@@ -137,7 +137,7 @@ def test_a_signal_from_outside_leaves_a_killed_run(copied, name):
     before = set((copied / "runs").iterdir())
     time.sleep(8)
     process.send_signal(number)
-    out, err = process.communicate(timeout=100)
+    _, err = process.communicate(timeout=100)
     assert process.returncode == 128 + number, err
     assert f"run KILLED: run was ended by {name}" in err
     (new,) = set((copied / "runs").iterdir()) - before
@@ -156,7 +156,7 @@ def test_a_second_signal_ends_the_process_at_once(copied):
 
 def test_secrets_reach_no_file_and_no_message(copied):
     """H04: planted in the environment, an override, an address and an exception."""
-    secret = "hunter2swordfish"  # noqa: S105
+    secret = "hunter2swordfish"
     code, out, err = launch(
         copied,
         QUICK,
@@ -179,7 +179,7 @@ def test_a_prediction_is_the_models_on_rows_in_their_order(copied, tmp_path):
     launch(copied, QUICK)
     rows = car.rows()[::-37]
     (tmp_path / "new.csv").write_text("".join(",".join(row[:6]) + "\n" for row in rows))
-    code, out, err = launch(
+    code, _, err = launch(
         copied, "predict", "--input", str(tmp_path / "new.csv"), "--output", str(tmp_path / "o.csv")
     )
     assert (code, err) == (0, "")

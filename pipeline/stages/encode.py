@@ -181,7 +181,21 @@ def _columns(block: Block, table: Table) -> Array:
 
 
 def _codes(block: OneHot, table: Table) -> Counts:
-    """Position of each row's category in the block, -1 where it is not there."""
+    """Position of each row's category in the block, -1 where it is not there.
+
+    Looked up once for each combination of values that occurs: rows may be millions.
+    """
+    import pandas as pd
+
     place = {category: i for i, category in enumerate(block.categories)}
-    values = zip(*(table.frame[name] for name in block.attributes), strict=True)
-    return np.fromiter((place.get(value, -1) for value in values), np.int64, len(table.y))
+    codes, values = zip(
+        *(pd.factorize(table.frame[name]) for name in block.attributes), strict=True
+    )
+    shape = [len(known) for known in values]
+    used, combination = np.unique(np.ravel_multi_index(codes, shape), return_inverse=True)
+    occurring = zip(
+        *(known[at] for known, at in zip(values, np.unravel_index(used, shape), strict=True)),
+        strict=True,
+    )
+    found = [place.get(category, -1) for category in occurring]
+    return np.array(found, np.int64)[combination]

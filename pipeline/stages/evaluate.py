@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn import Examples, logits, mean_loss, sigmoid
+from nn import Examples, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
 from pipeline.config import EvaluateSettings
 from pipeline.intervals import newcombe_auc, wilson
@@ -54,7 +54,7 @@ def evaluate(
     from sklearn import metrics as sk
 
     X, y, weight = test
-    z = logits(theta, X)
+    z = row_logits(theta, X)  # the bits that a prediction gives
     p = sigmoid(z)
     rank = np.round(z, 9)
     decided = (p >= settings.threshold).astype(float)

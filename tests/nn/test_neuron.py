@@ -18,6 +18,7 @@ from nn import (
     penalty,
     predict_proba,
     relative_error,
+    row_logits,
     sigmoid,
 )
 
@@ -43,8 +44,29 @@ def test_logits_are_the_articles_loop(noisy: Examples, theta: np.ndarray) -> Non
 
 
 def test_probability_is_the_sigmoid_of_the_logit(noisy: Examples, theta: np.ndarray) -> None:
-    p = [1 / (1 + math.exp(-z)) for z in logits(theta, noisy.X).tolist()]
-    np.testing.assert_allclose(predict_proba(theta, noisy.X), p, rtol=4 * EPS)
+    p = [1 / (1 + math.exp(-z)) for z in row_logits(theta, noisy.X).tolist()]
+    # Four roundings on either side, each of half an EPS, and an exponential good to one EPS.
+    np.testing.assert_allclose(predict_proba(theta, noisy.X), p, rtol=6 * EPS)
+
+
+def test_a_rows_logit_is_the_articles_loop_to_the_last_bit(noisy: Examples, theta: np.ndarray):
+    for row, z in zip(noisy.X.tolist(), row_logits(theta, noisy.X).tolist(), strict=True):
+        by_hand = float(theta[-1])
+        for w, x in zip(theta[:-1].tolist(), row, strict=True):
+            by_hand += w * x
+        assert z == by_hand
+
+
+def test_a_rows_probability_depends_on_no_other_row_to_the_last_bit():
+    """BLAS, by which ``logits`` adds, takes another order for one row than for a thousand."""
+    rng = np.random.default_rng(0)
+    X, theta = rng.normal(size=(1003, 21)), rng.normal(size=22)
+    together = predict_proba(theta, X)
+    for rows in ([i] for i in range(0, 1003, 17)):
+        assert predict_proba(theta, X[rows])[0] == together[rows[0]]
+    order = rng.permutation(1003)
+    assert np.array_equal(predict_proba(theta, X[order]), together[order])
+    assert np.array_equal(predict_proba(theta, np.asfortranarray(X)), together)
 
 
 def test_mean_cost_is_scikit_learns_weighted_by_count(noisy: Examples, theta: np.ndarray) -> None:
