@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from nn import Epoch
@@ -24,24 +25,37 @@ from pipeline.tracking import Published, check_address, sync
 
 
 def run_jobs(jobs: Sequence[tuple[Configuration, list[str]]]) -> int:
-    """Run and track each job in turn; the highest exit code."""
-    with Publisher(jobs[0][0].tracking) as publisher:  # of a sweep too: one store for all
-        return max(run_and_track(job, overrides, publisher.publish) for job, overrides in jobs)
+    """Run and track each job in turn, until a signal asks to stop; the highest exit code."""
+    stop = StopRequest()
+    stop.listen()
+    publishers: dict[TrackingSettings, Publisher] = {}
+    codes = [OK]
+    with ExitStack() as stack:
+        for job, overrides in jobs:
+            if job.tracking not in publishers:
+                publishers[job.tracking] = stack.enter_context(Publisher(job.tracking))
+            publish = publishers[job.tracking].publish
+            codes.append(run_and_track(job, overrides, publish, stop))
+            if stop.signal:
+                break
+    return max(codes)
 
 
 def run_and_track(
-    configuration: Configuration, overrides: Sequence[str], publish: Callable[[Record], Published]
+    configuration: Configuration,
+    overrides: Sequence[str],
+    publish: Callable[[Record], Published],
+    stop: StopRequest,
 ) -> int:
     """Run, commit the record, publish it and say what was found; the exit code of the command."""
-    stop = StopRequest()
-    stop.listen()
     started_ms = time.time_ns() // 1_000_000
     config = configuration.run_config()
     if write_if_missing(config.data.path):
         print(f"written: {config.data.path}", file=sys.stderr)
-    result = run(config, _watch(Progress(config.train.epochs), stop))
+    with Progress(config.train.epochs) as progress:
+        result = run(config, _watch(progress, stop))
     if result.status == "KILLED" and stop.signal:
-        told = f"run was ended by {stop.signal.name}; what it had learned is kept"
+        told = f"ended by {stop.signal.name}; what it had learned is kept"
         result.failure = Failure(stop.signal.name, told, None, stop.exit_code)
     record = write(
         result,
@@ -107,7 +121,8 @@ def _verdict(result: RunResult, record: Record) -> int:
         return OK
     if result.failure.traceback:
         print(redact(result.failure.traceback), file=sys.stderr)
-    print(redact(f"run {result.status}: {result.failure.message}"), file=sys.stderr)
+    kind = f"{result.failure.kind}: " if result.failure.traceback else ""
+    print(redact(f"run {result.status}: {kind}{result.failure.message}"), file=sys.stderr)
     return result.failure.exit_code
 
 

@@ -73,12 +73,14 @@ def configuration(words: list[str]) -> Configuration:
     ConfigError
         Naming every fault.
     """
-    try:
-        overrides = OverridesParser.create().parse_overrides(words)
-    except HydraException as error:
-        raise ConfigError(f"override must have the form key=value; got {_said(error)}") from None
-    faults = [fault for override in overrides if (fault := _option_fault(override))]
-    kept = [_let_in(override) for override in overrides if not _option_fault(override)]
+    faults, kept = [], []
+    for word in words:
+        fault, override = _parsed(word)
+        fault = fault or (_option_fault(override) if override else None)
+        if fault:
+            faults.append(fault)
+        elif override:
+            kept.append(_let_in(override))
     try:
         parsed = parse(_compose(kept))
     except ConfigError as error:
@@ -125,6 +127,18 @@ def _compose(words: list[str]) -> DictConfig:
         return compose("config", overrides=words)
 
 
+def _parsed(word: str) -> tuple[str | None, Override | None]:
+    """The override that the word is, or what is wrong with it."""
+    try:
+        return None, OverridesParser.create().parse_override(word)
+    except HydraException:
+        hint = "put a value with blanks, brackets or = in quotes within quotes: \"key='a b'\""
+        if "=" not in word:
+            near = difflib.get_close_matches(word, ("predict", "sync", "data", "ui"), n=1)
+            hint = f"did you mean {near[0]}?" if near else "--help tells more"
+        return f"override must have the form key=value; got {word[:80]!r}; {hint}", None
+
+
 def _option_fault(override: Override) -> str | None:
     """What is wrong with ``group=option``; None if nothing is, or if the override sets a value."""
     if not override.key_or_group:
@@ -133,8 +147,9 @@ def _option_fault(override: Override) -> str | None:
         return None
     options = sorted(path.stem for path in (CONF / override.key_or_group).glob("*.yaml"))
     got: Any = override.value()
-    if got is None or str(got) in options:
+    if str(got) in options or (got is None and override.key_or_group == "experiment"):
         return None
+    got = "null" if got is None else got
     near = difflib.get_close_matches(str(got), options, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{override.key_or_group} must be one of {', '.join(options)}; got {str(got)!r}{hint}"

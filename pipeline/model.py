@@ -43,7 +43,7 @@ def tightened(data: DataSettings, encoder: Encoder) -> DataSettings:
     }
     columns = {
         name: column.model_copy(update={"categories": tuple(learned[name])})
-        if name in learned and len(learned[name]) > 1 and data.attributes[name].categories is None
+        if isinstance(column, Categorical) and column.categories is None and len(learned[name]) > 1
         else column
         for name, column in data.columns.items()
     }

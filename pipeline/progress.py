@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
-from typing import TextIO
+from types import TracebackType
+from typing import Self, TextIO
 
 from nn import Epoch
 
@@ -13,12 +15,12 @@ EVERY = 0.2  # seconds between two lines
 
 
 class Progress:
-    """Shows epochs on a terminal as they pass."""
+    """Shows epochs on a terminal as they pass; a ``with`` statement leaves no trace of it there."""
 
-    def __init__(self, epochs: int, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
         self._epochs = epochs
-        self._stream = stream
-        self._live = stream.isatty()
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty()
         self._begun: float | None = None
         self._shown = 0.0
         self._width = 0
@@ -33,16 +35,31 @@ class Progress:
         if now - self._begun < QUIET or now - self._shown < EVERY:
             return
         self._shown = now
-        left = (now - self._begun) / epoch.number * (self._epochs - epoch.number)
-        self._write(f"epoch {epoch.number}/{self._epochs}  {_costs(epoch)}  {_clock(left)} left")
+        left = (now - self._begun) / max(epoch.number, 1) * (self._epochs - epoch.number)
+        self._write(
+            f"epoch {epoch.number:,} of {self._epochs:,}, {_costs(epoch)}, {_clock(left)} left"
+        )
 
     def clear(self) -> None:
         """Leave no trace on the terminal."""
         if self._width:
             self._write("")
             self._stream.write("\r")
+            self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.clear()
 
     def _write(self, line: str) -> None:
+        line = line[: shutil.get_terminal_size().columns - 1]  # one that wraps could not be cleared
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)

@@ -20,7 +20,8 @@ from typing import IO, Any, Self, cast
 from pipeline.config import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError
 from pipeline.record import Record, read
-from pipeline.tracking import Published, check_address, open_store, publish
+from pipeline.redact import redact
+from pipeline.tracking import Published, check_address, kept, open_store, publish
 
 PATIENCE_S = 15.0  # for a server's whole answer; a store on this machine is waited for
 
@@ -29,6 +30,7 @@ class Publisher:
     """Publishes records to one store; to be used in a ``with`` statement."""
 
     def __init__(self, settings: TrackingSettings) -> None:
+        self._settings = settings
         self._patience = None if check_address(settings).path else PATIENCE_S
         # In a session of its own: Ctrl-C is for the run, which still has to be published.
         self._process = subprocess.Popen(
@@ -39,6 +41,7 @@ class Publisher:
         )
         self._questions = cast(IO[bytes], self._process.stdin)
         self._answers = cast(IO[bytes], self._process.stdout)
+        self._silent = False
         self._send(settings.model_dump_json())  # not an argument: it may hold a password
 
     def publish(self, record: Record) -> Published:
@@ -52,10 +55,8 @@ class Publisher:
         self._send(json.dumps(str(record.path)))
         answer = self._receive()
         if answer is None:
-            raise TrackingError(
-                "MLflow must answer in time; got no answer\n"
-                f"the record is kept in {record.path}; publish it with: make sync"
-            )
+            fault = self._silence()
+            raise TrackingError(f"MLflow must answer; {fault}\n{kept(record, self._settings)}")
         if "refusal" in answer:
             raise TrackingError(answer["refusal"])
         return Published(**answer)
@@ -79,7 +80,19 @@ class Publisher:
         except BrokenPipeError:  # it has died; no answer will say so
             return
 
+    def _silence(self) -> str:
+        """Why there is no answer. It is not waited for again: it would be taken for the next."""
+        if self._silent:
+            return "it did not for an earlier run, and was not asked again"
+        self._silent = True
+        with suppress(subprocess.TimeoutExpired):
+            return f"its process ended, exit code {self._process.wait(timeout=1)}"
+        self._process.kill()
+        return f"got silence for {self._patience:.0f} s"
+
     def _receive(self) -> dict[str, Any] | None:
+        if self._silent:
+            return None
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             if not selector.select(self._patience):
@@ -90,14 +103,19 @@ class Publisher:
 
 def main() -> None:
     """Publish the record in each folder that is named on standard input, until it ends."""
-    settings = TrackingSettings.parse(json.loads(sys.stdin.readline()))
+    first = sys.stdin.readline()
+    if not first:  # whoever started us has gone
+        return
+    settings = TrackingSettings.parse(json.loads(first))
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever a library prints must not look like an answer
-    with suppress(PipelineError):  # a first look, while the neuron trains; publishing says why not
+    with suppress(Exception):  # a first look, while the neuron trains; publishing says why not
         open_store(settings)
-    for line in sys.stdin:
-        answers.write(json.dumps(_answer(Path(json.loads(line)), settings)).encode() + b"\n")
-        answers.flush()
+    with suppress(BrokenPipeError):  # nobody wants the answer any more
+        for line in sys.stdin:
+            answer = _answer(Path(json.loads(line)), settings)
+            answers.write(json.dumps(answer).encode() + b"\n")
+            answers.flush()
 
 
 def _answer(folder: Path, settings: TrackingSettings) -> dict[str, Any]:
@@ -105,6 +123,9 @@ def _answer(folder: Path, settings: TrackingSettings) -> dict[str, Any]:
         return asdict(publish(read(folder), settings))
     except PipelineError as refusal:
         return {"refusal": str(refusal)}
+    except Exception as error:  # of MLflow, which is told on a line; the record is kept
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        return {"refusal": f"MLflow must publish the run; got {redact(told)[:300]}: make sync"}
 
 
 if __name__ == "__main__":

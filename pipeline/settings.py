@@ -74,15 +74,27 @@ def _rule(fault: ErrorDetails, key: str, cls: type[Settings]) -> str:
     got = f"got {_short(fault['input'])}"
     match fault["type"]:
         case "extra_forbidden":
-            near = nearest(key, sorted(set(valid_keys(cls))))
-            return f"must be a known setting; {got}" + (f"; did you mean {near}?" if near else "")
+            return _unknown(key, got, sorted(set(valid_keys(cls))))
         case "union_tag_invalid":
-            return f"must be one of {fault['ctx']['expected_tags']}; {got}"
+            rule = f"must be one of {fault['ctx']['expected_tags']}"
         case "string_pattern_mismatch":
-            return f"must match {fault['ctx']['pattern']}; {got}"
+            rule = f"must match {fault['ctx']['pattern']}"
         case "string_type":
-            return f"must be text (put it in quotes); {got}"
-    return f"{fault['msg'].replace('Input should be', 'must be')}; {got}"
+            rule = "must be text" + (" (put it in quotes)" if fault["input"] is not None else "")
+        case "string_too_short":
+            rule = "must not be empty"
+        case "string_too_long":
+            rule = f"must have at most {fault['ctx']['max_length']} characters"
+        case _:
+            rule = fault["msg"].replace("Input should be", "must be")
+    return f"{rule}; {got}"
+
+
+def _unknown(key: str, got: str, valid: list[str]) -> str:
+    if key in valid:  # beta1 is Adam's
+        return f"must go with another choice of its group, here it means nothing; {got}"
+    near = nearest(key, valid)
+    return f"must be a known setting; {got}" + (f"; did you mean {near}?" if near else "")
 
 
 def _path(loc: tuple[int | str, ...], tree: Any) -> Iterator[str]:
@@ -96,5 +108,6 @@ def _path(loc: tuple[int | str, ...], tree: Any) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    names = {None: "null", True: "true", False: "false"}  # as YAML writes them
+    text = names[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else text[:79] + "…"

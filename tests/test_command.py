@@ -12,6 +12,7 @@ from pipeline import car, command, paths, run
 from pipeline.compose import configuration
 from pipeline.errors import DataError
 from pipeline.record import find, records
+from pipeline.signals import SIGNALS, StopRequest
 from pipeline.stages.train import Epoch
 from pipeline.tracking import publish
 
@@ -19,16 +20,21 @@ QUICK = ["train.epochs=30"]
 
 
 @pytest.fixture
-def here(project, settings) -> Path:
-    """A project folder with the car table in it."""
+def here(project, settings):
+    """A project folder with the car table in it; the handlers of signals are put back."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     (project / "data").mkdir()
     (project / "data" / "car.data").write_bytes(car.content())
-    return project
+    yield project
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def launch(here: Path, *words: str) -> int:
     job = configuration([f"data.path={here}/data/car.data", *QUICK, *words])
-    return command.run_and_track(job, list(words), lambda r: publish(r, job.tracking))
+    stop = StopRequest()
+    stop.listen()
+    return command.run_and_track(job, list(words), lambda r: publish(r, job.tracking), stop)
 
 
 def stored(here: Path):
@@ -126,12 +132,7 @@ def test_a_signal_ends_the_run_as_killed_with_what_it_had_learned(here, capsys, 
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(command.Progress, "show", interrupt)
-    kept = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        assert launch(here) == 128 + number
-    finally:
-        for each, handler in kept.items():
-            signal.signal(each, handler)
+    assert launch(here) == 128 + number
     assert name in capsys.readouterr().err
     (record,) = records(paths.RUNS)
     (stored_run,) = stored(here)

@@ -139,7 +139,7 @@ def test_a_signal_from_outside_leaves_a_killed_run(copied, name):
     process.send_signal(number)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 128 + number, err
-    assert f"run KILLED: run was ended by {name}" in err
+    assert f"run KILLED: ended by {name}" in err
     (new,) = set((copied / "runs").iterdir()) - before
     assert '"status": "KILLED"' in (new / "result.json").read_text()
 

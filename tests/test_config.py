@@ -93,7 +93,7 @@ def test_an_unknown_option_is_refused_with_the_options():
         ("train.epochs=0", "must be greater than or equal to 1; got 0"),
         ("train.epochs=1000000000", "must be less than or equal to 1000000; got 1000000000"),
         ("train.epochs=1e9", "must be a valid integer; got 1000000000.0"),
-        ("train.batch_size=true", "must be a valid integer; got True"),
+        ("train.batch_size=true", "must be a valid integer; got true"),
         ("train.l2=-0.1", "must be greater than or equal to 0; got -0.1"),
         ("evaluate.threshold=1", "must be less than 1; got 1"),
         ("seed=-1", "must be greater than or equal to 0; got -1"),
@@ -113,6 +113,14 @@ def test_all_faults_are_listed_at_once():
 
 def test_a_thousand_faults_still_fit_in_two_kilobytes():
     assert "more" in refusal(*(f"+train.nonsense{i}=1" for i in range(1000)))
+
+
+def test_a_setting_of_another_choice_of_its_group_is_told_as_such():
+    assert "must go with another choice of its group" in refusal("optimiser.beta1=0.9")
+
+
+def test_a_misspelt_command_is_told_the_right_one():
+    assert refusal("predct").endswith("did you mean predict?")
 
 
 @pytest.mark.parametrize("word", ["foo", "=3", "train.epochs=[1,", "a b c"])

@@ -431,7 +431,7 @@ def test_word_that_means_no_record_or_several_is_refused_with_candidates(run, re
 
 
 def test_latest_of_nothing_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="have none"):
+    with pytest.raises(ConfigError, match="needs a FINISHED run; got none: make run"):
         find("latest", tmp_path / "runs")
 
 

@@ -375,8 +375,15 @@ def test_absent_server_is_named_and_the_record_is_kept(project, result):
         with pytest.raises(TrackingError, match="connection refused") as raised:
             publish(record, at(f"http://127.0.0.1:{port}"))
     assert str(raised.value).endswith(
-        f"the record is kept in runs/{record.identity}; publish it with: make sync"
+        f"the record is kept in runs/{record.identity}; "
+        f'publish it with: make sync ARGS="tracking.uri=http://127.0.0.1:{port}"'
     )
+
+
+def test_a_driver_that_is_asked_for_and_not_installed_is_named(project):
+    """A14: also where the address names it."""
+    with pytest.raises(ConfigError, match=r"got postgresql\+psycopg2:// \(install one"):
+        check_address(at("postgresql+psycopg2://u:p@127.0.0.1/db"))
 
 
 @pytest.mark.slow

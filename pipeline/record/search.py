@@ -51,6 +51,8 @@ def find(run: str, folder: Path = paths.RUNS) -> Record:
         if len(meant) == 1:
             return read(meant[0])
         known = [record for record in known if record.path in meant] or known
+    if run == "latest":
+        raise ConfigError(f"RUN=latest needs a FINISHED run; got {_have(known)}: make run")
     raise ConfigError(f"RUN must name one record, or be latest; got {run!r}, have {_have(known)}")
 
 

@@ -129,7 +129,7 @@ def _row_remarks(rows: Rows, data: DataSettings) -> Iterator[str]:
     n_rows, n_distinct = int(rows.count.sum()), len(rows.count)
     if found.n_rows:
         yield (
-            f"{found.n_rows} rows ({100 * found.n_rows / n_rows:.2g} %) have the attributes of a "
+            f"{found.n_rows} rows ({100 * found.n_rows / n_rows:.3g} %) have the attributes of a "
             f"row of the other class: no model can exceed accuracy {found.best_accuracy:.4f} here"
         )
     if n_distinct < n_rows:

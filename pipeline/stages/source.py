@@ -103,8 +103,9 @@ def look(path: Path, max_bytes: int) -> Source:
             tail = file.read(4)
     except OSError as error:
         raise DataError(_unopened(path, error)) from None
-    except ValueError as error:  # a NUL character, half a surrogate pair
-        raise DataError(f"{name} must be the path of a file; got {error}") from None
+    except ValueError:
+        rule = "must be the path of a file; got a NUL character or half a surrogate pair in it"
+        raise DataError(f"{name} {rule}") from None
     if info.st_size > max_bytes:
         raise DataError(too_large(name, f"{info.st_size} bytes", max_bytes))
     kind: Kind = "csv"
@@ -168,7 +169,7 @@ def _unopened(path: Path, error: OSError) -> str:
         case errno.ENOENT if path.is_symlink():
             return f"{name} must exist; got a link to {shown(path.readlink())}, which does not"
         case errno.ENOENT | errno.ENOTDIR:
-            return f"{name} must exist; got no such file: see data.path, or run `make data`"
+            return f"{name} must exist; got no such file"
         case errno.ELOOP:
             return f"{name} must exist; got a link that leads back to itself"
         case errno.EACCES | errno.EPERM:

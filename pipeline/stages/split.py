@@ -51,7 +51,9 @@ def split_table(table: Table, settings: SplitSettings) -> Split:
     parts = {"train": train, "valid": valid, "test": test}
     lacking = [
         f"{name} must hold both classes; got {int(part.count[part.y == label].sum())} rows of "
-        f"class {label:.0f}: give split more rows, or choose split=none"
+        f"class {label:.0f}, {'positive' if label else 'negative'}: "
+        f"{'lower split.valid or split.test' if name == 'train' else f'raise split.{name}'}, "
+        "or choose split=none"
         for name, part in parts.items()
         for label in (0.0, 1.0)
         if not (part.y == label).any() and not (name == "valid" and settings.valid == 0)

@@ -6,7 +6,7 @@ does not have. Publishing again adds nothing.
 """
 
 from pipeline.tracking.address import check_address
-from pipeline.tracking.publish import Published, publish, sync
+from pipeline.tracking.publish import Published, kept, publish, sync
 from pipeline.tracking.store import Store, experiment_of_latest_run, open_store, store_address
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Store",
     "check_address",
     "experiment_of_latest_run",
+    "kept",
     "open_store",
     "publish",
     "store_address",

@@ -78,18 +78,20 @@ def _remote(settings: TrackingSettings, kind: str, driver: str) -> Address:
         host, port = None, 0
     if not host or any(c.isspace() or ord(c) < 32 for c in uri):
         raise ConfigError(_refused(settings, "have a host and a port, as http://127.0.0.1:5000"))
-    if kind in DRIVERS and not driver:
-        uri = f"{kind}+{_driver(kind)}://{uri.partition('://')[2]}"
+    if kind in DRIVERS:
+        uri = f"{kind}+{_driver(kind, driver)}://{uri.partition('://')[2]}"
     return Address(uri.rstrip("/"), kind, None, host, port)
 
 
-def _driver(kind: str) -> str:
+def _driver(kind: str, asked: str) -> str:
+    """The driver that is asked for, or the first that is installed where none is."""
     for name, module, _ in DRIVERS[kind]:
-        if find_spec(module) is not None:
+        if asked in ("", name) and find_spec(module) is not None:
             return name
     names = " or ".join(package for _, _, package in DRIVERS[kind])
+    got = f"{kind}+{asked}://" if asked else f"{kind}:// and no driver"
     raise ConfigError(
-        f"tracking.uri must name a database that has a driver here; got {kind}:// and no driver "
+        f"tracking.uri must name a database that has a driver here; got {got} "
         f"(install one: .venv/bin/pip install '{DRIVERS[kind][0][2]}'; known: {names})"
     )
 

@@ -19,6 +19,7 @@ from pipeline import disk, paths
 from pipeline.config import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError, bounded
 from pipeline.record import Record, mark_published, published_runs, read, records
+from pipeline.redact import redact
 from pipeline.tracking.projection import ATTEMPT, KEY, Point, Projection, key, project
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.store import Store, failures, local_path, open_store, refusal
@@ -55,7 +56,7 @@ def publish(record: Record, settings: TrackingSettings) -> Published:
     try:
         return publish_to(open_store(settings), record)
     except TrackingError as error:
-        raise TrackingError(f"{error}\n{_kept(record)}") from None
+        raise TrackingError(f"{error}\n{kept(record, settings)}") from None
 
 
 def sync(folder: Path, settings: TrackingSettings) -> tuple[Published, ...]:
@@ -224,11 +225,13 @@ def _stands(store: Store, record: Record) -> bool:
         raise refusal(error, store.address) from None
 
 
-def _kept(record: Record) -> str:
+def kept(record: Record, settings: TrackingSettings) -> str:
+    """Where the record is, and the command that publishes it to the same store."""
     where = record.path
     if where.is_relative_to(paths.PROJECT):
         where = where.relative_to(paths.PROJECT)
-    return f"the record is kept in {where}; publish it with: make sync"
+    address = f' ARGS="tracking.uri={redact(settings.uri)}"' if settings.uri else ""
+    return f"the record is kept in {where}; publish it with: make sync{address}"
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

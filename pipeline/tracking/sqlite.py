@@ -142,6 +142,8 @@ def _check_writable(connection: sqlite3.Connection, path: Path) -> None:
     """Begin to write and take it back: the only question that SQLite answers honestly."""
     if not os.access(path.parent, os.W_OK):
         raise TrackingError(f"store must be in a folder that can be written; got {path.parent}")
+    if not os.access(path, os.W_OK):  # SQLite would open it to read, and fail at the first write
+        raise TrackingError(f"store must be writable; got no leave to write {path}: chmod u+w")
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")

@@ -88,12 +88,13 @@ def failures() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return (MlflowException, SQLAlchemyError, OSError)  # requests' exceptions are OSErrors
+    # Those of requests are OSErrors; a driver may be missing.
+    return (MlflowException, SQLAlchemyError, OSError, ImportError)
 
 
 def refusal(error: Exception, address: Address) -> TrackingError:
     """What a failure of the store says on one line, without secrets."""
-    text = redact(" ".join(str(error).split()))
+    text = redact(" ".join(str(error).partition("[SQL:")[0].split()))
     status = getattr(error, "get_http_status_code", lambda: 0)()
     if status in (401, 403):
         text = f"{status}, {CREDENTIALS}"

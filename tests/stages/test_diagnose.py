@@ -86,7 +86,7 @@ def test_a_loop_of_links_is_refused(tmp_path):
 
 def test_a_path_that_cannot_be_one_is_refused():
     """F05: NUL in a path."""
-    with pytest.raises(DataError, match="must be the path of a file; got embedded null"):
+    with pytest.raises(DataError, match="must be the path of a file; got a NUL character"):
         read_rows(contract(Path("t\0.csv")))
 
 

@@ -259,7 +259,7 @@ def test_contradictory_labels_are_told_with_count_and_the_best_accuracy(path):
     """G19: 4 + 2 rows are in dispute; a model gets at most 3 + 1 of them."""
     found = checked(path, contradictory())
     assert found.require()
-    assert "6 rows (0.35 %) have the attributes of a row of the other class" in found.warnings[0]
+    assert "6 rows (0.346 %) have the attributes of a row of the other class" in found.warnings[0]
     assert f"accuracy {1 - 2 / 1732:.4f} here" in found.warnings[0]
 
 

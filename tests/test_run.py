@@ -1,0 +1,115 @@
+"""The whole, from a file to figures: what must not matter does not, and what must does."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import car
+from pipeline.compose import configuration
+from pipeline.errors import DataError
+from pipeline.run import RunResult, run
+
+QUICK = ["train.epochs=40", "data.sha256=null"]
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return car.content().decode().splitlines(keepends=True)
+
+
+def launch(path: Path, lines: list[str], *words: str) -> RunResult:
+    path.write_text("".join(lines))
+    return run(configuration([f"data.path={path}", *QUICK, *words]).run_config())
+
+
+def same_bits(one: RunResult, two: RunResult) -> bool:
+    curves = zip(one.trained.curve.values(), two.trained.curve.values(), strict=True)
+    return np.array_equal(one.trained.theta, two.trained.theta) and all(
+        np.array_equal(a, b) for a, b in curves
+    )
+
+
+def test_the_order_of_the_rows_changes_no_bit_and_no_identity(tmp_path, lines):
+    straight = launch(tmp_path / "a.csv", lines)
+    random.Random(0).shuffle(lines)
+    shuffled = launch(tmp_path / "b.csv", lines)
+    assert shuffled.lineage.identity == straight.lineage.identity
+    assert same_bits(straight, shuffled)
+    assert straight.evaluation.metrics == shuffled.evaluation.metrics
+
+
+def test_one_changed_cell_is_another_run(tmp_path, lines):
+    before = launch(tmp_path / "a.csv", lines)
+    lines[-1] = lines[-1].replace("low,low", "low,med", 1)
+    assert launch(tmp_path / "a.csv", lines).lineage.identity != before.lineage.identity
+
+
+def test_a_table_written_three_times_gives_the_same_neuron_and_narrower_intervals(tmp_path, lines):
+    """Weights are repeated rows, from the file to the figures."""
+    once = launch(tmp_path / "a.csv", lines, "split=none")
+    thrice = launch(tmp_path / "b.csv", lines * 3, "split=none")
+    assert thrice.n_train == 3 * once.n_train
+    # 40 steps of sums over 1,728 rows, each of a few roundings.
+    assert thrice.trained.theta == pytest.approx(once.trained.theta, rel=1e-12, abs=1e-12)
+    for name, value in once.evaluation.metrics.items():
+        if not name.endswith(("_low", "_high")):
+            assert thrice.evaluation.metrics[name] == pytest.approx(value, rel=1e-10)
+    assert thrice.evaluation.metrics["accuracy_low"] > once.evaluation.metrics["accuracy_low"]
+    for one, three in zip(once.effects.effects, thrice.effects.effects, strict=True):
+        assert three.standard_error == pytest.approx(one.standard_error / np.sqrt(3), rel=1e-9)
+
+
+def test_a_result_holds_everything_once_it_is_finished(tmp_path, lines):
+    result = launch(tmp_path / "a.csv", lines)
+    assert result.status == "FINISHED"
+    empty = [name for name, value in vars(result).items() if value is None]
+    assert empty == ["failure"]
+
+
+def test_a_file_that_cannot_be_read_is_refused_before_there_is_a_run(tmp_path):
+    config = configuration([f"data.path={tmp_path}/nowhere.csv", *QUICK]).run_config()
+    with pytest.raises(DataError, match=r"nowhere\.csv"):
+        run(config)
+
+
+def test_a_refused_table_is_a_result_with_its_report(tmp_path, lines):
+    lines[7] = "vhigh,vhigh,2,2,small,hihg,unacc\n"
+    result = launch(tmp_path / "a.csv", lines)
+    assert result.status == "FAILED"
+    assert result.failure.exit_code == 3
+    assert "line 8" in result.failure.message
+    assert result.validation.faults[0].examples == (("hihg", 1),)
+    assert result.trained is None
+
+
+def test_minibatches_momentum_and_early_stopping_work_together(tmp_path, lines):
+    words = ["train.batch_size=64", "train.patience=5", "optimiser=adam", "train.epochs=200"]
+    result = launch(tmp_path / "a.csv", lines, *words)
+    assert result.trained.ended == "patience"
+    assert result.evaluation.metrics["accuracy"] > 0.9
+    assert same_bits(result, launch(tmp_path / "a.csv", lines, *words))
+
+
+def test_a_long_table_of_few_kinds_of_rows_is_as_good_as_its_kinds(tmp_path):
+    """200,000 rows of 8 kinds: exact sizes, and the cost of their own entropy."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 4, 200_000)
+    yes = rng.random(200_000) < np.array([0.1, 0.4, 0.6, 0.9])[kinds]
+    path = tmp_path / "long.csv"
+    path.write_text(
+        "".join(f"k{k},{'yes' if y else 'no'}\n" for k, y in zip(kinds, yes, strict=True))
+    )
+    words = [
+        f"data.path={path}", "data.sha256=null", "data.names=[kind,class]",
+        "data.target={name: class, positive: [yes], negative: [no]}",
+        "~data.columns", "+data.columns={kind: {kind: categorical}}", "train.l2=0",
+    ]  # fmt: skip
+    result = run(configuration(words).run_config())
+    assert result.validation.n_distinct == 8
+    assert result.n_train + result.n_valid + result.n_test == 200_000
+    shares = np.array([yes[kinds == k].mean() for k in range(4)])
+    entropy = -(shares * np.log(shares) + (1 - shares) * np.log(1 - shares))
+    expected = float(np.bincount(kinds) / 200_000 @ entropy)
+    assert result.trained.curve["train_cost"][-1] == pytest.approx(expected, rel=0.01)

@@ -1,0 +1,254 @@
+"""The page that shows the runs: found by its link, on this machine alone, gone with the command."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import paths, ui
+from pipeline.errors import ConfigError, TrackingError
+from pipeline.paths import PROJECT
+
+START_S = 120  # on a machine that is busy with other tests
+
+
+# --- refusals --------------------------------------------------------------------------------
+
+
+def test_without_a_store_there_is_nothing_to_show(project):
+    with pytest.raises(ConfigError, match=r"no mlflow\.db in the project: make run"):
+        ui.serve()
+
+
+def test_a_store_without_a_run_says_so(project, settings):
+    with pytest.raises(TrackingError, match="store must hold a run; got none: make run"):
+        ui.serve()
+
+
+def test_a_store_that_is_no_database_is_refused_before_a_server_starts(project):
+    """A04."""
+    paths.STORE.write_text("no database, whatever its name says")
+    with pytest.raises(TrackingError, match="store must be a SQLite database"):
+        ui.serve()
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**9])
+def test_a_port_that_cannot_be_is_refused(project, port):
+    with pytest.raises(ConfigError, match=f"--port must be from 0 .any. to 65535; got {port}"):
+        ui.serve(port)
+
+
+def test_another_port_is_taken_where_the_preferred_one_is():
+    with socket.create_server((ui.HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        assert ui.free_port(port) != port
+    with socket.socket() as probe:
+        probe.bind((ui.HOST, 0))
+        free = probe.getsockname()[1]
+    assert ui.free_port(free) == free
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory, store_template) -> Path:
+    """A copy of the project that holds two runs."""
+    folder = tmp_path_factory.mktemp("ui") / "project"
+    for name in ("nn", "pipeline", "conf"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(store_template, folder / "mlflow.db")
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", "-m", "train.epochs=60", "seed=0,1"],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+Launch = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def launch(shown) -> Iterator[Launch]:
+    """Starts ``python -m pipeline ui``; whatever a failing test leaves of it is killed."""
+    started = []
+
+    def start(*words: str, **more: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "ui", *words],
+            cwd=shown,
+            env=environment(shown) | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+    for pid in processes_in(shown):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def link_of(process: subprocess.Popen[str]) -> str:
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    return re.search(r"http://127\.0\.0\.1:\d+/\S+", line)[0]
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Every process whose working folder is ``folder``, but for the dead that were not waited for.
+
+    The command, its server and what that starts run there, and nothing else does.
+    """
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            alive = (path / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+            if alive and (path / "cwd").readlink() == folder:
+                found.append(int(path.name))
+    return found
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 0),  # the way to end it that it names
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGHUP, 128 + signal.SIGHUP),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_no_process_of_the_server_outlives_the_command(launch, shown, number, code):
+    process = launch()
+    link_of(process)
+    assert len(processes_in(shown)) >= 3  # the control: the command, the keeper, the server
+    process.send_signal(number)
+    _, err = process.communicate(timeout=START_S)
+    assert (process.returncode, err) == (code, "")
+    wait_until(lambda: not processes_in(shown))
+
+
+@pytest.mark.slow
+def test_a_signal_before_the_server_answers_ends_it_too(launch, shown):
+    process = launch()
+    wait_until(lambda: len(processes_in(shown)) >= 3)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=START_S)
+    assert (process.returncode, out, err) == (128 + signal.SIGTERM, "", "")
+    wait_until(lambda: not processes_in(shown))
+
+
+@pytest.mark.slow
+def test_the_server_listens_on_this_machine_alone_and_on_a_port_that_is_free(launch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        link = link_of(launch("--port", str(port)))
+    served = int(re.search(r":(\d+)/", link)[1])
+    assert served != port
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    addresses = {
+        row[1] for row in listening if row[3] == "0A" and row[1].endswith(f":{served:04X}")
+    }
+    assert addresses == {f"0100007F:{served:04X}"}
+    tcp6 = Path("/proc/net/tcp6")
+    assert f":{served:04X} " not in (tcp6.read_text() if tcp6.exists() else "")
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_start_is_told_with_its_last_words(launch, shown):
+    process = launch(MLFLOW_GUNICORN_OPTS="--no-such-option")
+    out, err = process.communicate(timeout=START_S)
+    assert (process.returncode, out) == (5, "")
+    assert "MLflow's server must go on; it ended" in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) == 1
+    wait_until(lambda: not processes_in(shown))
+
+
+# --- the browser -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Headless Chromium. Its absence is the only reason to skip what needs it."""
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("no chromedriver on PATH")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for option in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--window-size=1600,1200", f"--user-data-dir={tmp_path}/chromium",
+    ):  # fmt: skip
+        options.add_argument(option)
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as opened:
+        opened.implicitly_wait(60)
+        yield opened
+
+
+@pytest.mark.slow
+def test_the_link_opens_the_runs_as_charts_with_a_cost_curve_and_their_figures(launch, browser):
+    link = link_of(launch())
+    browser.get(link)
+    names = browser.find_elements("xpath", "//a[starts-with(., 'car momentum ')]")
+    assert len({name.text for name in names}) == 2
+
+    browser.find_element("css selector", "input[placeholder='Search metric charts']").send_keys(
+        "train/cost"
+    )
+    browser.find_element("xpath", "//*[@title='train/cost' or text()='train/cost']")
+    wait_until(lambda: len(curves(browser)) >= 2)
+    assert all(path.count("L") + path.count("C") > 5 for path in curves(browser))
+
+    names[0].click()
+    browser.find_element("xpath", "//*[text()='Artifacts']").click()
+    browser.find_element("xpath", "//*[text()='figures']").click()
+    browser.find_element("xpath", "//*[text()='effects.png']").click()
+    wait_until(lambda: any(width > 300 for width in widths_of_pictures(browser)))
+
+
+def curves(browser) -> list[str]:
+    """The paths of the lines that the chart holds; its background is none of them."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('.js-plotly-plot path.js-line')]"
+        ".map(path => path.getAttribute('d'))"
+    )
+
+
+def widths_of_pictures(browser) -> list[int]:
+    """Pixels of the pictures that were loaded from the run."""
+    return browser.execute_script(
+        "return [...document.images].filter(image => image.src.startsWith('blob:'))"
+        ".map(image => image.naturalWidth)"
+    )
