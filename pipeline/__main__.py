@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,6 +120,8 @@ def main() -> NoReturn:
 
         print(redact(str(refusal)), file=sys.stderr)
         code = refusal.exit_code
+    except KeyboardInterrupt:  # outside of training nothing is half-done: leave
+        code = 128 + signal.SIGINT
     sys.exit(code)
 
 

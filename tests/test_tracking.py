@@ -28,6 +28,7 @@ from pipeline.tracking import open_store, publish, sync
 from pipeline.tracking.names import flatten
 from pipeline.tracking.projection import MAX_POINTS, thinned
 from pipeline.tracking.publish import publish_to
+from pipeline.tracking.store import TRAINING
 
 TABLES = {
     "runs": "name, status, start_time, end_time, lifecycle_stage",
@@ -446,7 +447,10 @@ def test_server_that_dies_loses_nothing_that_sync_does_not_bring(
     )
     with mlflow_server(tmp_path, port):
         published = publish(first, settings)
-        assert published.url == f"http://127.0.0.1:{port}/#/experiments/1/runs/{published.run_id}"
+        assert (
+            published.url
+            == f"http://127.0.0.1:{port}/#/experiments/1/runs/{published.run_id}?{TRAINING}"
+        )
         store = open_store(settings)
         for call in (2, 4, 7):  # the replies to: make the run, parameters, files
             faulty = Faulty(store.client, call, False, ConnectionError)

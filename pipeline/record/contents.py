@@ -60,7 +60,7 @@ def scalars(result: RunResult) -> dict[str, float]:
 
     ``train/`` and ``valid/`` hold what the kept epoch achieved, ``test/`` what held-out rows say.
     Where no rows were held out the prefix is ``not_held_out/``: such a figure never stands in the
-    column of an honest one. ``baseline/`` is the model that always gives the same answer.
+    column of an honest one; ``baseline_…`` in it is the model that always answers the same.
     """
     figures: dict[str, float] = {}
     if result.trained is not None:
@@ -109,7 +109,9 @@ def _best(trained: Trained) -> dict[str, float]:
 def _evaluated(evaluation: Evaluation) -> dict[str, float]:
     prefix = "test" if evaluation.held_out else "not_held_out"
     figures = {f"{prefix}/{name}": value for name, value in evaluation.metrics.items()}
-    return figures | {f"baseline/{name}": value for name, value in evaluation.baseline.items()}
+    return figures | {
+        f"{prefix}/baseline_{name}": value for name, value in evaluation.baseline.items()
+    }
 
 
 def _validation(result: RunResult) -> dict[str, bytes]:

@@ -28,7 +28,7 @@ NO_NUMBER = (
 def category_hint(value: str, allowed: tuple[str, ...], name: str) -> str:
     """What ``value`` was probably meant to be among the ``allowed`` ones, or ""."""
     if value == name:
-        return "it is the column's name: does the file have a header? Then leave data.names out"
+        return "it is the column's name: does the file have a header? Then set data.names=null"
     for meant in allowed:
         difference = _difference(value, meant)
         if difference:

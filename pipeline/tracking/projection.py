@@ -100,10 +100,9 @@ def _curve_points(record: Record, series: dict[str, str]) -> list[Point]:
 
 
 def _single_points(record: Record, names: dict[str, str]) -> list[Point]:
-    """Figures of the kept neuron, at the epoch that it is from."""
-    step = record.best_epoch or 0
+    """Figures of the kept neuron, at step 0: MLflow draws those as bars, others as lonely dots."""
     return [
-        Point(names[name], value, step)
+        Point(names[name], value, 0)
         for name, value in record.metrics.items()
         if math.isfinite(value)
     ]

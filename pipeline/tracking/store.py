@@ -18,6 +18,9 @@ from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.server import CREDENTIALS, probe
 from pipeline.tracking.sqlite import ensure_store, latest_experiment
 
+# Without it a run's page opens in the mode for traces.
+TRAINING = "workflowType=machine_learning"
+
 
 @dataclass(frozen=True)
 class Store:
@@ -31,7 +34,7 @@ class Store:
         """The page of a run; None where no server stands behind the address."""
         if self.address.kind not in ("http", "https"):
             return None
-        return f"{self.address.shown}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"{self.address.shown}/#/experiments/{self.experiment_id}/runs/{run_id}?{TRAINING}"
 
 
 def open_store(settings: TrackingSettings) -> Store:

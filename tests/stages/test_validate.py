@@ -193,7 +193,7 @@ def test_a_value_that_looks_like_an_allowed_one_is_shown_escaped_with_the_differ
         ("doors", "5-more", "did you mean '5more'? punctuation differs"),
         ("doors", "5-May", "a spreadsheet may have turned it into a date"),
         ("persons", "02.04.2024", "a spreadsheet may have turned it into a date"),
-        ("safety", "safety", "does the file have a header? Then leave data.names out"),
+        ("safety", "safety", "does the file have a header? Then set data.names=null"),
         ("safety", "xyz", ""),
     ],
 )
