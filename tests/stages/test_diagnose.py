@@ -129,7 +129,9 @@ def test_a_socket_is_refused(tmp_path, monkeypatch):
         assert "must be a regular file; got a socket" in refused(tmp_path / "s.csv")
 
 
-@pytest.mark.parametrize("content", [b"", b" \n\t\n  \r\n", b"\xef\xbb\xbf\n", gzip.compress(b"", mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b" \n\t\n  \r\n", b"\xef\xbb\xbf\n", gzip.compress(b"", mtime=0)]
+)
 def test_an_empty_file_is_refused(refusal, content):
     """G03: empty, or white space only."""
     assert "must hold a table" in refusal(content)
