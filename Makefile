@@ -6,14 +6,19 @@ ARGS   ?=
 RUN    ?= latest
 INPUT  ?=
 OUTPUT ?=
+SWEEP  ?= latest
+FILTER ?=
+PLAN   ?=
+# Through the environment: the shell would stumble over seed=range(5).
+export ARGS RUN INPUT OUTPUT SWEEP FILTER
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run predict ui sync test check format bench data clean lock
+.PHONY: help setup run sweep compare predict ui sync test check format bench bench-sweep data clean lock
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv and install what the lock names, hashes checked
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
@@ -27,16 +32,22 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@touch $@
 
 run: $(STAMP) ## train, evaluate and track one neuron (ARGS="key=value ...")
-	@$(BIN)/python -m pipeline $(ARGS)
+	@$(BIN)/python -m pipeline --args
+
+sweep: $(STAMP) ## a run for each point of a grid, and how they compare (ARGS="seed=range(5) ...", PLAN=1 only tells)
+	@$(BIN)/python -m pipeline -m $(if $(PLAN),--plan) $(if $(ARGS),--args,experiment=optimisers)
+
+compare: $(STAMP) ## compare runs: SWEEP=name, id or latest, or FILTER="params.seed = '0'"
+	@$(BIN)/python -m pipeline compare --sweep "$$SWEEP" --filter "$$FILTER" --args
 
 predict: $(STAMP) ## score new rows: RUN=latest INPUT=new.csv OUTPUT=out.csv
-	@$(BIN)/python -m pipeline predict --run "$(RUN)" --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+	@$(BIN)/python -m pipeline predict --run "$$RUN" --input "$$INPUT" --output "$$OUTPUT" --args
 
 ui: $(STAMP) ## look at the runs in MLflow, on this machine only
-	@$(BIN)/python -m pipeline ui $(ARGS)
+	@$(BIN)/python -m pipeline ui --args
 
 sync: $(STAMP) ## publish the runs that the store or server has missed (ARGS="tracking=server ...")
-	@$(BIN)/python -m pipeline sync $(ARGS)
+	@$(BIN)/python -m pipeline sync --args
 
 test: $(STAMP) ## every test (ARGS='-m "not slow"' leaves out processes, servers and the browser)
 	@$(BIN)/python -m pytest -n auto --quiet $(ARGS)
@@ -54,6 +65,9 @@ format: $(STAMP) ## format the code and fix what can be fixed
 
 bench: $(STAMP) ## how fast it is, as ratios measured side by side
 	@$(BIN)/python -m bench
+
+bench-sweep: $(STAMP) ## how fast sweeps are, against their floor and the naive way
+	@$(BIN)/python -m bench.sweep
 
 data: $(STAMP) ## write the tables that come with the project to data/
 	@$(BIN)/python -m pipeline data

@@ -29,22 +29,20 @@ def race(rounds: int) -> Times:
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "oneuron"
-        _copy(copy)
+        copy_project(copy)
         seeds = itertools.count()
         floor = FLOOR.format(store=copy / "mlflow.db")
-        _python(copy, "-m", "pipeline", "seed=1000")
+        python(copy, "-m", "pipeline", "seed=1000")
         return side_by_side(
             {
-                "python -m pipeline": lambda: _python(
-                    copy, "-m", "pipeline", f"seed={next(seeds)}"
-                ),
-                "five imports and the store": lambda: _python(copy, "-c", floor),
+                "python -m pipeline": lambda: python(copy, "-m", "pipeline", f"seed={next(seeds)}"),
+                "five imports and the store": lambda: python(copy, "-c", floor),
             },
             rounds,
         )
 
 
-def _copy(folder: Path) -> None:
+def copy_project(folder: Path) -> None:
     folder.mkdir()
     for name in COPIED:
         source = PROJECT / name
@@ -54,7 +52,7 @@ def _copy(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def _python(folder: Path, *words: str) -> None:
+def python(folder: Path, *words: str) -> None:
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
         [sys.executable, *words],

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.errors import OK, ConfigError, PipelineError
@@ -27,6 +27,8 @@ One neuron, every number tracked.
 
 python -m pipeline [key=value ...]              train, evaluate and track one neuron
 python -m pipeline --cfg job [key=value ...]    print the configuration that this would run
+python -m pipeline -m [--plan] [key=a,b ...]    a run for each point of a grid, and how they compare
+python -m pipeline compare                      compare runs again
 python -m pipeline predict|ui|sync|data         score rows, look at runs, publish, write the tables
 
 Every key=value replaces one of the configuration, and a group takes one of its options:
@@ -40,21 +42,33 @@ def run(words: list[str]) -> int:
     if {"--help", "-h"} & set(words):  # Hydra's own takes ten times as long
         print(HELP.format(groups=_groups()), end="")
         return OK
+    if {"--multirun", "-m"} & set(words):
+        return sweep(words)
     if any(word.startswith("-") for word in words):
-        composed = _compose_by_hydra(words)
-        if not composed:  # --cfg, --info, --version
-            return OK
-        from pipeline.compose import parse_all
+        _ask_hydra(words)
+        return OK
+    from pipeline.compose import configuration
 
-        jobs = parse_all(composed)
-    else:
-        from pipeline.compose import configuration
-
-        jobs = [(configuration(words), words)]
-    from pipeline.command import run_jobs
+    job = configuration(words)
+    from pipeline.command import run_one
 
     gc.enable()
-    return run_jobs(jobs)
+    return run_one(job, words)
+
+
+def sweep(words: list[str]) -> int:
+    """Run every point of a grid that is not done yet, or with --plan say which those are."""
+    from pipeline.sweeps.sweep import run_sweep, show_plan
+
+    gc.enable()
+    flags = {word for word in words if word.startswith("-")}
+    unknown = flags - {"--multirun", "-m", "--plan"}
+    if unknown:
+        raise ConfigError(
+            f"-m must go with --plan or no other flag; got {' '.join(sorted(unknown))}"
+        )
+    overrides = [word for word in words if word not in flags]
+    return show_plan(overrides) if "--plan" in flags else run_sweep(overrides)
 
 
 def predict(words: list[str]) -> int:
@@ -94,6 +108,17 @@ def sync(words: list[str]) -> int:
     return publish_missing(tracking)
 
 
+def compare(words: list[str]) -> int:
+    """Compare the runs of a sweep, or of any filter of MLflow."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline compare")
+    parser.add_argument("--sweep", default="latest", help="name, id (or its beginning), or latest")
+    parser.add_argument("--filter", default="", help="of MLflow, as: params.seed = '0'")
+    options, overrides = parser.parse_known_args(words)
+    from pipeline.sweeps.conclude import compare_again
+
+    return compare_again(options.sweep, options.filter, overrides)
+
+
 def data(_: list[str]) -> int:
     """Write the tables that come with the project."""
     from pipeline.shipped import TABLES, write_if_missing
@@ -103,7 +128,13 @@ def data(_: list[str]) -> int:
     return OK
 
 
-COMMANDS = {"predict": predict, "ui": ui, "sync": sync, "data": data}
+COMMANDS = {
+    "compare": compare,
+    "predict": predict,
+    "ui": ui,
+    "sync": sync,
+    "data": data,
+}
 
 
 def main() -> NoReturn:
@@ -111,8 +142,8 @@ def main() -> NoReturn:
     os.umask(0o077)  # results are their owner's alone
     # Nothing to collect until a run begins: without collections, imports take a fifth less.
     gc.disable()
-    words = sys.argv[1:]
     try:
+        words = _words(sys.argv[1:])
         named = COMMANDS.get(words[0]) if words else None
         code = named(words[1:]) if named else run(words)
     except PipelineError as refusal:
@@ -120,40 +151,50 @@ def main() -> NoReturn:
 
         print(redact(str(refusal)), file=sys.stderr)
         code = refusal.exit_code
+    except BrokenPipeError:  # whoever read our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 128 + signal.SIGPIPE
     except KeyboardInterrupt:  # outside of training nothing is half-done: leave
         code = 128 + signal.SIGINT
     sys.exit(code)
 
 
-def _compose_by_hydra(words: list[str]) -> list[tuple[DictConfig, list[str]]]:
-    """What Hydra composes where there are flags: one tree and its overrides, with -m one a job.
+def _words(words: list[str]) -> list[str]:
+    """The words of the command line; ``--args`` stands for those in the variable ARGS.
 
-    The runs themselves are none of Hydra's business: it would swallow their errors.
+    So make hands them on as they were typed: a shell would not take ``seed=range(5)``.
     """
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
+    if "--args" not in words:
+        return words
+    typed = os.environ.get("ARGS", "")
+    try:
+        more = shlex.split(typed)
+    except ValueError as error:
+        raise ConfigError(f"ARGS must be words; got {typed!r}: {str(error).lower()}") from None
+    place = words.index("--args")
+    return [*words[:place], *more, *words[place + 1 :]]
 
-    composed: list[tuple[DictConfig, list[str]]] = []
+
+def _ask_hydra(words: list[str]) -> None:
+    """Have Hydra answer --cfg, --info, --version and their like."""
+    import hydra
 
     @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
-    def take(tree: DictConfig) -> None:
-        composed.append((tree, list(HydraConfig.get().overrides.task)))
+    def refuse(_: DictConfig) -> None:
+        flags = " ".join(word for word in words if word.startswith("-"))
+        raise ConfigError(f"flags must be among those that --help tells of; got {flags}")
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raises what it would otherwise print and swallow
-    # A sweep writes its overrides to multirun.yaml, secrets included, wherever it is told to.
-    with TemporaryDirectory() as discarded:
-        overrides = [word for word in words if "=" in word and not word.startswith("-")]
-        flags = [word for word in words if word not in overrides]
-        sys.argv[1:] = [*flags, f"hydra.sweep.dir={discarded}", *overrides]
-        try:
-            take()
-        except Exception as refusal:
-            from pipeline.compose import REFUSALS, explain
+    overrides = [word for word in words if "=" in word and not word.startswith("-")]
+    sys.argv[1:] = [*(word for word in words if word not in overrides), *overrides]
+    try:
+        refuse()
+    except Exception as refusal:
+        from pipeline.compose import REFUSALS, explain
 
-            if not isinstance(refusal, REFUSALS):
-                raise
-            raise explain(refusal, overrides) from None
-    return composed
+        if not isinstance(refusal, REFUSALS):
+            raise
+        raise explain(refusal, overrides) from None
 
 
 def _groups() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from nn import Epoch
@@ -24,21 +23,12 @@ from pipeline.summary import summarise
 from pipeline.tracking import Published, check_address, sync
 
 
-def run_jobs(jobs: Sequence[tuple[Configuration, list[str]]]) -> int:
-    """Run and track each job in turn, until a signal asks to stop; the highest exit code."""
+def run_one(configuration: Configuration, overrides: list[str]) -> int:
+    """Run and track one configuration; the exit code of the command."""
     stop = StopRequest()
     stop.listen()
-    publishers: dict[TrackingSettings, Publisher] = {}
-    codes = [OK]
-    with ExitStack() as stack:
-        for job, overrides in jobs:
-            if job.tracking not in publishers:
-                publishers[job.tracking] = stack.enter_context(Publisher(job.tracking))
-            publish = publishers[job.tracking].publish
-            codes.append(run_and_track(job, overrides, publish, stop))
-            if stop.signal:
-                break
-    return max(codes)
+    with Publisher(configuration.tracking) as publisher:
+        return run_and_track(configuration, overrides, publisher.publish, stop)
 
 
 def run_and_track(

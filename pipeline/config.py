@@ -210,6 +210,27 @@ class TrackingSettings(Settings):
     create: bool = False  # may a new store be made outside the project folder?
 
 
+class SweepSettings(Settings):
+    """How many runs are run together; no part of a result."""
+
+    name: Name | None = None  # null: the name of the experiment, or "sweep"
+    resume: bool = True  # take the FINISHED runs that are there; false: run them again
+    on_failure: Literal["continue", "stop"] = "continue"
+    retry: Annotated[int, Field(ge=0, le=100)] = 0  # further attempts at a run that failed
+    timeout_s: Annotated[float, Field(gt=0)] | None = None  # of one run; null: none
+    memory_mb: Annotated[int, Field(ge=1)] | None = None  # address space of one run; null: all
+    zip: Annotated[tuple[Texts, ...], Strict(False)] = ()  # axes that go in step, not crossed
+
+
+class PromoteSettings(Settings):
+    """The gate between the best of a sweep and the champion; no part of a result."""
+
+    metric: Literal["log_loss", "accuracy"] = "log_loss"
+    floor: Annotated[float, Field(ge=0)] = 0.0
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    model: Name | None = None  # in the registry; null: the name of the data
+
+
 class RunConfig(Settings):
     """Everything that determines a result."""
 
@@ -255,9 +276,11 @@ class RunConfig(Settings):
 
 
 class Configuration(RunConfig):
-    """What Hydra composes: a RunConfig and where to publish the run."""
+    """What Hydra composes: a RunConfig and what to do with its run."""
 
     tracking: TrackingSettings
+    sweep: SweepSettings
+    promote: PromoteSettings
 
     def run_config(self) -> RunConfig:
         """The part that determines the result."""

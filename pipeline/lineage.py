@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,26 @@ class Lineage:
     blas_threads: int
 
 
-def trace(config: RunConfig, data_digest: str, project: Path = PROJECT) -> Lineage:
-    """The lineage of a run of ``config`` on data with that digest by the code that is running."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What every run of one process is made of; the fields are those of ``Lineage``."""
+
+    code_digest: str
+    code_files: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+    git_diff: str | None
+    versions: dict[str, str]
+    platform: str
+    blas: str
+
+
+def surroundings(project: Path = PROJECT) -> Surroundings:
+    """The code, the libraries and the machine of this process."""
     files = code_files(project)
-    code_digest = _sha256(files)
-    threads = config.train.blas_threads
     commit, diff = _git(project)
-    return Lineage(
-        identity=identity(config, data_digest, code_digest),
-        data_digest=data_digest,
-        code_digest=code_digest,
+    return Surroundings(
+        code_digest=_sha256(files),
         code_files=files,
         git_commit=commit,
         git_dirty=None if diff is None else bool(diff),
@@ -65,7 +75,16 @@ def trace(config: RunConfig, data_digest: str, project: Path = PROJECT) -> Linea
         versions={"python": platform.python_version(), **{n: version(n) for n in LIBRARIES}},
         platform=f"{sys.platform}-{platform.machine()}",
         blas=_blas(),
-        blas_threads=threads,
+    )
+
+
+def trace(config: RunConfig, data_digest: str, around: Surroundings) -> Lineage:
+    """The lineage of a run of ``config`` on data with that digest by the code that is running."""
+    return Lineage(
+        identity=identity(config, data_digest, around.code_digest),
+        data_digest=data_digest,
+        blas_threads=config.train.blas_threads,
+        **{field.name: getattr(around, field.name) for field in fields(around)},
     )
 
 

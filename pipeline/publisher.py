@@ -11,17 +11,28 @@ import json
 import selectors
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
+from pipeline import paths
 from pipeline.config import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError
 from pipeline.record import Record, read
 from pipeline.redact import redact
-from pipeline.tracking import Published, check_address, kept, open_store, publish
+from pipeline.tracking import (
+    Published,
+    Summary,
+    check_address,
+    close_orphans,
+    kept,
+    open_store,
+    publish,
+    publish_summary,
+)
 
 PATIENCE_S = 15.0  # for a server's whole answer; a store on this machine is waited for
 
@@ -44,19 +55,34 @@ class Publisher:
         self._silent = False
         self._send(settings.model_dump_json())  # not an argument: it may hold a password
 
-    def publish(self, record: Record) -> Published:
-        """The run of ``record`` in the store.
+    def publish(self, record: Record, tags: Mapping[str, str] | None = None) -> Published:
+        """The run of ``record`` in the store, with these ``tags`` beside its own.
 
         Raises
         ------
         TrackingError
             If the store fails, does not answer in time or brings its process down.
         """
-        self._send(json.dumps(str(record.path)))
+        return self._asked(
+            {"record": str(record.path), "tags": dict(tags or {})},
+            f"\n{kept(record, self._settings)}",
+        )
+
+    def summarise(self, summary: Summary) -> Published:
+        """The run that holds the summary, in the store.
+
+        Raises
+        ------
+        TrackingError
+            As ``publish``.
+        """
+        return self._asked({"summary": asdict(summary)}, "")
+
+    def _asked(self, question: dict[str, Any], cure: str) -> Published:
+        self._send(json.dumps(question))
         answer = self._receive()
         if answer is None:
-            fault = self._silence()
-            raise TrackingError(f"MLflow must answer; {fault}\n{kept(record, self._settings)}")
+            raise TrackingError(f"MLflow must answer; {self._silence()}{cure}")
         if "refusal" in answer:
             raise TrackingError(answer["refusal"])
         return Published(**answer)
@@ -102,7 +128,7 @@ class Publisher:
 
 
 def main() -> None:
-    """Publish the record in each folder that is named on standard input, until it ends."""
+    """Publish each record and summary that standard input names, until it ends."""
     first = sys.stdin.readline()
     if not first:  # whoever started us has gone
         return
@@ -110,17 +136,19 @@ def main() -> None:
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever a library prints must not look like an answer
     with suppress(Exception):  # a first look, while the neuron trains; publishing says why not
-        open_store(settings)
+        close_orphans(open_store(settings), paths.RUNS)
     with suppress(BrokenPipeError):  # nobody wants the answer any more
         for line in sys.stdin:
-            answer = _answer(Path(json.loads(line)), settings)
+            answer = _answer(json.loads(line), settings)
             answers.write(json.dumps(answer).encode() + b"\n")
             answers.flush()
 
 
-def _answer(folder: Path, settings: TrackingSettings) -> dict[str, Any]:
+def _answer(question: dict[str, Any], settings: TrackingSettings) -> dict[str, Any]:
     try:
-        return asdict(publish(read(folder), settings))
+        if "summary" in question:
+            return asdict(publish_summary(Summary(**question["summary"]), settings))
+        return asdict(publish(read(Path(question["record"])), settings, question["tags"]))
     except PipelineError as refusal:
         return {"refusal": str(refusal)}
     except Exception as error:  # of MLflow, which is told on a line; the record is kept

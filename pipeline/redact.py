@@ -26,20 +26,28 @@ def redact(text: str) -> str:
     a secret, and every value (of six characters or more) of an environment variable whose name
     hints at one: TOKEN, PASSWORD, SECRET, KEY, CREDENTIAL.
     """
-    for secret in _secrets():
-        text = text.replace(secret, MASK)
-    return _QUERY.sub(rf"\g<1>{MASK}", _USERINFO.sub(f"{MASK}@", text))
+    return _masked(text, _secrets())
 
 
 def redact_tree(tree: Any) -> Any:
     """The tree of dicts and lists with every text in it redacted, keys included."""
+    return _masked_tree(tree, _secrets())
+
+
+def _masked_tree(tree: Any, secrets: list[str]) -> Any:
     if isinstance(tree, str):
-        return redact(tree)
+        return _masked(tree, secrets)
     if isinstance(tree, dict):
-        return {redact_tree(key): redact_tree(value) for key, value in tree.items()}
+        return {_masked_tree(k, secrets): _masked_tree(v, secrets) for k, v in tree.items()}
     if isinstance(tree, list | tuple):
-        return [redact_tree(value) for value in tree]
+        return [_masked_tree(value, secrets) for value in tree]
     return tree
+
+
+def _masked(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return _QUERY.sub(rf"\g<1>{MASK}", _USERINFO.sub(f"{MASK}@", text))
 
 
 def _secrets() -> list[str]:

@@ -10,9 +10,10 @@ from typing import Literal
 
 from pipeline.config import RunConfig
 from pipeline.errors import DEFECT, PipelineError
-from pipeline.lineage import Lineage, trace
+from pipeline.lineage import Lineage, surroundings, trace
+from pipeline.reuse import Call, plainly
 from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
-from pipeline.stages.evaluate import Evaluation, evaluate
+from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, row_losses
 from pipeline.stages.explain import Effects, explain
 from pipeline.stages.read import read_rows
 from pipeline.stages.split import split_table
@@ -47,6 +48,7 @@ class RunResult:
     unseen: dict[str, int] | None = None  # rows with a category that train lacks, by attribute
     encoder: Encoder | None = None
     trained: Trained | None = None
+    valid_losses: RowLosses | None = None
     evaluation: Evaluation | None = None
     effects: Effects | None = None
 
@@ -55,8 +57,10 @@ class Stopped(Exception):  # noqa: N818 (a request, not an error)
     """Training was asked to stop, by a signal."""
 
 
-def run(config: RunConfig, watch: Watch = lambda _: False) -> RunResult:
+def run(config: RunConfig, watch: Watch = lambda _: False, call: Call = plainly) -> RunResult:
     """Everything that the run of ``config`` finds out; equal configurations give equal bits.
+
+    ``call`` calls a stage; in a sweep it hands back what the stage made of the same inputs before.
 
     A run that is refused, diverges, is stopped or crashes is a result as well: its ``failure`` says
     why, and what was found out until then is there.
@@ -66,23 +70,23 @@ def run(config: RunConfig, watch: Watch = lambda _: False) -> RunResult:
     DataError
         If the file cannot be read: without rows there is nothing to record.
     """
-    rows = read_rows(config.data)
-    result = RunResult(config, trace(config, rows.digest))
+    rows = call(read_rows, config.data)
+    result = RunResult(config, trace(config, rows.digest, call(surroundings)))
     with _kept(result):
-        result.validation = validate(rows, config.data)
+        result.validation = call(validate, rows, config.data)
         table = result.validation.require()
 
-        split = split_table(table, config.split)
+        split = call(split_table, table, config.split)
         result.n_train, result.n_valid, result.n_test = split.sizes
 
-        result.encoder = fit_encoder(split.train, config.encode, config.data)
-        result.unseen = count_unseen(result.encoder, table)
-        train_examples = encode(result.encoder, split.train, "train")
-        valid_examples = encode(result.encoder, split.valid, "valid") if split.valid else None
-        test_examples = encode(result.encoder, split.test, "test")
+        result.encoder = encoder = call(fit_encoder, split.train, config.encode, config.data)
+        result.unseen = call(count_unseen, encoder, table)
+        train_examples = call(encode, encoder, split.train, "train")
+        valid_examples = call(encode, encoder, split.valid, "valid") if split.valid else None
+        test_examples = call(encode, encoder, split.test, "test")
 
-        result.trained = train(
-            train_examples, valid_examples, result.encoder.inputs,
+        result.trained = call(
+            train, train_examples, valid_examples, encoder.inputs,
             config.optimiser, config.train, config.seed, watch,
         )  # fmt: skip
         result.trained.require(config.optimiser)
@@ -90,10 +94,11 @@ def run(config: RunConfig, watch: Watch = lambda _: False) -> RunResult:
             raise Stopped
 
         theta, l2 = result.trained.theta, config.train.l2
+        result.valid_losses = row_losses(theta, valid_examples) if valid_examples else None
         result.evaluation = evaluate(
             theta, test_examples, split.train.share, config.evaluate, held_out=split.held_out
         )
-        result.effects = explain(theta, result.encoder, train_examples, test_examples, l2)
+        result.effects = explain(theta, encoder, train_examples, test_examples, l2)
     return result
 
 

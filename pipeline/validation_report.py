@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
 
 from pipeline.stages.validate import Validation
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 PAGE = """\
 <!doctype html>
@@ -143,6 +148,13 @@ def report_json(validation: Validation) -> str:
 
 def report_html(validation: Validation, title: str) -> str:
     """A page that needs nothing but itself; whatever the table holds is shown as text."""
+    page: str = template().render(v=validation, faults=validation.faults, title=title)
+    return page
+
+
+@functools.cache
+def template() -> Template:
+    """The page, compiled."""
     from jinja2 import Environment, StrictUndefined
 
     from pipeline.stages.hints import quoted
@@ -155,5 +167,4 @@ def report_html(validation: Validation, title: str) -> str:
         percent=lambda share: f"{100 * share:.1f} %",
         quoted=quoted,
     )
-    page = pages.from_string(PAGE)
-    return page.render(v=validation, faults=validation.faults, title=title)
+    return pages.from_string(PAGE)

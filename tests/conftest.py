@@ -152,6 +152,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(paths, "PROJECT", folder)
     monkeypatch.setattr(paths, "RUNS", folder / "runs")
+    monkeypatch.setattr(paths, "SWEEPS", folder / "sweeps")
     monkeypatch.setattr(paths, "STORE", folder / "mlflow.db")
     monkeypatch.setattr(paths, "ARTIFACTS", folder / "mlartifacts")
     return folder

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.compose import configuration, parse_all
-from pipeline.config import RunConfig
+from pipeline.compose import configuration
+from pipeline.config import Configuration
 from pipeline.errors import MAX_MESSAGE, ConfigError
 from pipeline.paths import CONF
 
@@ -27,7 +27,7 @@ def test_every_file_of_conf_composes(group, option):
 
 
 def test_every_field_of_a_run_is_a_folder_of_conf_and_the_other_way_round():
-    fields = {*RunConfig.model_fields, "tracking"} - {"seed"}
+    fields = {*Configuration.model_fields} - {"seed"}
     assert fields == {*GROUPS} - {"experiment"}
 
 
@@ -128,10 +128,6 @@ def test_words_that_are_no_override_are_refused(word):
     assert "override must have the form key=value" in refusal(word)
 
 
-def test_a_list_of_values_needs_a_sweep():
-    assert "Ambiguous value for argument 'seed=1,2'" in refusal("seed=1,2")
-
-
 def test_a_mandatory_address_is_asked_for():
     assert refusal("tracking=server") == "tracking.uri must be given; got nothing"
 
@@ -157,16 +153,8 @@ def test_settings_that_contradict_each_other_are_refused(words, rule):
     assert rule in refusal(*words)
 
 
-def test_every_job_of_a_sweep_is_checked_before_the_first_runs():
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        jobs = [(compose("config", [word]), [word]) for word in ("seed=1", "seed=-1", "seed=x")]
-    with pytest.raises(ConfigError) as caught:
-        parse_all(jobs)
-    assert "got -1 at seed=-1" in str(caught.value)
-    assert "got 'x' at seed=x" in str(caught.value)
-    assert len(parse_all(jobs[:1])) == 1
+def test_several_values_are_refused_where_one_is_run():
+    assert "seed must have one value in a single run; got 'seed=1,2'" in refusal("seed=1,2")
 
 
 def test_a_broken_yaml_of_ones_own_is_refused_and_named(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import lineage
 from pipeline.compose import configuration
-from pipeline.lineage import code_files, identity, trace
+from pipeline.lineage import code_files, identity, surroundings, trace
 from pipeline.paths import PROJECT
 
 DATA, CODE = "d" * 64, "c" * 64
@@ -75,7 +75,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def traced(project: Path) -> lineage.Lineage:
-    return trace(configuration([]).run_config(), DATA, project)
+    return trace(configuration([]).run_config(), DATA, surroundings(project))
 
 
 def test_a_clean_tree_has_a_commit_and_no_diff(project):

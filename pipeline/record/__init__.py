@@ -6,7 +6,15 @@ the sha256 of every other file, so a record is either whole or it is damaged and
 
 from pipeline.record.commit import CommitError, write
 from pipeline.record.reading import Record, RecordError, Repeat, read
-from pipeline.record.search import find, mark_published, published_runs, records
+from pipeline.record.search import (
+    find,
+    mark_member,
+    mark_published,
+    memberships,
+    published_runs,
+    published_url,
+    records,
+)
 
 __all__ = [
     "CommitError",
@@ -14,8 +22,11 @@ __all__ = [
     "RecordError",
     "Repeat",
     "find",
+    "mark_member",
     "mark_published",
+    "memberships",
     "published_runs",
+    "published_url",
     "read",
     "records",
     "write",

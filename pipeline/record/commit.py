@@ -57,8 +57,8 @@ def write(
     """The record of ``result`` in ``folder/<identity>``.
 
     Where a FINISHED, intact record of that identity stands, it stays: it is returned with
-    ``repeat`` saying whether this run, if FINISHED, gave the same bits. Anything else that stands
-    is replaced.
+    ``repeat`` saying whether this run, if FINISHED, gave the same bits. One with the same bits that
+    lacks files of ``extra`` (a sweep draws no figures) makes way, as does anything else.
 
     Parameters
     ----------
@@ -89,14 +89,17 @@ def write(
     try:
         disk.make_private(folder)
         standing = _standing(target, result)
-        if standing is not None:
+        if standing is not None and not _lacks(standing, files):
             return standing
         head = _head(result, overrides, experiment, started_ms)
         with _partial_folder(folder, target.name) as partial:
             _fill(partial, files, head)
             with disk.locked(folder / _LOCK):
                 # Another process may have committed this identity meanwhile.
-                return _standing(target, result) or _move(partial, target)
+                standing = _standing(target, result)
+                if standing is not None and not _lacks(standing, files):
+                    return standing
+                return replace(_move(partial, target), repeat=standing.repeat if standing else None)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CommitError(
@@ -154,6 +157,12 @@ def _standing(target: Path, result: RunResult) -> Record | None:
     if result.status != "FINISHED" or result.trained is None:
         return record  # there is nothing to compare, and nothing better to keep
     return replace(record, repeat=compare(record.arrays, result.trained))
+
+
+def _lacks(standing: Record, files: Mapping[str, bytes]) -> bool:
+    """Whether the same bits stand there with less beside them."""
+    same = standing.repeat is not None and standing.repeat.identical
+    return same and bool(files.keys() - standing.files.keys())
 
 
 def compare(recorded: Mapping[str, Array], trained: Trained) -> Repeat:

@@ -40,6 +40,8 @@ def contents(result: RunResult) -> dict[str, bytes]:
     if result.trained is not None:
         files |= _trained(result.trained)
         files |= _model(result.config, result.encoder, result.trained)
+    if result.valid_losses is not None:
+        files["valid.npz"] = to_npz(dataclasses.asdict(result.valid_losses))
     if result.evaluation is not None:
         files["metrics.json"] = json_bytes(_finite_tree(dataclasses.asdict(result.evaluation)))
     if result.effects is not None:

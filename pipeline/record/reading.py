@@ -115,6 +115,11 @@ class Record:
         return {name: array for name, array in self.arrays.items() if name != "theta"}
 
     @property
+    def valid_losses(self) -> dict[str, Array]:
+        """``loss`` in nats and ``count`` of each distinct validation row; empty without any."""
+        return from_npz(self.content("valid.npz")) if "valid.npz" in self.files else {}
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the weights."""
         return tuple(self.json("weights.json")["names"][:-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pipeline import disk, paths
 from pipeline.errors import ConfigError
@@ -58,18 +59,43 @@ def find(run: str, folder: Path = paths.RUNS) -> Record:
 
 def published_runs(record: Record) -> dict[str, str]:
     """The id of the record's run in MLflow, by the address of the store it was published to."""
+    return {address: str(entry["run_id"]) for address, entry in _entries(record).items()}
+
+
+def memberships(record: Record, address: str) -> tuple[str, ...]:
+    """The sweeps that the record's run is known to belong to in the store at ``address``."""
+    return tuple(map(str, _entries(record).get(address, {}).get("sweeps", ())))
+
+
+def mark_published(record: Record, address: str, run_id: str, url: str | None = None) -> None:
+    """Remember that the record stands in the store at ``address`` (free of secrets)."""
+    sweeps = list(memberships(record, address))
+    _mark(record, address, {"run_id": run_id, "url": url, "sweeps": sweeps})
+
+
+def published_url(record: Record) -> str | None:
+    """The page of the record's run, where it was published to a server."""
+    return next((str(e["url"]) for e in _entries(record).values() if e.get("url")), None)
+
+
+def mark_member(record: Record, address: str, sweep: str) -> None:
+    """Remember that the record's run there is tagged as a member of the sweep."""
+    entry = _entries(record)[address]
+    _mark(record, address, {**entry, "sweeps": [*entry.get("sweeps", []), sweep]})
+
+
+def _entries(record: Record) -> dict[str, dict[str, Any]]:
     try:
         tree = json.loads((record.path / PUBLISHED).read_bytes())
-        known: dict[str, str] = tree["attempts"].get(record.attempt, {})
-        return {str(address): str(run_id) for address, run_id in known.items()}
+        known = tree["attempts"].get(record.attempt, {})
+        return {str(a): dict(e) for a, e in known.items() if isinstance(e["run_id"], str)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def mark_published(record: Record, address: str, run_id: str) -> None:
-    """Remember that the record stands in the store at ``address`` (free of secrets)."""
-    runs = published_runs(record) | {address: run_id}
-    tree = json.dumps({"attempts": {record.attempt: runs}}, indent=1)
+def _mark(record: Record, address: str, entry: dict[str, Any]) -> None:
+    entries = _entries(record) | {address: entry}
+    tree = json.dumps({"attempts": {record.attempt: entries}}, indent=1)
     disk.replace(record.path / PUBLISHED, tree.encode())
 
 

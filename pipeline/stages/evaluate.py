@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn import Examples, mean_loss, row_logits, sigmoid
+from nn import Examples, binary_cross_entropy, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
 from pipeline.config import EvaluateSettings
 from pipeline.intervals import newcombe_auc, wilson
@@ -35,6 +35,20 @@ class Evaluation:
     roc: Array
     pr: Array
     calibration: Array
+
+
+@dataclass(frozen=True)
+class RowLosses:
+    """The loss (n,) of each distinct row of a part, in nats, and how often the row occurs."""
+
+    loss: Array
+    count: Array
+
+
+def row_losses(theta: Array, examples: Examples) -> RowLosses:
+    """The binary cross-entropy of each row, for paired tests against another neuron."""
+    X, y, weight = examples
+    return RowLosses(binary_cross_entropy(row_logits(theta, X), y), weight)
 
 
 def evaluate(

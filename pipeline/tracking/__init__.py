@@ -6,17 +6,25 @@ does not have. Publishing again adds nothing.
 """
 
 from pipeline.tracking.address import check_address
-from pipeline.tracking.publish import Published, kept, publish, sync
+from pipeline.tracking.fetch import fetch
+from pipeline.tracking.names import flatten
+from pipeline.tracking.publish import Published, close_orphans, kept, publish, sync
 from pipeline.tracking.store import Store, experiment_of_latest_run, open_store, store_address
+from pipeline.tracking.summary import Summary, publish_summary
 
 __all__ = [
     "Published",
     "Store",
+    "Summary",
     "check_address",
+    "close_orphans",
     "experiment_of_latest_run",
+    "fetch",
+    "flatten",
     "kept",
     "open_store",
     "publish",
+    "publish_summary",
     "store_address",
     "sync",
 ]

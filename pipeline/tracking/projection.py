@@ -14,13 +14,15 @@ from nn.arrays import Array
 from pipeline.record import Record
 from pipeline.record.contents import curve_name, json_bytes
 from pipeline.record.reading import RESULT, seal_of
-from pipeline.tracking.names import MAX_PARAM, MAX_TAG, flatten, safe_names, safe_value
+from pipeline.tracking.names import MAX_PARAM, MAX_TAG, escaped, flatten, safe_names, safe_value
 
 # Of a series; the whole curve is in curve.csv. MLflow's charts draw 320 points of a series, and a
 # point costs 0.2 ms to store.
 MAX_POINTS = 512
+MAX_TITLE = 250  # characters
 KEY = "oneuron.key"
 ATTEMPT = "oneuron.attempt"
+HOST = "oneuron.host"  # that published the run
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,11 @@ def _tags(record: Record) -> dict[str, str]:
 
 
 def _title(record: Record) -> str:
-    config = record.config
-    return safe_value(
-        f"{config['data']['name']} {config['optimiser']['name']} {record.identity[:8]}", 250
-    )
+    """The overrides: what makes the run different from others; of a default run, what it is."""
+    config, overrides = record.config, record.tree["overrides"]
+    told = f"{config['data']['name']} {config['optimiser']['name']} {record.identity[:8]}"
+    text = escaped(" ".join(overrides) or told)
+    return text if len(text) <= MAX_TITLE else text[: MAX_TITLE - 1] + "…"
 
 
 def _result(record: Record) -> bytes:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +22,10 @@ from pipeline.config import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError, bounded
 from pipeline.record import Record, mark_published, published_runs, read, records
 from pipeline.redact import redact
-from pipeline.tracking.projection import ATTEMPT, KEY, Point, Projection, key, project
+from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
+from pipeline.tracking.projection import ATTEMPT, HOST, KEY, Point, Projection, key, project
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.store import Store, failures, local_path, open_store, refusal
+from pipeline.tracking.store import Store, failures, local_path, open_store, private, refusal
 
 T = TypeVar("T")
 
@@ -43,8 +46,10 @@ class Published:
     new: bool
 
 
-def publish(record: Record, settings: TrackingSettings) -> Published:
-    """The run of ``record`` in the store of ``settings``.
+def publish(
+    record: Record, settings: TrackingSettings, tags: Mapping[str, str] | None = None
+) -> Published:
+    """The run of ``record`` in the store of ``settings``, with these ``tags`` beside its own.
 
     Raises
     ------
@@ -54,7 +59,7 @@ def publish(record: Record, settings: TrackingSettings) -> Published:
         If the store fails. The record is kept, and the message says how to publish it.
     """
     try:
-        return publish_to(open_store(settings), record)
+        return publish_to(open_store(settings), record, tags)
     except TrackingError as error:
         raise TrackingError(f"{error}\n{kept(record, settings)}") from None
 
@@ -86,12 +91,14 @@ def sync(folder: Path, settings: TrackingSettings) -> tuple[Published, ...]:
     return tuple(published)
 
 
-def publish_to(store: Store, record: Record) -> Published:
+def publish_to(store: Store, record: Record, tags: Mapping[str, str] | None = None) -> Published:
     """The run of ``record`` in an open store."""
     try:
         with quiet_mlflow(), disk.locked(record.path):
             run_id, new = _publish(store, record)
-            mark_published(record, store.address.shown, run_id)
+            for name, value in (tags or {}).items():  # a run may be in several sweeps
+                store.client.set_tag(run_id, safe_name(name), safe_value(value, MAX_TAG))
+            mark_published(record, store.address.shown, run_id, store.url(run_id))
     except failures() as error:
         raise refusal(error, store.address) from None
     return Published(run_id, store.experiment_id, store.address.shown, store.url(run_id), new)
@@ -100,6 +107,9 @@ def publish_to(store: Store, record: Record) -> Published:
 def _publish(store: Store, record: Record) -> tuple[str, bool]:
     run = _find(store, key(record))
     if run is not None and run.info.status in ("FINISHED", "FAILED", "KILLED"):
+        held = {file.path for file in store.client.list_artifacts(run.info.run_id)}
+        if not {name.partition("/")[0] for name in record.files} <= held:
+            _log_files(store, run, project(record).files)  # the same bits, more beside them
         return run.info.run_id, False
     projection = project(record)
     if run is None:
@@ -120,7 +130,7 @@ def _create(store: Store, record: Record, projection: Projection) -> Any:
     run = store.client.create_run(
         store.experiment_id,
         start_time=record.started_ms,
-        tags={KEY: projection.key, ATTEMPT: record.attempt},
+        tags={KEY: projection.key, ATTEMPT: record.attempt, HOST: socket.gethostname()},
         run_name=projection.name,
     )
     if not run.info.run_id:
@@ -174,9 +184,8 @@ def _log_files(store: Store, run: Any, files: dict[str, bytes]) -> None:
         if local is not None:
             disk.make_private(local)
         store.client.log_artifacts(run.info.run_id, name)
-    if local is not None:  # MLflow copies without the modes
-        for path in local.rglob("*"):
-            path.chmod(disk.PRIVATE_FOLDER if path.is_dir() else disk.PRIVATE_FILE)
+    if local is not None:
+        private(local)
 
 
 def _read_back(store: Store, run_id: str, projection: Projection) -> None:
@@ -207,6 +216,40 @@ def _lost(store: Store, what: str) -> TrackingError:
 
 def _duration(record: Record) -> int:
     return record.ended_ms - record.started_ms
+
+
+def close_orphans(store: Store, folder: Path) -> None:
+    """Finish or close what a killed process left RUNNING; runs of a living one are left alone.
+
+    The process that publishes a record holds its lock, and FINISHED is said last. So a RUNNING run
+    whose record is here and free is published to its end; one that another machine made is left.
+    """
+    with quiet_mlflow():
+        found = store.client.search_runs(
+            [store.experiment_id], f"attributes.status = 'RUNNING' AND tags.`{ATTEMPT}` != ''"
+        )
+    here = {record.attempt: record for record in records(folder)} if found else {}
+    for run in found:
+        if not _lonely(folder, run):
+            continue
+        record = here.get(run.data.tags[ATTEMPT])
+        if record is not None:
+            publish_to(store, read(record.path))
+        elif run.data.tags.get(HOST) == socket.gethostname():
+            with quiet_mlflow():
+                store.client.set_terminated(run.info.run_id, status="KILLED")
+
+
+def _lonely(folder: Path, run: Any) -> bool:
+    """Whether no process here publishes the run: its record has gone, or has made way."""
+    path = folder / run.data.tags[KEY].partition(".")[0]
+    if not path.is_dir():
+        return True
+    lock = disk.try_lock(path)
+    if lock is None:
+        return False
+    os.close(lock)
+    return True
 
 
 def _stands(store: Store, record: Record) -> bool:

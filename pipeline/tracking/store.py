@@ -141,3 +141,9 @@ def local_path(artifact_uri: str) -> Path | None:
     if not artifact_uri.startswith("file:"):
         return None
     return Path(url2pathname(urlsplit(artifact_uri).path))
+
+
+def private(folder: Path) -> None:
+    """Make what MLflow copied into the folder its owner's alone: it copies without the modes."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(disk.PRIVATE_FOLDER if path.is_dir() else disk.PRIVATE_FILE)

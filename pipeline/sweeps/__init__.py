@@ -1,0 +1,1 @@
+"""What stands above many runs: planned, run, resumed, compared, promoted."""
