@@ -11,11 +11,13 @@ FILTER ?=
 PLAN   ?=
 # Through the environment: the shell would stumble over seed=range(5).
 export ARGS RUN INPUT OUTPUT SWEEP FILTER
+# Where it is set, every process compiles its imports anew: seconds, each time.
+unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sweep compare predict ui sync test check format bench bench-sweep data clean lock
+.PHONY: help setup run sweep compare promote predict ui sync test check format bench bench-sweep data clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -40,7 +42,10 @@ sweep: $(STAMP) ## a run for each point of a grid, and how they compare (ARGS="s
 compare: $(STAMP) ## compare runs: SWEEP=name, id or latest, or FILTER="params.seed = '0'"
 	@$(BIN)/python -m pipeline compare --sweep "$$SWEEP" --filter "$$FILTER" --args
 
-predict: $(STAMP) ## score new rows: RUN=latest INPUT=new.csv OUTPUT=out.csv
+promote: $(STAMP) ## the best of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest
+	@$(BIN)/python -m pipeline promote --sweep "$$SWEEP" --args
+
+predict: $(STAMP) ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv
 	@$(BIN)/python -m pipeline predict --run "$$RUN" --input "$$INPUT" --output "$$OUTPUT" --args
 
 ui: $(STAMP) ## look at the runs in MLflow, on this machine only

@@ -28,7 +28,7 @@ One neuron, every number tracked.
 python -m pipeline [key=value ...]              train, evaluate and track one neuron
 python -m pipeline --cfg job [key=value ...]    print the configuration that this would run
 python -m pipeline -m [--plan] [key=a,b ...]    a run for each point of a grid, and how they compare
-python -m pipeline compare                      compare runs again
+python -m pipeline compare|promote              compare runs again, make the best one champion
 python -m pipeline predict|ui|sync|data         score rows, look at runs, publish, write the tables
 
 Every key=value replaces one of the configuration, and a group takes one of its options:
@@ -74,10 +74,10 @@ def sweep(words: list[str]) -> int:
 def predict(words: list[str]) -> int:
     """Score a file with the model of a run."""
     parser = argparse.ArgumentParser(prog="python -m pipeline predict")
-    parser.add_argument("--run", default="latest", help="identity (or its beginning), or latest")
+    parser.add_argument("--run", default="latest", help="identity, latest, or champion")
     parser.add_argument("--input", required=True, help="rows to score: csv, csv.gz or parquet")
     parser.add_argument("--output", required=True, help="CSV to write")
-    options = parser.parse_args(words)
+    options, overrides = parser.parse_known_args(words)
     if not (options.input and options.output):
         raise ConfigError(
             "INPUT and OUTPUT must be given: make predict RUN=latest INPUT=new.csv OUTPUT=out.csv; "
@@ -85,7 +85,7 @@ def predict(words: list[str]) -> int:
         )
     from pipeline.command import score
 
-    return score(options.run, Path(options.input), Path(options.output))
+    return score(options.run, Path(options.input), Path(options.output), overrides)
 
 
 def ui(words: list[str]) -> int:
@@ -119,6 +119,16 @@ def compare(words: list[str]) -> int:
     return compare_again(options.sweep, options.filter, overrides)
 
 
+def promote(words: list[str]) -> int:
+    """Make the best of a sweep the champion of the registry, if it passes the gate."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline promote")
+    parser.add_argument("--sweep", default="latest", help="name, id (or its beginning), or latest")
+    options, overrides = parser.parse_known_args(words)
+    from pipeline.sweeps.promote import promote
+
+    return promote(options.sweep, overrides)
+
+
 def data(_: list[str]) -> int:
     """Write the tables that come with the project."""
     from pipeline.shipped import TABLES, write_if_missing
@@ -130,6 +140,7 @@ def data(_: list[str]) -> int:
 
 COMMANDS = {
     "compare": compare,
+    "promote": promote,
     "predict": predict,
     "ui": ui,
     "sync": sync,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nn import Epoch
 from pipeline import paths
@@ -20,7 +21,7 @@ from pipeline.shipped import write_if_missing
 from pipeline.signals import StopRequest
 from pipeline.stages.train import Watch
 from pipeline.summary import summarise
-from pipeline.tracking import Published, check_address, sync
+from pipeline.tracking import Published, champion_record, check_address, is_champion, sync
 
 
 def run_one(configuration: Configuration, overrides: list[str]) -> int:
@@ -61,17 +62,28 @@ def run_and_track(
     return _published(record, configuration.tracking, publish) or code
 
 
-def score(name: str, source: Path, target: Path) -> int:
+def score(name: str, source: Path, target: Path, words: Sequence[str] = ()) -> int:
     """Score the rows of a file with the model of the run that is meant."""
     from pipeline.predict import model_of, predict_file
 
-    record = find(name, paths.RUNS)
-    done = predict_file(model_of(record), source, target)
+    with TemporaryDirectory() as folder:
+        record = _meant(name, words, Path(folder))
+        model = model_of(record)
+    done = predict_file(model, source, target)
     print(f"{done.n_rows:,} rows scored by run {record.identity[:12]}, {done.n_positive:,} of them")
     print(f"decided positive; written to {target}")
     for attribute, n in done.unseen.items():
         print(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")
     return OK
+
+
+def _meant(name: str, words: Sequence[str], folder: Path) -> Record:
+    """The record that ``name`` means; a champion's is asked of the registry."""
+    if not is_champion(name):
+        return find(name, paths.RUNS)
+    from pipeline.compose import configuration
+
+    return champion_record(name, configuration(list(words)).tracking, folder)
 
 
 def publish_missing(tracking: TrackingSettings) -> int:

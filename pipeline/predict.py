@@ -18,7 +18,7 @@ from pipeline.errors import ConfigError, DataError, bounded
 from pipeline.model import Model, from_json
 from pipeline.record import Record
 from pipeline.stages.encode import count_unseen, encode
-from pipeline.stages.read import read_in_order
+from pipeline.stages.read import Counts, read_in_order
 from pipeline.stages.validate import Table, check_attributes, convert
 
 if TYPE_CHECKING:
@@ -71,15 +71,28 @@ def predict_file(model: Model, source: Path, target: Path) -> Predicted:
     target = _require_places(source, target)
     frame, lines = read_in_order(source, model.data)
     _require_free(frame.columns, model)
+    p, decision, unseen = score(model, frame, lines, str(source))
+    _write(frame, p, decision, target)
+    return Predicted(len(p), int(decision.sum()), unseen)
+
+
+def score(
+    model: Model, frame: pd.DataFrame, lines: Counts, place: str
+) -> tuple[Array, Counts, dict[str, int]]:
+    """Probability and decision of each row of text, and rows with a category unknown to train.
+
+    Raises
+    ------
+    DataError
+        If any row breaks the contract.
+    """
     count = np.ones(len(frame), dtype=np.int64)
     faults = check_attributes(frame, count, model.data, lines)
     if faults:
         raise DataError(bounded([fault.message for fault in faults]))
     table = Table(convert(frame, model.data), np.zeros(len(frame)), count)
-    p = predict_proba(model.theta, encode(model.encoder, table, str(source)).X)
-    decision = (p >= model.threshold).astype(np.int64)
-    _write(frame, p, decision, target)
-    return Predicted(len(p), int(decision.sum()), count_unseen(model.encoder, table))
+    p = predict_proba(model.theta, encode(model.encoder, table, place).X)
+    return p, (p >= model.threshold).astype(np.int64), count_unseen(model.encoder, table)
 
 
 def _require_places(source: Path, target: Path) -> Path:

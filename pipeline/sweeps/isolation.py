@@ -248,7 +248,7 @@ def _run_and_commit(task: Task, reuse: Reuse, stop: StopRequest) -> tuple[Record
     if result.status == "KILLED" and stop.signal:
         told = f"ended by {stop.signal.name}; what it had learned is kept"
         result.failure = Failure(stop.signal.name, told, None, stop.exit_code)
-    if result.failure and result.failure.kind == "MemoryError":
+    if result.failure and result.failure.kind.endswith("MemoryError"):  # NumPy has its own
         limit = f" sweep.memory_mb={task.memory_mb} MiB" if task.memory_mb else " what there is"
         told = f"out of memory: a run must need less than{limit}"
         result.failure = Failure("OutOfMemory", told, result.failure.traceback, CODE)

@@ -1,231 +1,226 @@
-"""A comparison in a few plain sentences, each computed, each absent where nothing says it."""
+"""A comparison in a few plain sentences, each of them computed, and absent unless the data say it.
+
+A claim that luck could make has a rate: how often it is made where there is only luck, over all
+that is looked at for it (Bonferroni).
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
+from nn.arrays import Array
+from pipeline.sweeps.comparison import Comparison, Run, Value
+from pipeline.sweeps.labels import brief, counted, cut, number, printable, short_names
+from pipeline.sweeps.luck import luck_of_effect
+from pipeline.sweeps.rows import VALID_COST, known_params
+from pipeline.sweeps.shares import full_grid
+from pipeline.sweeps.wins import wins
 
-from pipeline.sweeps.comparison import Candidate, Comparison, Leaderboard, Run, Shares, Value
-from pipeline.sweeps.labels import counted, number, percent, short_names, value_text
+MOST = 5  # sentences
+TOLD = 0.1  # the least share of the variation that is worth a sentence
+RATE = 0.01  # of claims about what explains or what diverges, where there is only luck
+FEWEST_DIVERGED = 3  # runs above a value, to make it a limit
+LONGEST = 40  # characters of a value
+LONGEST_REASON = 100
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
-COST = "valid/best_cost"
-MOST = 5
-TOLD = 0.1  # a share of the variation that is worth a sentence
-LEVEL = 0.01  # of a test that an effect is no luck
-FEWEST_PAIRS = 6  # that all go one way
-WINS = 0.05  # how often luck may say so, over all that is looked at
-MOST_LEVELS = 4  # of a parameter whose best value is compared with each other one
+
+@dataclass(frozen=True)
+class _Cliff:
+    """Above ``value`` of a parameter every run diverges, and these are the runs."""
+
+    name: str
+    value: float
+    runs: Sequence[Run]
 
 
 def sentences(comparison: Comparison) -> tuple[str, ...]:
-    """What is known, the most useful first."""
-    names = short_names(comparison.varying)
+    """What is known of the runs, the most useful first; at most ``MOST`` sentences."""
+    names, cliff = short_names(comparison.varying), _cliff(comparison)
     told = [
-        *_ranking(comparison, names),
         *_explained(comparison, names),
-        *_wins(comparison, names),
-        *_divergence(comparison, names),
-        *_edge(comparison, names),
-        *_failures(comparison, names),
+        *_divergence(cliff, names),
+        *_winning(comparison, names),
+        *_ranking(comparison, names),
+        *_edges(comparison, names),
+        *_failures(comparison, cliff),
     ]
-    return tuple(told[:MOST])
-
-
-def _ranking(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
-    """The best, and which candidates cannot be told from it."""
-    board, k = comparison.board, len(comparison.candidates)
-    if board is None or k < 2:
-        return
-    tied = int(np.sum(board.tied)) - 1
-    if tied == k - 1:
-        which = "two" if k == 2 else f"{k:,}"
-        yield f"No difference can be told among the {which} configurations."
-        return
-    best = f"{_named(comparison.candidates[0], names)} has the lowest mean valid cost"
-    figure = f"{number(float(board.mean[0]))} nats per row"
-    if tied == 0:
-        others = "the other one" if k == 2 else f"all {k - 1:,} others"
-        yield f"{best}, {figure}, and is better than {others}."
-        return
-    are = "one other is" if tied == 1 else f"{tied:,} others are"
-    yield f"{best}, {figure}; {are} tied with it."
-
-
-def _named(candidate: Candidate, names: Mapping[str, str]) -> str:
-    told = [f"{names.get(key, key)}={value_text(v)}" for key, v in candidate.params.items()]
-    return ", ".join(told) or "the only configuration"
+    return tuple(printable(sentence) for sentence in told[:MOST])
 
 
 def _explained(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
-    """The parameter that explains most, where that is no luck."""
-    shares = comparison.shares
-    if shares is None or not shares.main:
+    """The parameters and the pair that explain most, where that is no luck."""
+    found = comparison.shares
+    grid = full_grid(comparison.candidates, comparison.varying, _cost)
+    if found is None or isinstance(grid, str):
         return
-    name = max(shares.main, key=lambda key: shares.main[key])
-    share = shares.main[name]
-    if share < TOLD or not _beats_noise(share, name, shares, comparison):
-        return
-    text = f"{names.get(name, name)} explains {percent(share)} of the variation of the valid cost"
-    pair = max(shares.pairs, key=lambda key: shares.pairs[key], default=None)
-    if pair is not None and shares.pairs[pair] >= TOLD:
-        first, second = (names.get(key, key) for key in pair)
-        text += (
-            f"; how {first} and {second} go together explains another {percent(shares.pairs[pair])}"
-        )
-    yield text + "."
-
-
-def _beats_noise(share: float, name: str, shares: Shares, comparison: Comparison) -> bool:
-    """An F test of the main effect against what the seeds differ by.
-
-    With one seed there is no such thing; then against what three parameters and more have together
-    with the pairs that leave this one out, as for a design that is not repeated.
-    """
-    from scipy.special import fdtrc
-
-    levels = _levels(comparison)
-    freedom = len(levels[name]) - 1
-    runs = sum(len(candidate.runs) for candidate in comparison.candidates)
-    cells = len(comparison.candidates)
-    if runs > cells:
-        error, error_freedom = shares.seeds, runs - cells
-    else:
-        error = shares.rest + sum(shares.pairs.values())
-        error_freedom = cells - 1 - sum(len(found) - 1 for found in levels.values())
-    if error_freedom < 1:
-        return False
-    if error <= 0:
-        return True
-    ratio = (share / freedom) / (error / error_freedom)
-    return bool(fdtrc(freedom, error_freedom, ratio) < LEVEL / len(levels))
-
-
-def _levels(comparison: Comparison) -> dict[str, list[Value]]:
-    found = {
-        name: list(dict.fromkeys(c.params.get(name) for c in comparison.candidates))
-        for name in comparison.varying
-    }
-    return {name: values for name, values in found.items() if len(values) > 1}
-
-
-def _wins(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
-    """A value that beats the others in every pair that differs in nothing else."""
-    if comparison.board is None:
-        return
-    levels = _levels(comparison)
-    few = {name: known for name, known in levels.items() if len(known) <= MOST_LEVELS}
-    found = []
-    for name, known in few.items():
-        best = comparison.candidates[0].params.get(name)
-        for other in known:
-            if other == best:
-                continue
-            pairs = _pairs(comparison, name, best, other)
-            looked = sum(len(values) - 1 for values in few.values())
-            if pairs and min(pairs) > 0 and 2.0 ** (1 - len(pairs)) * looked < WINS:
-                found.append((float(np.mean(pairs)), len(pairs), name, best, other))
-    found = [item for item in found if item[1] >= FEWEST_PAIRS]
-    for margin, n, name, best, other in sorted(found, key=lambda item: -item[0])[:1]:
-        short = names.get(name, name)
-        yield (
-            f"{short}={value_text(best)} beats {short}={value_text(other)} in each of {n} pairs "
-            f"that differ in nothing else, by {number(margin)} nats per row on average."
-        )
-
-
-def _pairs(comparison: Comparison, name: str, best: Value, other: Value) -> list[float]:
-    """How much lower the cost is with ``best`` than with ``other``, all else and the seed equal."""
-    costs: dict[Value, dict[tuple[object, ...], float]] = {best: {}, other: {}}
-    for candidate in comparison.candidates:
-        value = candidate.params.get(name)
-        if value in costs:
-            rest = tuple(item for item in candidate.params.items() if item[0] != name)
-            for run in candidate.runs:
-                costs[value][rest, run.seed] = float(run.metrics[COST])
-    shared = costs[best].keys() & costs[other].keys()
-    return [costs[other][key] - costs[best][key] for key in shared]
-
-
-def _divergence(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
-    """A value of a number above which every run diverges, and at which not every one does."""
-    diverged = [run for run in comparison.unfinished if run.diverged]
-    finished = [run for candidate in comparison.candidates for run in candidate.runs]
-    for name in _numbers([*diverged, *finished]):
-        top = max(_setting(run, name) for run in finished)
-        above = [run for run in diverged if _setting(run, name) > top]
-        others = [run for run in comparison.unfinished if not run.diverged]
-        if above and not any(_setting(run, name) > top for run in others):
-            short = names.get(name, name.rpartition(".")[2])
-            yield (
-                f"Above {short}={value_text(top)} every run diverges "
-                f"({len(above)} of {len(above)})."
-            )
-            return
-
-
-def _numbers(runs: list[Run]) -> list[str]:
-    """The settings that are numbers in every run and differ."""
-    names = dict.fromkeys(key for run in runs for key in run.settings)
-    return [
-        name
-        for name in names
-        if not name.endswith("seed")
-        and all(_is_number(run.settings.get(name)) for run in runs)
-        and len({run.settings.get(name) for run in runs}) > 1
+    every = {(name,): share for name, share in found.main.items()} | dict(found.pairs)
+    sure = [
+        (" and ".join(names[name] for name in effect), len(effect), f"{100 * share:.0f} %")
+        for effect, share in sorted(every.items(), key=lambda item: -item[1])
+        if share >= TOLD
+        and {*effect} <= {*grid.names}
+        and luck_of_effect(grid, effect) * len(every) < RATE
     ]
+    main = [(name, share) for name, size, share in sure if size == 1]
+    pairs = [(name, share) for name, size, share in sure if size == 2]
+    where = f"Without {grid.left_out}, where runs are missing, " if grid.left_out else ""
+    once = "" if grid.repeated is not None else ", with one seed"
+    what = f"of the variation of the valid cost{once}"
+    if main:
+        more = "".join(f", {name} {share}" for name, share in main[1:])
+        last = "".join(f"; {name} together another {share}" for name, share in pairs[:1])
+        yield f"{where}{main[0][0]} explains {main[0][1]} {what}{more}{last}."
+    elif pairs:
+        yield f"{where}{pairs[0][0]} explain {pairs[0][1]} {what}, but only together."
 
 
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _divergence(cliff: _Cliff | None, names: Mapping[str, str]) -> Iterator[str]:
+    if cliff is not None:
+        n = len(cliff.runs)
+        at = f"{names[cliff.name]} {brief(cliff.value)}"
+        yield f"Above {at} every run diverges ({n} of {n})."
 
 
-def _setting(run: Run, name: str) -> float:
-    value = run.settings.get(name)
-    return float(value) if isinstance(value, int | float) else -math.inf
+def _cliff(comparison: Comparison) -> _Cliff | None:
+    """The parameter with a value above which every run diverges, the least likely by luck.
+
+    Luck: the chance that of so many runs so many diverge, and among them all of the highest values
+    (Fisher's exact test).
+    """
+    every = _known(comparison)
+    found: list[tuple[float, _Cliff]] = []
+    numeric = [name for name in comparison.varying if len(_values(every, name)) > 1]
+    for name in numeric:
+        runs = [(x, run) for params, run in every if (x := _number(params.get(name))) is not None]
+        top = max((x for x, run in runs if not run.diverged), default=math.inf)
+        above = [run for x, run in runs if x > top]
+        n, diverged = len(above), sum(run.diverged for _, run in runs)
+        chance = math.comb(len(runs) - n, diverged - n) / math.comb(len(runs), diverged)
+        if n >= FEWEST_DIVERGED and chance * len(numeric) < RATE:
+            found.append((chance, _Cliff(name, top, above)))
+    return min(found, key=lambda item: item[0])[1] if found else None
 
 
-def _edge(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
-    """A number whose best value is the largest or smallest that was tried."""
-    if comparison.board is None:
+def _winning(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
+    """The values that beat others whatever else is chosen; those two that matter most."""
+    parts: list[str] = []
+    for win in wins(comparison.candidates, comparison.varying, _cost)[:2]:
+        name = names[win.name]
+        others = " and ".join(f"{name}={_said(other)}" for other in win.others)
+        if 2 < win.n_levels == len(win.others) + 1:
+            others = f"every other {name}"
+        same = "" if parts else " that differ in nothing else"
+        parts.append(
+            f"{name}={_said(win.value)} beats {others} in each of {counted(win.n, 'pair')}{same}, "
+            f"by {number(win.margin)} on average"
+        )
+    if parts:
+        yield "; ".join(parts) + "."
+
+
+def _ranking(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
+    """Who leads, and which candidates cannot be told from it; a single seed makes no winner."""
+    board, k = comparison.board, len(comparison.candidates)
+    if board is None or k < 2:
         return
-    for name, known in _levels(comparison).items():
-        if len(known) < 3 or not all(_is_number(value) for value in known):
+    n = int(board.tied[1:].sum())
+    if n == k - 1:
+        yield f"No difference can be told among the {k:,} configurations: all tie with the best."
+        return
+    first = comparison.candidates[0].params
+    best = ", ".join(f"{names.get(name, name)}={_said(first[name])}" for name in first)
+    figure = f"mean valid cost {number(float(board.mean[0]))}"
+    seeds = "" if _repeated(comparison) else ", but not all have a second seed: it may be luck"
+    if n:
+        yield f"The best is {best}, {figure}; {_tied(n, board.tied)} tied with it{seeds}."
+    elif seeds:
+        yield f"The lowest is {best}, {figure}{seeds}."
+    else:
+        others = "the other one" if k == 2 else f"all {k - 1:,} others"
+        yield f"{best} is better than {others}, {figure}."
+
+
+def _tied(n: int, tied: Array) -> str:
+    """``the next four are`` where they follow the best, else ``4 others are``."""
+    if tied[1 : n + 1].all():
+        return f"the next {COUNTS[n] if n < len(COUNTS) else f'{n:,}'} {'is' if n == 1 else 'are'}"
+    return f"{counted(n, 'other')} {'is' if n == 1 else 'are'}"
+
+
+def _repeated(comparison: Comparison) -> bool:
+    return all(len({run.seed for run in c.runs}) > 1 for c in comparison.candidates)
+
+
+def _edges(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
+    """The numbers whose best value is the largest or smallest of all that were tried."""
+    board = comparison.board
+    n_tied = 0 if board is None else 1 + int(board.tied[1:].sum())
+    few = n_tied == 1 and not _repeated(comparison)
+    if board is None or few or n_tied == len(comparison.candidates):
+        return
+    every = _known(comparison)
+    leading = [c.params for i, c in enumerate(comparison.candidates) if i == 0 or board.tied[i]]
+    for name in comparison.varying:
+        tried, best = _values(every, name), _number(leading[0].get(name))
+        at_best = sum(_number(params.get(name)) == best for params in leading)
+        if best is None or len(tried) < 3 or 2 * at_best <= n_tied:
             continue
-        values = sorted(float(value) for value in known if isinstance(value, int | float))
-        tied = _tied_values(comparison, comparison.board, name)
-        for edge, word, beyond in (
-            (values[-1], "largest", "more"),
-            (values[0], "smallest", "less"),
-        ):
-            if tied == {edge}:
-                short = names.get(name, name)
-                yield (
-                    f"The best {short}, {value_text(edge)}, is the {word} that was tried: "
-                    f"{beyond} may be better still."
-                )
+        said = f"The best {names[name]}, {brief(leading[0][name])}, is the"
+        if best == tried[-1]:
+            yield f"{said} largest that was tried: try beyond."
+        elif best == tried[0] and best > 0:  # most settings have no values below 0
+            yield f"{said} smallest that was tried: try below."
 
 
-def _tied_values(comparison: Comparison, board: Leaderboard, name: str) -> set[float]:
-    return {
-        float(value) if isinstance(value := candidate.params.get(name), int | float) else math.nan
-        for candidate, tied in zip(comparison.candidates, board.tied, strict=True)
-        if tied
-    }
-
-
-def _failures(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
-    """How many runs did not finish, and mostly why."""
-    told = any(True for _ in _divergence(comparison, names))
-    failed = [run for run in comparison.unfinished if not (told and run.diverged)]
+def _failures(comparison: Comparison, cliff: _Cliff | None) -> Iterator[str]:
+    """How many runs did not finish, and mostly why, but for those that are explained already."""
+    explained = {id(run) for run in cliff.runs} if cliff else set()
+    failed = [run for run in comparison.unfinished if id(run) not in explained]
     if not failed:
         return
     finished = sum(len(candidate.runs) for candidate in comparison.candidates)
-    reasons = Counter((run.reason or "no reason is known").splitlines()[0] for run in failed)
-    reason, n = reasons.most_common(1)[0]
-    mostly = "" if n == len(failed) else f"{n:,} of them: "
-    total = finished + len(comparison.unfinished)
-    did = "did not finish"
-    yield f"{len(failed):,} of {counted(total, 'run')} {did}; {mostly}{reason[:120]}."
+    left_out = sum(n for _, n in comparison.left_out)
+    total = counted(finished + left_out + len(comparison.unfinished), "run")
+    reason, n = Counter(map(_reason, failed)).most_common(1)[0]
+    of_them = "" if n == len(failed) else f"{n:,} of them: "
+    more = " more" if explained else ""
+    yield f"{len(failed):,}{more} of {total} did not finish; {of_them}{reason}."
+
+
+def _reason(run: Run) -> str:
+    if run.diverged:
+        return "training diverged"
+    lines = (run.reason or "").strip().splitlines()
+    return cut(lines[0].rstrip(" .:"), LONGEST_REASON) if lines else run.status.lower()
+
+
+def _known(comparison: Comparison) -> list[tuple[Mapping[str, Value], Run]]:
+    """Every run with its parameters, as far as they are known."""
+    finished = [(c.params, run) for c in comparison.candidates for run in c.runs]
+    lost = [(known_params(run, comparison.varying), run) for run in comparison.unfinished]
+    return [*finished, *lost]
+
+
+def _values(every: Sequence[tuple[Mapping[str, Value], Run]], name: str) -> list[float]:
+    """The numbers that were tried, the smallest first; none where some are no numbers."""
+    found = {_number(params[name]) for params, _ in every if name in params}
+    numbers = sorted(x for x in found if x is not None)
+    return numbers if len(numbers) == len(found) else []
+
+
+def _number(value: Value) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _cost(run: Run) -> float:
+    return run.metrics.get(VALID_COST, math.nan)
+
+
+def _said(value: Value) -> str:
+    return cut(brief(value), LONGEST)

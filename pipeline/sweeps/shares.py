@@ -1,153 +1,192 @@
-"""What each parameter of a full grid explains: its share of the variance, exactly.
+"""What each parameter of a full grid explains: its exact share of the variance.
 
-The analysis of variance of a balanced grid (Fisher 1925): every cell counts alike, so the effects
-are orthogonal and their shares add up to 1. A cell is a candidate, its value the mean over seeds.
+Conventions: a grid of p parameters with L_1 … L_p levels has one cell for each combination. The
+response of a cell is its mean over seeds, and every cell weighs the same, so that the effects are
+orthogonal and their sums of squares add up (Fisher 1925, Statistical Methods for Research Workers,
+ch. VII). The effect of some parameters is the mean over all others, less the effects of fewer.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 
 from nn.arrays import Array
 from pipeline.sweeps.comparison import Candidate, Run, Shares, Value
+from pipeline.sweeps.labels import brief, counted, short_names
 
-K = TypeVar("K")
-Levels = dict[str, list[Value]]
-Cells = dict[tuple[Value, ...], list[float]]
-NOTHING = 1e-13  # of the mean: a spread as small as that is rounding
+# Responses whose spread is smaller, as a share of the largest, differ by the rounding of sums.
+ROUNDING = 1e-13
+
+Response = Callable[[Run], float]
+Level = tuple[bool, Value]  # True is no 1
+Cells = dict[tuple[Level, ...], Candidate]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The responses of a full grid, shifted and scaled to -1 … 1, which changes no share."""
+
+    names: tuple[str, ...]  # of the p parameters, each with two levels or more
+    shape: tuple[int, ...]  # their numbers of levels
+    cells: tuple[Mapping[int, Sequence[float]], ...]  # in C order: the responses of each repeat
+    left_out: str  # the levels without which it is full, as name=value; "" where there are none
+
+    @property
+    def means(self) -> Array:
+        """The response of each cell (L_1, …, L_p)."""
+        return np.reshape([np.mean(_flat(cell)) for cell in self.cells], self.shape)
+
+    @property
+    def within(self) -> float:
+        """The variance of the runs of a cell, its mean over cells."""
+        return float(np.mean([np.var(_flat(cell)) for cell in self.cells]))
+
+    @property
+    def repeated(self) -> Array | None:
+        """Responses (L_1, …, L_p, s) of the s repeats that all cells have; None below two."""
+        common = sorted(set.intersection(*(set(cell) for cell in self.cells)))
+        values = [[np.mean(cell[repeat]) for repeat in common] for cell in self.cells]
+        return np.reshape(values, (*self.shape, len(common))) if len(common) > 1 else None
 
 
 def shares(
-    candidates: Sequence[Candidate], varying: Sequence[str], response: Callable[[Run], float]
+    candidates: Sequence[Candidate], varying: Sequence[str], response: Response
 ) -> tuple[Shares | None, str]:
-    """How the variance of ``response`` over the runs divides; without a grid, why it cannot.
+    """How the variance of the response over all runs divides, and what that leaves out.
 
-    A grid with holes, where runs diverged, is cut to a full one: the levels that lack most go
-    first. Every cell weighs the same, however many seeds it has.
-
-    Raises
-    ------
-    ValueError
-        If a response is not finite.
+    Without shares the text is the reason. With them it is empty, or names the levels without which
+    the grid is full. ``seeds`` is the mean variance inside a cell; the rest divides the variance
+    between cells. With as many seeds in each cell this is the variance of the runs; otherwise
+    cells weigh the same, not runs.
     """
-    cells = _cells(candidates, varying, response)
-    levels = _full(varying, cells)
-    if levels is None:
-        return None, "the runs are no full grid: not every value was run with every other one"
-    if not levels:
-        return None, "no parameter has two values that finished"
-    means, within = _tables(levels, varying, cells)
-    between = float(means.var())
+    grid = full_grid(candidates, varying, response)
+    if isinstance(grid, str):
+        return None, grid
+    squares, between, within = _squares(grid), float(grid.means.var()), grid.within
     total = between + within
-    if math.sqrt(total) <= NOTHING * abs(float(means.mean())):
-        return None, "every run has the same figure: there is no variance to explain"
-    return _divided(list(levels), means, within, total), ""
+    rest = between - sum(squares.values()) if len(grid.names) > 2 else 0.0
+    found = Shares(
+        main={effect[0]: s / total for effect, s in squares.items() if len(effect) == 1},
+        pairs={(effect[0], effect[1]): s / total for effect, s in squares.items() if effect[1:]},
+        rest=max(rest, 0.0) / total,
+        seeds=within / total,
+    )
+    return found, grid.left_out
 
 
-def _cells(
-    candidates: Sequence[Candidate], varying: Sequence[str], response: Callable[[Run], float]
-) -> Cells:
-    cells: Cells = {}
-    for candidate in candidates:
-        values = [float(response(run)) for run in candidate.runs]
-        if not np.isfinite(values).all():
-            raise ValueError(f"response must be finite; got {values} for {dict(candidate.params)}")
-        cells.setdefault(tuple(candidate.params.get(name) for name in varying), []).extend(values)
-    return cells
+def full_grid(
+    candidates: Sequence[Candidate], varying: Sequence[str], response: Response
+) -> Grid | str:
+    """The grid that the candidates are, or in plain words why they are none.
 
-
-def _full(varying: Sequence[str], cells: Cells) -> Levels | None:
-    """The levels of the parameters of a full grid in the cells; None where there is none."""
-    levels = [list(dict.fromkeys(cell[place] for cell in cells)) for place in range(len(varying))]
-    holes = bool(levels) and len(cells) < math.prod(map(len, levels))
-    while math.prod(map(len, levels)) > len(_inside(cells, levels)):
-        place, level = max(
-            ((place, level) for place, known in enumerate(levels) for level in known),
-            key=lambda item: _lacking(cells, levels, *item),
-        )
-        levels[place].remove(level)
-        if not levels[place]:
-            return None
-    kept = {name: known for name, known in zip(varying, levels, strict=True) if len(known) > 1}
-    return None if holes and not kept else kept
-
-
-def _inside(cells: Cells, levels: Sequence[Sequence[Value]]) -> list[tuple[Value, ...]]:
-    return [
-        cell for cell in cells if all(v in known for v, known in zip(cell, levels, strict=True))
-    ]
-
-
-def _lacking(cells: Cells, levels: Sequence[list[Value]], place: int, level: Value) -> float:
-    """The share of the cells of a level that is missing."""
-    cut = [[level] if i == place else known for i, known in enumerate(levels)]
-    return 1 - len(_inside(cells, cut)) / math.prod(map(len, cut))
-
-
-def _tables(levels: Levels, varying: Sequence[str], cells: Cells) -> tuple[Array, float]:
-    """The mean of each cell, an axis per parameter, and the mean variance inside a cell."""
-    means = np.zeros([len(known) for known in levels.values()])
-    places = [varying.index(name) for name in levels]
-    # A parameter of one level has that level in every cell of the grid.
-    single = _single(varying, levels, cells)
-    inside = []
-    for position in np.ndindex(means.shape):
-        cell = list(single)
-        for place, known, i in zip(places, levels.values(), position, strict=True):
-            cell[place] = known[i]
-        values = cells[tuple(cell)]
-        means[position] = np.mean(values)
-        inside.append(np.var(values))
-    return means, float(np.mean(inside))
-
-
-def _single(varying: Sequence[str], levels: Levels, cells: Cells) -> tuple[Value, ...]:
-    """A cell of the grid."""
-    return next(
-        cell
-        for cell in cells
-        if all(
-            name not in levels or value in levels[name]
-            for name, value in zip(varying, cell, strict=True)
-        )
-        and _is_whole(varying, levels, cells, cell)
+    Where combinations are missing, the levels of one parameter that lack some are left out, if that
+    keeps more than half of the candidates.
+    """
+    finished = [candidate for candidate in candidates if candidate.runs]
+    if not finished:
+        return "no run finished"
+    cells = {_cell(candidate, varying): candidate for candidate in finished}
+    if len(cells) < len(finished):
+        return "configurations differ in more than the parameters that vary"
+    kept, left_out = _full(cells, varying)
+    if kept is None:
+        whole = math.prod(map(len, _levels(cells)))
+        return f"the runs are no full grid: {len(cells)} of {whole} combinations finished"
+    levels = _levels(kept)
+    axes = [place for place, known in enumerate(levels) if len(known) > 1]
+    if not axes:
+        return "no parameter has two values that finished"
+    runs = [kept[cell].runs for cell in itertools.product(*levels)]
+    values = _scaled(runs, response)
+    if isinstance(values, str):
+        return values
+    names = tuple(varying[place] for place in axes)
+    return Grid(
+        names, tuple(len(levels[place]) for place in axes), _repeats(runs, values), left_out
     )
 
 
-def _is_whole(
-    varying: Sequence[str], levels: Levels, cells: Cells, cell: tuple[Value, ...]
-) -> bool:
-    """Whether every cell that differs from this one in the levels of the grid is there."""
-    choices = [levels.get(name, [value]) for name, value in zip(varying, cell, strict=True)]
-    return all(other in cells for other in itertools.product(*choices))
+def effect_of(table: Array, axes: Sequence[int]) -> Array:
+    """The effect of the axes: the mean over all others, centred along each of its own."""
+    others = tuple(axis for axis in range(table.ndim) if axis not in axes)
+    effect = np.asarray(table.mean(axis=others, keepdims=True))
+    for axis in axes:
+        effect = effect - effect.mean(axis=axis, keepdims=True)
+    return effect
 
 
-def _divided(names: list[str], means: Array, within: float, total: float) -> Shares:
-    mean = means.mean()
-    main = {name: _effect(means, (axis,)) - mean for axis, name in enumerate(names)}
-    pairs = {}
-    for (a, first), (b, second) in itertools.combinations(enumerate(names), 2):
-        pairs[first, second] = _effect(means, (a, b)) - main[first] - main[second] - mean
-    of_main = {name: float(np.mean(effect**2)) for name, effect in main.items()}
-    of_pairs = {pair: float(np.mean(effect**2)) for pair, effect in pairs.items()}
-    rest = float(means.var()) - sum(of_main.values()) - sum(of_pairs.values())
-    if len(names) <= 2:
-        rest = 0.0  # there are no three parameters
-    return Shares(
-        _over(of_main, total), _over(of_pairs, total), max(rest, 0.0) / total, within / total
-    )
+def _cell(candidate: Candidate, varying: Sequence[str]) -> tuple[Level, ...]:
+    values = [candidate.params.get(name) for name in varying]
+    return tuple((isinstance(value, bool), value) for value in values)
 
 
-def _effect(means: Array, axes: tuple[int, ...]) -> Array:
-    """The mean over all other parameters, in a shape that goes with the whole table."""
-    others = tuple(axis for axis in range(means.ndim) if axis not in axes)
-    return np.asarray(means.mean(axis=others, keepdims=True))
+def _levels(cells: Cells) -> list[list[Level]]:
+    return [list(dict.fromkeys(column)) for column in zip(*cells, strict=True)]
 
 
-def _over(parts: Mapping[K, float], total: float) -> dict[K, float]:
-    return {key: part / total for key, part in parts.items()}
+def _full(cells: Cells, varying: Sequence[str]) -> tuple[Cells | None, str]:
+    """The cells of a full grid, and the levels that were left out for it."""
+    levels = _levels(cells)
+    whole = math.prod(map(len, levels))
+    if whole == len(cells):
+        return cells, ""
+    best: Cells = {}
+    left_out = ""
+    for place, (name, known) in enumerate(zip(varying, levels, strict=True)):
+        count = Counter(cell[place] for cell in cells)
+        lacking = {level for level in known if count[level] * len(known) < whole}
+        kept = {cell: c for cell, c in cells.items() if cell[place] not in lacking}
+        if len(kept) > len(best):
+            short = short_names(varying)[name]
+            words = [f"{short}={brief(level[1])}" for level in known if level in lacking]
+            best, left_out = kept, ", ".join(words)
+    return (best, left_out) if 2 * len(best) > len(cells) else (None, "")
+
+
+def _scaled(runs: Sequence[Sequence[Run]], response: Response) -> list[Array] | str:
+    """The responses of each cell, from -1 to 1 around their mean; why they cannot be divided."""
+    values = [np.array([response(run) for run in cell], float) for cell in runs]
+    everything = np.concatenate(values)
+    bad = everything[~np.isfinite(everything)]
+    if len(bad):
+        return f"the figure of every run must be finite; got {bad[0]} of {counted(len(bad), 'run')}"
+    largest = float(np.abs(everything).max()) or 1.0
+    mean = float((everything / largest).mean())
+    spread = float(np.abs(everything / largest - mean).max())
+    if spread <= ROUNDING:
+        return "every run has the same value"
+    return [(of_cell / largest - mean) / spread for of_cell in values]
+
+
+def _repeats(
+    runs: Sequence[Sequence[Run]], values: Sequence[Array]
+) -> tuple[dict[int, list[float]], ...]:
+    """The values of each cell by what repeats it: the seed of the start, or else of the split."""
+    starts = len({run.seed[0] for cell in runs for run in cell}) > 1
+    found = []
+    for cell, of_cell in zip(runs, values, strict=True):
+        repeats: dict[int, list[float]] = {}
+        for run, value in zip(cell, of_cell, strict=True):
+            repeats.setdefault(run.seed[0 if starts else 1], []).append(float(value))
+        found.append(repeats)
+    return tuple(found)
+
+
+def _flat(cell: Mapping[int, Sequence[float]]) -> list[float]:
+    return [value for values in cell.values() for value in values]
+
+
+def _squares(grid: Grid) -> dict[tuple[str, ...], float]:
+    """The mean square, over cells, of the effect of each parameter and pair."""
+    means, axes = grid.means, range(len(grid.names))
+    effects = [*itertools.combinations(axes, 1), *itertools.combinations(axes, 2)]
+    return {
+        tuple(grid.names[axis] for axis in axes): float((effect_of(means, axes) ** 2).mean())
+        for axes in effects
+    }

@@ -9,18 +9,23 @@ from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch
 from pipeline.tracking.names import flatten
 from pipeline.tracking.publish import Published, close_orphans, kept, publish, sync
+from pipeline.tracking.registry import Registry, Version, champion_record, is_champion
 from pipeline.tracking.store import Store, experiment_of_latest_run, open_store, store_address
 from pipeline.tracking.summary import Summary, publish_summary
 
 __all__ = [
     "Published",
+    "Registry",
     "Store",
     "Summary",
+    "Version",
+    "champion_record",
     "check_address",
     "close_orphans",
     "experiment_of_latest_run",
     "fetch",
     "flatten",
+    "is_champion",
     "kept",
     "open_store",
     "publish",

@@ -63,19 +63,20 @@ def _search(store: Store, query: str) -> Iterator[Any]:
 def _record(store: Store, run: Any, folder: Path) -> Record | None:
     """The record of the run; None where neither the project nor the store has it whole."""
     identity, attempt = run.data.tags[KEY].partition(".")[0], run.data.tags[ATTEMPT]
-    record = _read(paths.RUNS / identity)
+    record = record_here(paths.RUNS / identity)
     if record and (record.attempt == attempt or run.info.status == record.status == "FINISHED"):
         return record
     target = folder / identity
     disk.make_private(target)
     try:
         store.client.download_artifacts(run.info.run_id, "", str(target))
-        return _read(target)
+        return record_here(target)
     except failures():
         return None
 
 
-def _read(folder: Path) -> Record | None:
+def record_here(folder: Path) -> Record | None:
+    """The record in the folder; None where there is none that is whole."""
     try:
         return read(folder)
     except RecordError:

@@ -428,15 +428,16 @@ def shuffled(number, encodings, positive):
 
 @pytest.mark.slow
 def test_on_shuffled_labels_200_neurons_are_tied_in_at_least_95_percent_of_the_shuffles():
-    """What is asked, and what is true, are two questions; both are put to 120 shuffles.
+    """What is said, and what is false of it, are two questions; both are put to 100 shuffles.
 
     Of labels that mean nothing nothing can be learned, yet the neurons are not equal: one that has
     overfitted costs up to 0.025 nats more on new rows than the best of them, a difference that many
     more rows would show. To find it is no false alarm. As the labels are drawn, each neuron's
     expected cost is known exactly; less it, all 200 are equally good and every alarm is false. So:
-    the losses as they are must be all tied in 95 % of the shuffles or more, at 346 rows, and the
-    losses less their expectation as well. 120 shuffles tell a procedure that is wrong in 5 % from
-    one that is wrong in 15 %; the naive test is wrong in nearly all.
+    the losses as they are must be all tied in 95 of 100 shuffles, at 346 rows, and the losses less
+    their expectation as well. A procedure that is wrong in 15 % passes 100 shuffles with a
+    probability of 0.2 %. Five seeds, as a sweep has them, are what makes it a statement about
+    configurations: with one seed the luck of its start counts as the configuration's.
     """
     positive = np.array([row[-1] != "unacc" for row in car.rows()], np.float32)
     encodings = [
@@ -444,23 +445,25 @@ def test_on_shuffled_labels_200_neurons_are_tied_in_at_least_95_percent_of_the_s
         one_hot(["safety"], ["buying", "maint"], ["doors", "persons", "lug_boot"]),
     ]
     names, count = [[(seed, 0) for seed in range(SEEDS)]] * 200, np.ones(346)
-    shuffles, told, false, naive, excess = 120, 0, 0, 0, []
+    shuffles, told, false, naive_told, naive_false, excess = 100, 0, 0, 0, 0, []
     for number in range(shuffles):
         losses, expected = shuffled(number, encodings, positive)
         found = leaderboard(losses, names, count, draws=500)
         null = 5 + losses - expected[:, :, None]
         told += not found.tied.all()
         false += not leaderboard(null, names, count, draws=500).tied.all()
-        naive += naively_different(null.mean(axis=1))
+        naive_told += naively_different(losses.mean(axis=1))
+        naive_false += naively_different(null.mean(axis=1))
         true = expected.mean(axis=1)
         excess.append(np.ptp(true))
         # Whatever is told apart is truly worse than the best.
         assert (true[~found.tied] > true[np.argmin(found.mean)]).all()
-    print(f"of {shuffles} shuffles: {told} with a difference, {false} with a false alarm, ")
-    print(f"naively {naive}; the worst neuron is truly {np.mean(excess):.3f} nats worse")
+    print(f"{shuffles} shuffles: a difference in {told}, a false alarm in {false};")
+    print(f"naively {naive_told} and {naive_false}; true excess {np.mean(excess):.3f} nats")
     assert told <= 0.05 * shuffles
     assert false <= 0.05 * shuffles
-    assert naive >= 0.9 * shuffles
+    assert naive_told >= 0.9 * shuffles
+    assert naive_false >= 3 * binom.ppf(0.5, shuffles, 0.05)
     # With a real difference on top it is found: an encoding that costs 0.1 nats more.
     null[100:] += 0.1
     found = leaderboard(null, names, count, draws=500)

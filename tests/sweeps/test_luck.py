@@ -1,0 +1,140 @@
+"""The chance that luck makes an effect or a run of wins is that of the textbooks' tests."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.sweeps.comparison import Candidate, Run
+from pipeline.sweeps.luck import luck_of_effect, luck_of_pairs
+from pipeline.sweeps.shares import full_grid
+
+
+def cost(run):
+    return run.metrics["cost"]
+
+
+def run(value, seed=0, split=0, losses=None, count=None) -> Run:
+    settings = {"seed": seed, "split.seed": split}
+    return Run("0" * 32, "FINISHED", settings, {"cost": float(value)}, {}, losses, count)
+
+
+def grid(table, split=0):
+    """The grid of parameters a, b … of a table (levels …, seeds)."""
+    names = "abcdef"[: table.ndim - 1]
+    candidates = [
+        Candidate(
+            dict(zip(names, place, strict=True)),
+            tuple(run(value, seed, split) for seed, value in enumerate(table[place])),
+        )
+        for place in itertools.product(*map(range, table.shape[:-1]))
+    ]
+    return full_grid(candidates, names, cost)
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_two_levels_are_compared_by_the_paired_t_test_over_seeds():
+    table = normal(0, 2, 3, 6)
+    expected = stats.ttest_rel(table[0].mean(axis=0), table[1].mean(axis=0)).pvalue
+    assert luck_of_effect(grid(table), ("a",)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_levels_with_errors_alike_are_compared_by_the_analysis_of_variance_of_blocks():
+    # Errors of three levels and three seeds that are exactly alike: Box's correction is none.
+    square = np.array([[0.0, 1, 2], [1, 2, 0], [2, 0, 1]])
+    table = square + 5 * np.arange(3)[:, None]
+    row, column = table.mean(axis=1), table.mean(axis=0)
+    error = table - row[:, None] - column + table.mean()
+    f = 3 * ((row - table.mean()) ** 2).sum() / 2 / ((error**2).sum() / 4)
+    assert luck_of_effect(grid(table), ("a",)) == pytest.approx(stats.f.sf(f, 2, 4), rel=1e-9)
+
+
+def test_without_repeats_the_pair_is_the_error_of_two_parameters():
+    table = normal(1, 4, 3, 1)
+    t = table[..., 0]
+    row, column = t.mean(axis=1, keepdims=True), t.mean(axis=0, keepdims=True)
+    error = ((t - row - column + t.mean()) ** 2).sum() / 6
+    f = 3 * ((row - t.mean()) ** 2).sum() / 3 / error
+    assert luck_of_effect(grid(table), ("a",)) == pytest.approx(stats.f.sf(f, 3, 6), rel=1e-9)
+    assert np.isnan(luck_of_effect(grid(table), ("a", "b")))
+
+
+def test_without_repeats_what_three_parameters_do_together_is_the_error_of_pairs():
+    table = normal(2, 2, 2, 2, 1)
+    signs = np.array([-1.0, 1])
+    a, b, c = signs[:, None, None], signs[:, None], signs
+    t = table[..., 0]
+    f = (t * a * b).mean() ** 2 / (t * a * b * c).mean() ** 2
+    expected = stats.f.sf(f, 1, 1)
+    assert luck_of_effect(grid(table), ("a", "b")) == pytest.approx(expected, rel=1e-9)
+
+
+def test_one_parameter_without_repeats_has_no_error():
+    assert np.isnan(luck_of_effect(grid(normal(3, 5, 1)), ("a",)))
+
+
+def test_repeats_that_agree_to_the_last_bit_leave_no_luck():
+    table = np.repeat(normal(4, 3, 2, 1), 4, axis=-1)
+    assert luck_of_effect(grid(table), ("a",)) == 0
+
+
+def test_splits_are_repeats_where_the_start_is_always_the_same():
+    table = normal(5, 2, 6)
+    candidates = [
+        Candidate({"a": i}, tuple(run(v, 0, split) for split, v in enumerate(table[i])))
+        for i in range(2)
+    ]
+    found = luck_of_effect(full_grid(candidates, ("a",), cost), ("a",))
+    assert found == pytest.approx(stats.ttest_rel(*table).pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("spread", [(1, 1, 1, 1), (0.1, 0.3, 1, 4)])
+def test_luck_alone_is_called_no_luck_as_often_as_it_says(spread):
+    """Each level has its own luck with each seed, alike or not: the F test of cells would fail."""
+    scale = np.array(spread)[:, None, None]
+    n, low = 400, 0
+    for seed in range(n):
+        table = normal(seed, 4, 1, 5) * scale + 0.01 * normal(seed + n, 4, 3, 5)
+        low += luck_of_effect(grid(table), ("a",)) < 0.05
+    assert low <= stats.binom.isf(1e-4, n, 0.06)
+
+
+def test_pairs_are_compared_by_the_t_test_over_seeds():
+    a, b = normal(6, 2, 5)
+    pairs = [(run(x, seed), run(y, seed)) for seed, (x, y) in enumerate(zip(a, b, strict=True))]
+    expected = stats.ttest_rel(a, b).pvalue
+    assert luck_of_pairs(pairs, cost) == pytest.approx(expected, rel=1e-9)
+    assert luck_of_pairs(pairs * 20, cost) == pytest.approx(expected, rel=1e-9)
+
+
+def test_many_pairs_of_one_seed_prove_nothing():
+    pairs = [(run(0.1 + i / 1e3), run(0.2 + i / 1e3)) for i in range(50)]
+    assert luck_of_pairs(pairs, cost) == 1
+
+
+def test_pairs_are_compared_by_the_t_test_over_rows_where_seeds_make_no_difference():
+    rows, again = normal(7, 2, 60)
+    count = np.ones(60)
+    pairs = [
+        (run(rows.mean(), seed, 0, rows, count), run(again.mean(), seed, 0, again, count))
+        for seed in range(3)
+    ]
+    expected = stats.ttest_rel(rows, again).pvalue
+    assert luck_of_pairs(pairs, cost) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_row_that_occurs_five_times_is_five_rows():
+    rows, again = normal(8, 2, 12)
+    count = np.arange(1.0, 13)
+    times = count.astype(int)
+    values = [np.repeat(of_rows, times) for of_rows in (rows, again)]
+    pairs = [
+        (run(values[0].mean(), s, 0, rows, count), run(values[1].mean(), s, 0, again, count))
+        for s in range(2)
+    ]
+    expected = stats.ttest_rel(*values).pvalue
+    assert luck_of_pairs(pairs, cost) == pytest.approx(expected, rel=1e-9)
