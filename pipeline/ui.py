@@ -16,14 +16,15 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, cast
 
 from pipeline import paths
 from pipeline.errors import OK, ConfigError, TrackingError
 from pipeline.redact import redact
 from pipeline.signals import StopRequest
-from pipeline.tracking import experiment_of_latest_run, store_address
+from pipeline.tracking import store_address, youngest_run
 
 HOST = "127.0.0.1"
 PREFERRED_PORT = 5000
@@ -31,6 +32,7 @@ START_S = 60.0  # until the server answers
 STOP_S = 5.0  # until it is killed
 POLL_S = 0.1
 # The page opens on its tracing mode; this link opens the runs as charts.
+RUN = "api/2.0/mlflow/runs/get?run_id={}"
 CHARTS = "#/experiments/{}/runs?workflowType=machine_learning&compareRunsMode=CHART"
 
 
@@ -48,36 +50,55 @@ def serve(port: int = PREFERRED_PORT) -> int:
         raise ConfigError(f"--port must be from 0 (any) to 65535; got {port}")
     if not paths.STORE.exists():
         raise ConfigError("store must hold a run; got no mlflow.db in the project: make run")
-    experiment = experiment_of_latest_run()
+    run, experiment = youngest_run()
     stop = StopRequest()
     stop.listen()
-    port = free_port(port)
+    for wanted in (port, 0):  # another server may be faster to take a port that was free
+        with free_port(wanted) as claimed:
+            answered, said = _serve_at(claimed, run, experiment, stop)
+        if stop.signal is not None:
+            return OK if stop.signal == signal.SIGINT else stop.exit_code
+        if answered:
+            break
+    raise TrackingError(f"MLflow's server must go on; it ended: {said}")
+
+
+def _serve_at(port: int, run: str, experiment: str, stop: StopRequest) -> tuple[bool, str]:
+    """Serve until the server or we are ended: whether it had answered, and its last words."""
     address = f"http://{HOST}:{port}"
     with tempfile.TemporaryFile() as log:
         server = _start(port, log)
         try:
-            if _answers(server, address, stop):
+            answered = _answers(server, f"{address}/{RUN.format(run)}", stop)
+            if answered:
                 print(f"runs as charts: {address}/{CHARTS.format(experiment)}")
                 print("Ctrl-C ends it", flush=True)
             while stop.signal is None and server.poll() is None:
                 time.sleep(POLL_S)
         finally:
             _stop(server)
-        if stop.signal is None:
-            raise TrackingError(f"MLflow's server must go on; it ended: {_last_line(log)}")
-    return OK if stop.signal == signal.SIGINT else stop.exit_code
+        return answered, _last_line(log)
 
 
-def free_port(preferred: int) -> int:
-    """``preferred`` if nothing listens there, otherwise a port that the system chooses."""
+@contextmanager
+def free_port(preferred: int) -> Iterator[int]:
+    """``preferred`` if nothing listens there, otherwise a port that the system chooses; claimed.
+
+    The server binds it seconds later. Until then, and as long as it runs, the UDP port of the same
+    number says to others of us that it is taken; the system frees it however we end.
+    """
     for port in (preferred, 0):
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as claim:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
+                chosen = int(probe.getsockname()[1])
+                claim.bind((HOST, chosen))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            probe.close()
+            yield chosen
+            return
     raise TrackingError(f"a port of {HOST} must be free; got none")
 
 
@@ -92,14 +113,17 @@ def _start(port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _answers(server: subprocess.Popen[bytes], address: str, stop: StopRequest) -> bool:
-    """Whether the server has begun to answer, before it or we were ended."""
+def _answers(server: subprocess.Popen[bytes], question: str, stop: StopRequest) -> bool:
+    """Whether the server has begun to answer, before it or we were ended.
+
+    It is asked for a run of ours: the port may meanwhile be that of another server.
+    """
     deadline = time.monotonic() + START_S
     while server.poll() is None and stop.signal is None:
         if time.monotonic() > deadline:
             raise TrackingError(f"MLflow's server must answer within {START_S:.0f} s; got silence")
         try:
-            with urllib.request.urlopen(f"{address}/health", timeout=2):  # noqa: S310 (http)
+            with urllib.request.urlopen(question, timeout=2):  # noqa: S310 (http)
                 return server.poll() is None
         except (urllib.error.URLError, OSError):
             time.sleep(POLL_S)

@@ -21,10 +21,10 @@ from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import write
 from pipeline.tracking import (
     check_address,
-    experiment_of_latest_run,
     open_store,
     publish,
     store_address,
+    youngest_run,
 )
 from pipeline.tracking.address import Address
 from pipeline.tracking.server import probe
@@ -307,13 +307,13 @@ def test_page_of_runs_finds_the_experiment_of_the_youngest_run(settings, results
         record = write(results(identity=f"{number}" * 32), paths.RUNS, started_ms=[2, 3, 1][number])
         publish(record, settings.model_copy(update={"experiment": name}))
     client = open_store(settings).client
-    assert client.get_experiment(experiment_of_latest_run()).name == "later"
+    assert client.get_experiment(youngest_run()[1]).name == "later"
     assert store_address() == f"sqlite:///{paths.STORE}"
 
 
 def test_page_of_runs_of_a_store_without_a_run_is_refused(settings):
     with pytest.raises(TrackingError, match="must hold a run"):
-        experiment_of_latest_run()
+        youngest_run()
 
 
 @contextlib.contextmanager

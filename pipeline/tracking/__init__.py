@@ -10,7 +10,7 @@ from pipeline.tracking.fetch import fetch
 from pipeline.tracking.names import flatten
 from pipeline.tracking.publish import Published, close_orphans, kept, publish, sync
 from pipeline.tracking.registry import Registry, Version, champion_record, is_champion
-from pipeline.tracking.store import Store, experiment_of_latest_run, open_store, store_address
+from pipeline.tracking.store import Store, open_store, store_address, youngest_run
 from pipeline.tracking.summary import Summary, publish_summary
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "champion_record",
     "check_address",
     "close_orphans",
-    "experiment_of_latest_run",
     "fetch",
     "flatten",
     "is_champion",
@@ -32,4 +31,5 @@ __all__ = [
     "publish_summary",
     "store_address",
     "sync",
+    "youngest_run",
 ]

@@ -163,15 +163,15 @@ def _damaged(path: Path, what: str) -> str:
     )
 
 
-def latest_experiment(path: Path) -> str | None:
-    """The id of the experiment that the youngest run belongs to; None where there is no run."""
+def latest_run(path: Path) -> tuple[str, str] | None:
+    """The ids of the youngest run and of its experiment; None where there is no run."""
     look_at(path)
     with contextlib.closing(_connect(path)) as connection:
         found = connection.execute(
-            "SELECT experiment_id FROM runs WHERE lifecycle_stage = 'active' "
+            "SELECT run_uuid, experiment_id FROM runs WHERE lifecycle_stage = 'active' "
             "ORDER BY start_time DESC LIMIT 1"
         ).fetchone()
-    return str(found[0]) if found else None
+    return (str(found[0]), str(found[1])) if found else None
 
 
 @cache

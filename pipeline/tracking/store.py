@@ -16,7 +16,7 @@ from pipeline.tracking.address import Address, check_address
 from pipeline.tracking.names import escaped
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.server import CREDENTIALS, probe
-from pipeline.tracking.sqlite import ensure_store, latest_experiment
+from pipeline.tracking.sqlite import ensure_store, latest_run
 
 # Without it a run's page opens in the mode for traces.
 TRAINING = "workflowType=machine_learning"
@@ -72,15 +72,15 @@ def store_address() -> str:
     return f"sqlite:///{paths.STORE}"
 
 
-def experiment_of_latest_run() -> str:
-    """The id of the experiment that the youngest run of the project's own store belongs to.
+def youngest_run() -> tuple[str, str]:
+    """The ids of the youngest run in the project's own store and of its experiment.
 
     Raises
     ------
     TrackingError
         If there is no run in it.
     """
-    found = latest_experiment(paths.STORE)
+    found = latest_run(paths.STORE)
     if found is None:
         raise TrackingError("store must hold a run; got none: make run")
     return found
