@@ -8,16 +8,17 @@ INPUT  ?=
 OUTPUT ?=
 SWEEP  ?= latest
 FILTER ?=
+FROM   ?=
 PLAN   ?=
 # Through the environment: the shell would stumble over seed=range(5).
-export ARGS RUN INPUT OUTPUT SWEEP FILTER
+export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM
 # Where it is set, every process compiles its imports anew: seconds, each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sweep compare promote predict ui sync test check format bench bench-sweep data clean lock
+.PHONY: help setup run sweep compare promote reproduce export import predict ui sync test check format bench bench-sweep data clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -44,6 +45,15 @@ compare: $(STAMP) ## compare runs: SWEEP=name, id or latest, or FILTER="params.s
 
 promote: $(STAMP) ## the best of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest
 	@$(BIN)/python -m pipeline promote --sweep "$$SWEEP" --args
+
+reproduce: $(STAMP) ## make a run again and say whether it is the same: RUN=latest (FROM=source: by its own code)
+	@$(BIN)/python -m pipeline reproduce --run "$$RUN" --from "$$FROM" --args
+
+export: $(STAMP) ## hand a run on as one file: RUN=latest OUTPUT=run.zip
+	@$(BIN)/python -m pipeline export --run "$$RUN" --output "$$OUTPUT" --args
+
+import: $(STAMP) ## take in a run that was exported elsewhere: INPUT=run.zip
+	@$(BIN)/python -m pipeline import --input "$$INPUT" --args
 
 predict: $(STAMP) ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv
 	@$(BIN)/python -m pipeline predict --run "$$RUN" --input "$$INPUT" --output "$$OUTPUT" --args

@@ -29,6 +29,7 @@ python -m pipeline [key=value ...]              train, evaluate and track one ne
 python -m pipeline --cfg job [key=value ...]    print the configuration that this would run
 python -m pipeline -m [--plan] [key=a,b ...]    a run for each point of a grid, and how they compare
 python -m pipeline compare|promote              compare runs again, make the best one champion
+python -m pipeline reproduce|export|import      make a run again; hand it on; take one in
 python -m pipeline predict|ui|sync|data         score rows, look at runs, publish, write the tables
 
 Every key=value replaces one of the configuration, and a group takes one of its options:
@@ -129,6 +130,47 @@ def promote(words: list[str]) -> int:
     return promote(options.sweep, overrides)
 
 
+def reproduce(words: list[str]) -> int:
+    """Train a run again from its record, and say whether it is the same."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline reproduce")
+    parser.add_argument("--run", default="latest", help="identity, id in MLflow, latest, champion")
+    parser.add_argument("--from", dest="source", default="", help="source: the code on record")
+    options, overrides = parser.parse_known_args(words)
+    if options.source not in ("", "source"):
+        raise ConfigError(f"FROM must be source, or not be given; got {options.source!r}")
+    from pipeline.command import make_again
+
+    return make_again(options.run, overrides, from_source=bool(options.source))
+
+
+def export(words: list[str]) -> int:
+    """Write the record of a run to a zip."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline export")
+    parser.add_argument("--run", default="latest", help="identity, id in MLflow, latest, champion")
+    parser.add_argument("--output", required=True, help="zip to write")
+    options, overrides = parser.parse_known_args(words)
+    if not options.output:
+        raise ConfigError("OUTPUT must be given: make export RUN=latest OUTPUT=run.zip; got ''")
+    from pipeline.command import export
+
+    return export(options.run, Path(options.output), overrides)
+
+
+def take_in(words: list[str]) -> int:
+    """Take in a run that was exported elsewhere."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline import")
+    parser.add_argument("--input", required=True, help="zip that export has written")
+    options, overrides = parser.parse_known_args(words)
+    if not options.input:
+        raise ConfigError("INPUT must be given: make import INPUT=run.zip; got ''")
+    from pipeline.compose import configuration
+
+    tracking = configuration(overrides).tracking
+    from pipeline.command import take_in
+
+    return take_in(Path(options.input), tracking)
+
+
 def data(_: list[str]) -> int:
     """Write the tables that come with the project."""
     from pipeline.shipped import TABLES, write_if_missing
@@ -142,6 +184,9 @@ COMMANDS = {
     "compare": compare,
     "promote": promote,
     "predict": predict,
+    "reproduce": reproduce,
+    "export": export,
+    "import": take_in,
     "ui": ui,
     "sync": sync,
     "data": data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,17 +12,24 @@ from tempfile import TemporaryDirectory
 from nn import Epoch
 from pipeline import paths
 from pipeline.config import Configuration, TrackingSettings
-from pipeline.errors import DEFECT, OK, TrackingError
+from pipeline.errors import DEFECT, OK, ConfigError, TrackingError
 from pipeline.progress import Progress
 from pipeline.publisher import Publisher
 from pipeline.record import Record, find, write
 from pipeline.redact import redact
 from pipeline.run import Failure, RunResult, run
-from pipeline.shipped import write_if_missing
+from pipeline.shipped import TABLES, write_if_missing
 from pipeline.signals import StopRequest
 from pipeline.stages.train import Watch
 from pipeline.summary import summarise
-from pipeline.tracking import Published, champion_record, check_address, is_champion, sync
+from pipeline.tracking import (
+    Published,
+    champion_record,
+    check_address,
+    fetch,
+    is_champion,
+    sync,
+)
 
 
 def run_one(configuration: Configuration, overrides: list[str]) -> int:
@@ -80,10 +88,72 @@ def score(name: str, source: Path, target: Path, words: Sequence[str] = ()) -> i
 def _meant(name: str, words: Sequence[str], folder: Path) -> Record:
     """The record that ``name`` means; a champion's is asked of the registry."""
     if not is_champion(name):
-        return find(name, paths.RUNS)
+        try:
+            return find(name, paths.RUNS)
+        except ConfigError:
+            if not re.fullmatch("[0-9a-f]{8,64}", name):
+                raise
     from pipeline.compose import configuration
 
-    return champion_record(name, configuration(list(words)).tracking, folder)
+    tracking = configuration(list(words)).tracking
+    if is_champion(name):
+        return champion_record(name, tracking, folder)
+    found, _ = fetch(tracking, f"tags.`oneuron.identity` LIKE '{name}%'", folder)
+    found = found or fetch(tracking, f"attributes.run_id = '{name}'", folder)[0]
+    if len(found) == 1:
+        return found[0]
+    return find(name, paths.RUNS)  # which says what there is
+
+
+def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
+    """Make the run that is meant again, and say whether it is the same."""
+    from pipeline.reproduce import reproduce, told
+
+    tracked = [word for word in words if word.startswith("tracking")]
+    with TemporaryDirectory() as folder:
+        record = _meant(name, tracked, Path(folder))
+        print(f"{'Run':10}{record.identity[:12]}, {_made(record)}", flush=True)
+        rest = [word for word in words if word not in tracked]
+        found = reproduce(record, rest, from_source=from_source)
+    print("\n".join(told(record, found)))
+    return found.exit_code
+
+
+def _made(record: Record) -> str:
+    tree, config = record.tree["lineage"], record.config
+    day = time.strftime("%Y-%m-%d", time.gmtime(record.started_ms / 1000))
+    commit = f", commit {tree['git_commit'][:8]}" if tree["git_commit"] else ""
+    changed = " and changes" if tree["git_dirty"] else ""
+    return f"{config['data']['name']}, seed {config['seed']}: made {day}{commit}{changed}"
+
+
+def export(name: str, target: Path, words: Sequence[str]) -> int:
+    """Write the record of the run that is meant to a zip."""
+    from pipeline.bundle import export_record
+
+    with TemporaryDirectory() as folder:
+        record = _meant(name, words, Path(folder))
+        size = export_record(record, target)
+    print(f"run {record.identity[:12]} is in {target}, {size / 1000:,.0f} kB; take it in elsewhere")
+    print(f"with: make import INPUT={target.name}")
+    return OK
+
+
+def take_in(source: Path, tracking: TrackingSettings) -> int:
+    """Take in the record that a zip holds, and publish it."""
+    from pipeline.bundle import import_record
+
+    check_address(tracking)
+    record, new = import_record(source, paths.RUNS)
+    print(f"{'Record':10}{_shown(record)}{'' if new else ', which was here already'}", flush=True)
+    with Publisher(tracking) as publisher:
+        code = _published(record, tracking, publisher.publish)
+    data = record.config["data"]
+    if not (paths.PROJECT / data["path"]).exists() and data["path"] not in TABLES:
+        digest = record.lineage["data_digest"][:12]
+        print(f"{'Data':10}not in the zip: to reproduce it, put the table (digest {digest}) at")
+        print(f"{'':10}{data['path']}")
+    return code
 
 
 def publish_missing(tracking: TrackingSettings) -> int:

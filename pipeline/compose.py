@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
+# A word without = that is near one of these was meant to be it.
+COMMANDS = ("compare", "promote", "reproduce", "export", "import", "predict", "sync", "data", "ui")
 # What Hydra raises where it cannot compose: its own, OmegaConf's, YAML's and a bare ValueError.
 REFUSALS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 
@@ -138,9 +140,7 @@ def _parsed(word: str) -> tuple[str | None, Override | None]:
     except HydraException:
         hint = "put a value with blanks, brackets or = in quotes within quotes: \"key='a b'\""
         if "=" not in word:
-            near = difflib.get_close_matches(
-                word, ("compare", "promote", "predict", "sync", "data", "ui"), n=1
-            )
+            near = difflib.get_close_matches(word, COMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else "--help tells more"
         return f"override must have the form key=value; got {word[:80]!r}; {hint}", None
 

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -16,10 +17,8 @@ from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.paths import PROJECT
+from pipeline.source import code_files
 
-# The source that can affect a result: not what draws, stores or publishes it.
-CODE = ("nn/*.py", "pipeline/run.py", "pipeline/config.py", "pipeline/intervals.py",
-        "pipeline/stages/*.py")  # fmt: skip
 # What a diff is taken of: enough to run the code again. Not conf/tracking: it may hold addresses.
 DIFFED = ("nn", "pipeline", "conf", "pyproject.toml", "requirements.lock")
 LIBRARIES = ("numpy", "scipy", "pandas", "pandera", "duckdb", "scikit-learn", "hydra-core",
@@ -38,7 +37,7 @@ class Lineage:
     identity: str
     data_digest: str  # sha256 of every cell and count, free of the order of the rows
     code_digest: str  # sha256 over code_files
-    code_files: dict[str, str]  # sha256 of each source file that can affect a result
+    code_files: dict[str, str]  # digest of each source file that can change a result
     git_commit: str | None
     git_dirty: bool | None
     git_diff: str | None  # against that commit, of DIFFED
@@ -64,8 +63,10 @@ class Surroundings:
 
 def surroundings(project: Path = PROJECT) -> Surroundings:
     """The code, the libraries and the machine of this process."""
-    files = code_files(project)
-    commit, diff = _git(project)
+    with ThreadPoolExecutor(1) as pool:  # git takes as long as we do
+        asked = pool.submit(_git, project)
+        files = code_files(project)
+        commit, diff = asked.result()
     return Surroundings(
         code_digest=_sha256(files),
         code_files=files,
@@ -102,15 +103,6 @@ def identity(config: RunConfig, data_digest: str, code_digest: str) -> str:
     return _sha256(parts)[:32]
 
 
-def code_files(project: Path = PROJECT) -> dict[str, str]:
-    """The sha256 of each source file that can affect a result, by its path in the project."""
-    paths = sorted(path for pattern in CODE for path in project.glob(pattern))
-    return {
-        path.relative_to(project).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-    }
-
-
 def _sha256(tree: Any) -> str:
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
@@ -144,7 +136,11 @@ def _git(project: Path) -> tuple[str | None, str | None]:
 def _blas() -> str:
     from threadpoolctl import threadpool_info
 
-    found = [lib for lib in threadpool_info() if lib.get("user_api") == "blas"]
+    # SciPy may have loaded its own as well, which never trains.
+    found = [
+        lib for lib in threadpool_info()
+        if lib.get("user_api") == "blas" and "scipy.libs" not in lib.get("filepath", "")
+    ]  # fmt: skip
     return ", ".join(
         f"{lib['internal_api']} {lib.get('version')} {lib.get('architecture', '')}".strip()
         for lib in found

@@ -4,7 +4,7 @@ The record is the truth and MLflow a projection of it. ``result.json`` is writte
 the sha256 of every other file, so a record is either whole or it is damaged and says so.
 """
 
-from pipeline.record.commit import CommitError, write
+from pipeline.record.commit import CommitError, adopt, write
 from pipeline.record.reading import Record, RecordError, Repeat, read
 from pipeline.record.search import (
     find,
@@ -21,6 +21,7 @@ __all__ = [
     "Record",
     "RecordError",
     "Repeat",
+    "adopt",
     "find",
     "mark_member",
     "mark_published",

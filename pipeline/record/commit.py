@@ -108,6 +108,45 @@ def write(
         ) from None
 
 
+def adopt(found: Record, folder: Path = paths.RUNS) -> tuple[Record, bool]:
+    """The record ``found`` elsewhere, put in ``folder`` in one step; whether it is new there.
+
+    Raises
+    ------
+    CommitError
+        If a whole record of that identity with other bits stands there, or the disk does not let us
+        write.
+    """
+    target = folder / found.identity
+    files = {name: found.content(name) for name in found.files}
+    try:
+        disk.make_private(folder)
+        with _partial_folder(folder, target.name) as partial:
+            _fill(partial, files, found.tree)
+            with disk.locked(folder / _LOCK):
+                standing = _whole(target)
+                if standing is None or standing.status != "FINISHED":
+                    return _move(partial, target), True
+    except OSError as error:
+        raise CommitError(f"record must be written to {folder}; got {error.strerror}") from None
+    if found.status == "FINISHED" and _theta(standing) != _theta(found):
+        raise CommitError(
+            f"run {found.identity[:12]} must have the bits of the one that stands here; got others"
+        )
+    return standing, False
+
+
+def _theta(record: Record) -> bytes:
+    return record.theta.tobytes()
+
+
+def _whole(target: Path) -> Record | None:
+    try:
+        return read(target)
+    except RecordError:
+        return None
+
+
 def _head(
     result: RunResult, overrides: Sequence[str], experiment: str | None, started_ms: int | None
 ) -> dict[str, Any]:

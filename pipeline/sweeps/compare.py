@@ -55,7 +55,7 @@ def compare(
     ranked, board = _ranked(candidates)
     found, no_shares = None, "no run has validation rows"
     if board is not None:
-        found, no_shares = shares(ranked, varying, lambda run: run.metrics[COST])
+        found, no_shares = shares(ranked, varying, lambda run: run.metrics.get(COST, math.nan))
     chosen = _chosen(ranked, [bool(tied) for tied in board.tied]) if board is not None else None
     comparison = Comparison(
         name=name,

@@ -1,0 +1,203 @@
+"""A run is made again from its record alone; is it the same, and if not, since when and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from pipeline import paths
+from pipeline.difference import Difference, difference
+from pipeline.errors import OK, ConfigError, DataError
+from pipeline.record import Record
+from pipeline.redact import redact
+from pipeline.shipped import write_if_missing
+
+SCRIPT = Path(__file__).with_name("retrain.py")
+MOST = 8  # files that are named
+SETTABLE = ("data.path", "train.blas_threads")  # where and how it is made again, not what
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What became of the run. ``found`` is None where it could not be trained again."""
+
+    found: Difference | None
+    causes: tuple[str, ...]  # what is not as it was: data, code, library, threads, platform
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 where it is the same, to the bit or to 1e-12."""
+        return OK if self.found is not None and self.found.close else DataError.exit_code
+
+
+def reproduce(record: Record, words: Sequence[str] = (), *, from_source: bool) -> Reproduction:
+    """Train the run again, in a clean process, and compare weights and every point of the curve.
+
+    Parameters
+    ----------
+    record
+        Of the run.
+    words
+        ``data.path=…`` where the table has been moved, ``train.blas_threads=…`` to see what another
+        number of threads does.
+    from_source
+        Whether the recorded commit and diff are checked out and run, not the code that stands here.
+
+    Raises
+    ------
+    ConfigError
+        If the run did not end by itself, a word sets something else, or the recorded source is not
+        to be had.
+    """
+    if not record.arrays or record.status == "KILLED":
+        raise ConfigError(
+            f"RUN must name a run that trained to its end; got {record.identity[:12]}, "
+            f"{record.status}"
+        )
+    tree = _changed(record.config, words)
+    write_if_missing(tree["data"]["path"])
+    tree["data"]["path"] = str(paths.PROJECT / tree["data"]["path"])
+    with TemporaryDirectory() as folder, _code(record, from_source, Path(folder)) as code:
+        target = Path(folder) / "again.npz"
+        begun = time.monotonic()
+        answer = _retrain(code, tree, target)
+        seconds = time.monotonic() - begun
+        if "refused" in answer:
+            return Reproduction(None, _refusal(record, answer), seconds)
+        with np.load(target, allow_pickle=False) as arrays:
+            again = dict(arrays)
+    causes = _causes(record.lineage, answer["lineage"], answer["blas_threads"])
+    return Reproduction(difference(record.arrays, again), tuple(causes), seconds)
+
+
+def told(record: Record, found: Reproduction) -> list[str]:
+    """What became of the run, in words: what it is, and why."""
+    because = [f"{'because' if i == 0 else '':10}{c}" for i, c in enumerate(found.causes)]
+    if found.found is None:
+        return [f"{'Differs':10}it could not be trained again", *because]
+    what = found.found
+    n, points = len(record.theta), len(record.curve["epoch"])
+    series = len(record.curve) - 1
+    all_of_it = f"{n:,} parameters and {points:,} points of each of {series} series"
+    if what.identical:
+        because = [line.replace("because", "though ", 1) for line in because]
+        return [f"{'Same':10}bit-identical: {all_of_it}, in {found.seconds:.1f} s", *because]
+    if what.close:
+        bits = f"{what.bits:,} values differ in their last bits, by {what.largest:.1g} at the most"
+        return [f"{'Same':10}equal to 1e-12: {all_of_it}; {bits}", *because]
+    causes = because or [
+        f"{'because':10}unknown: all on record is as it was; a defect of ours or of the machine"
+    ]
+    first = f"{'Differs':10}first at epoch {what.epoch}: {what.told}"
+    return [first, f"{'':10}largest difference {what.largest:.3g}", *causes]
+
+
+def _changed(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in SETTABLE:
+            raise ConfigError(f"reproduce must be told {' or '.join(SETTABLE)} alone; got {word!r}")
+        group, _, key = name.partition(".")
+        config[group][key] = int(value) if value.isdecimal() else value
+    return config
+
+
+def _retrain(code: Path, tree: Mapping[str, Any], target: Path) -> dict[str, Any]:
+    question = json.dumps({"code": str(code), "config": tree, "target": str(target)})
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)],
+        cwd=code,
+        env=_clean(os.environ),
+        input=question,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        told = redact(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no word")
+        return {"refused": "code", "message": f"it ended with {done.returncode}: {told[:300]}"}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what may bend a run."""
+    bends = ("MLFLOW", "HYDRA", "OMP_", "OPENBLAS", "MKL", "PYTHONPATH", "PYTHONHASHSEED")
+    return {name: value for name, value in environment.items() if not name.startswith(bends)}
+
+
+@contextmanager
+def _code(record: Record, from_source: bool, folder: Path) -> Iterator[Path]:
+    """The folder whose code runs: this project, or the recorded source, checked out for a while."""
+    if not from_source:
+        yield paths.PROJECT
+        return
+    commit = record.lineage["git_commit"]
+    if not commit:
+        raise ConfigError("FROM=source needs a commit on record; got none: it was made without git")
+    tree = folder / "source"
+    _git("worktree", "add", "--detach", "--quiet", str(tree), commit)
+    try:
+        if "source.diff" in record.files:
+            diff = folder / "source.diff"
+            diff.write_bytes(record.content("source.diff"))
+            _git("apply", "--binary", "--whitespace=nowarn", str(diff), folder=tree)
+        yield tree
+    finally:
+        _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*words: str, folder: Path | None = None) -> None:
+    command = ["git", "-C", str(folder or paths.PROJECT), *words]
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        told = " ".join(str(getattr(error, "stderr", "") or error).split())[:300]
+        raise ConfigError(
+            f"the recorded source must be in the project's git; got {redact(told)}"
+        ) from None
+
+
+def _refusal(record: Record, answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why it could not be trained again; what else is not as it was, too."""
+    told = f"{answer['refused']}: {redact(answer['message'].splitlines()[0])}"
+    if "lineage" not in answer:
+        return (told,)
+    more = _causes(record.lineage, answer["lineage"], record.lineage["blas_threads"])
+    return (told, *(cause for cause in more if not cause.startswith("data")))
+
+
+def _causes(was: Mapping[str, Any], now: Mapping[str, Any], threads: int) -> Iterator[str]:
+    """What is not as it was on record, in the order of the question to ask."""
+    if now["data_digest"] != was["data_digest"]:
+        yield f"data: digest {now['data_digest'][:12]}, it was {was['data_digest'][:12]}"
+    old, new = was["code_files"], now["code_files"]
+    files = sorted(name for name in old | new if old.get(name) != new.get(name))
+    if files:
+        more = f" and {len(files) - MOST:,} more" if len(files) > MOST else ""
+        yield f"code: {', '.join(files[:MOST])}{more}"
+    versions = [
+        f"{name} {now['versions'].get(name, 'gone')}, it was {text}"
+        for name, text in was["versions"].items()
+        if now["versions"].get(name) != text
+    ]
+    if now["blas"] != was["blas"]:
+        versions.append(f"BLAS {now['blas']}, it was {was['blas']}")
+    if versions:
+        yield f"library: {'; '.join(versions)}"
+    if threads != was["blas_threads"]:
+        yield f"threads: {threads}, it was {was['blas_threads']}"
+    if now["platform"] != was["platform"]:
+        yield f"platform: {now['platform']}, it was {was['platform']}"

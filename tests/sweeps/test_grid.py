@@ -1,0 +1,110 @@
+"""The words of a multirun become its jobs, or one refusal that names every wrong one."""
+
+import itertools
+
+import pytest
+
+from pipeline.compose import configuration
+from pipeline.errors import MAX_MESSAGE, ConfigError
+from pipeline.sweeps.grid import MOST, expand, ranges
+
+
+def overrides(*words: str) -> list[tuple[str, ...]]:
+    return [job.overrides for job in expand(words).jobs]
+
+
+def test_the_grid_is_every_combination_and_the_last_axis_goes_fastest():
+    words = ["optimiser.learning_rate=0.1,0.3", "encode=onehot,crosses", "seed=range(3)"]
+    expected = [
+        (f"optimiser.learning_rate={rate}", f"encode={encode}", f"seed={seed}")
+        for rate, encode, seed in itertools.product(["0.1", "0.3"], ["onehot", "crosses"], range(3))
+    ]
+    grid = expand(words)
+    assert [job.overrides for job in grid.jobs] == expected
+    assert [job.number for job in grid.jobs] == list(range(12))
+    assert grid.axes["seed"] == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["seed=3,1,2", "seed=choice(3,1,2)", "seed=range(1,4)", "seed=shuffle(1,2,3)",
+     "seed=sort(3,1,2)", "data=glob(*)"],
+)  # fmt: skip
+def test_a_job_is_what_hydras_own_composing_makes_of_its_overrides(word):
+    for job in expand([word, "train.epochs=7"]).jobs:
+        assert job.configuration == configuration(list(job.overrides))
+
+
+def test_the_named_sweep_has_60_runs_and_a_word_replaces_its_axis():
+    assert len(expand(["experiment=optimisers"]).jobs) == 60
+    grid = expand(["experiment=optimisers", "seed=0,1", "encode=onehot"])
+    assert grid.name == "optimisers"
+    assert len(grid.jobs) == 12
+    assert {job.configuration.seed for job in grid.jobs} == {0, 1}
+
+
+def test_experiments_can_be_united_and_axes_can_go_in_step():
+    assert overrides("experiment=article,crosses") == [
+        ("experiment=article",), ("experiment=crosses",)
+    ]  # fmt: skip
+    grid = expand(
+        ["optimiser.learning_rate=0.1,1", "train.epochs=50,5", "seed=0,1",
+         "sweep.zip=[[optimiser.learning_rate,train.epochs]]"]
+    )  # fmt: skip
+    pairs = {
+        (j.configuration.optimiser.learning_rate, j.configuration.train.epochs) for j in grid.jobs
+    }
+    assert (len(grid.jobs), pairs) == (4, {(0.1, 50), (1.0, 5)})
+
+
+def test_points_that_are_the_same_run_are_run_once():
+    """D10."""
+    grid = expand(["seed=0,0,1", "optimiser.learning_rate=0.1,1e-1"])
+    assert (len(grid.jobs), grid.repeated) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["seed=range(0)"], "seed must have a value to sweep over; got none from 'seed=range(0)'"),
+        (["seed=0,1", "train.epohcs=5"], "did you mean train.epochs"),
+        (["seed=0,1", "+typo=5"], "typo"),
+        (["optimiser.learning_rate=interval(0,1)"], "which has no end"),
+        (["encode=onehot,crosess"], "crosess"),
+        (["tracking=local,server"], "tracking must have one value in a sweep; got 2"),
+        (["sweep.retry=0,1"], "sweep.retry must have one value in a sweep; got 2"),
+        (["seed=range(200)", "train.epochs=range(1,200)"], f"at most {MOST:,} jobs; got 39,800"),
+        (["seed=0,1", "train.epochs=5,6,7", "sweep.zip=[[seed,train.epochs]]"],
+         "axes in sweep.zip must have equally many values; got seed with 2, train.epochs with 3"),
+        (["seed=0,1", "sweep.zip=[[seed,sede]]"], "sede with none"),
+        (["seed=0,1", "sweep.zip=seed"], "sweep.zip must be a list of lists of axes"),
+        (["seed=0,1", "nonsense"], "must have the form key=value; got 'nonsense'"),
+        (["experiment=nonesuch", "seed=0,1"], "nonesuch"),
+    ],
+)  # fmt: skip
+def test_a_grid_that_cannot_be_is_refused(words, told):
+    with pytest.raises(ConfigError) as refusal:
+        expand(words)
+    assert told in str(refusal.value)
+    assert len(str(refusal.value)) <= MAX_MESSAGE
+
+
+def test_one_wrong_value_in_one_axis_names_every_job_that_has_it_and_only_those():
+    with pytest.raises(ConfigError) as refusal:
+        expand(["optimiser.learning_rate=0.1,-1,0.3", "seed=range(4)"])
+    told = str(refusal.value)
+    assert told.count("\n") == 0
+    assert "in 4 of 12 jobs: number 4-7 (the first is optimiser.learning_rate=-1 seed=0)" in told
+
+
+def test_wrong_values_in_two_axes_are_both_told():
+    with pytest.raises(ConfigError) as refusal:
+        expand(["optimiser.learning_rate=0.1,abc", "train.epochs=5,0"])
+    lines = str(refusal.value).splitlines()
+    assert any("optimiser.learning_rate" in line and "number 2-3" in line for line in lines)
+    assert any("train.epochs" in line and "number 1, 3" in line for line in lines)
+
+
+def test_ranges_join_runs_of_numbers():
+    assert ranges([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
+    assert ranges([]) == ""
