@@ -80,7 +80,7 @@ def test_the_first_must_clear_the_floor_and_the_next_must_be_better_by_more_than
     assert tags["oneuron.sweep_name"] == "strong"
     assert float(tags["oneuron.gate.p"].split()[0]) < 0.05
     assert tags["oneuron.gate.against"].startswith("version 1, run ")
-    record = find(held.identity)
+    record = find(held.identity, paths.RUNS)
     assert float(tags["oneuron.test.log_loss"]) == pytest.approx(
         record.metrics["test/log_loss"], rel=1e-5
     )
@@ -108,7 +108,7 @@ def same_by_every_way(held, tmp_path):
     source = tmp_path / "new.csv"
     source.write_text("\n".join([names, *(line.rpartition(",")[0] for line in lines)]) + "\n")
     targets = [tmp_path / f"{name}.csv" for name in ("record", "alias", "downloaded", "served")]
-    predict_file(model_of(find(held.identity)), source, targets[0])
+    predict_file(model_of(find(held.identity, paths.RUNS)), source, targets[0])
     assert command.score("champion", source, targets[1]) == 0
     shutil.rmtree(paths.RUNS / held.identity)
     assert command.score("car@champion", source, targets[2]) == 0
