@@ -193,6 +193,7 @@ class TrainSettings(Settings):
     l2: Annotated[float, Field(ge=0)] = 0.0
     patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better valid cost
     blas_threads: Annotated[int, Field(ge=1, le=64)] = 1  # more may change the last bit
+    keep_path: bool = False  # theta of every epoch, to draw the descent on the cost surface
 
 
 class EvaluateSettings(Settings):

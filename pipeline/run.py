@@ -12,11 +12,13 @@ from pipeline.config import RunConfig
 from pipeline.errors import DEFECT, PipelineError
 from pipeline.lineage import Lineage, surroundings, trace
 from pipeline.reuse import Call, plainly
+from pipeline.stages.certify import Certificate, certify
 from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
 from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, row_losses
 from pipeline.stages.explain import Effects, explain
 from pipeline.stages.read import read_rows
 from pipeline.stages.split import split_table
+from pipeline.stages.surface import Surface, slice_surface
 from pipeline.stages.train import Trained, Watch, train
 from pipeline.stages.validate import Validation, validate
 
@@ -48,9 +50,11 @@ class RunResult:
     unseen: dict[str, int] | None = None  # rows with a category that train lacks, by attribute
     encoder: Encoder | None = None
     trained: Trained | None = None
+    certificate: Certificate | None = None
     valid_losses: RowLosses | None = None
     evaluation: Evaluation | None = None
     effects: Effects | None = None
+    surface: Surface | None = None  # where train.keep_path is set
 
 
 class Stopped(Exception):  # noqa: N818 (a request, not an error)
@@ -89,16 +93,19 @@ def run(config: RunConfig, watch: Watch = lambda _: False, call: Call = plainly)
             train, train_examples, valid_examples, encoder.inputs,
             config.optimiser, config.train, config.seed, watch,
         )  # fmt: skip
+        theta, l2 = result.trained.theta, config.train.l2
+        result.certificate = certify(result.trained, train_examples, config.train)
         result.trained.require(config.optimiser)
         if result.trained.ended == "stopped":
             raise Stopped
 
-        theta, l2 = result.trained.theta, config.train.l2
         result.valid_losses = row_losses(theta, valid_examples) if valid_examples else None
         result.evaluation = evaluate(
             theta, test_examples, split.train.share, config.evaluate, held_out=split.held_out
         )
         result.effects = explain(theta, encoder, train_examples, test_examples, l2)
+        if result.trained.path is not None:
+            result.surface = slice_surface(result.trained.path, train_examples, l2)
     return result
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from pipeline.config import RunConfig, StratifiedSplit
 from pipeline.run import RunResult
+from pipeline.stages.certify import WRONG, Certificate
 from pipeline.stages.encode import OneHot
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
@@ -29,7 +31,9 @@ def _lines(result: RunResult) -> Iterator[str]:
     if result.n_train:
         yield from _section("Split", _split(result))
     if result.trained:
-        yield from _section("Training", _training(result.trained, result.config))
+        yield from _section(
+            "Training", _training(result.trained, result.certificate, result.config)
+        )
     if result.evaluation:
         yield from _section("Test", _test(result.evaluation, result.config))
     if result.effects:
@@ -80,7 +84,9 @@ def _split(result: RunResult) -> Iterator[str]:
         yield f"warning: {n:,} rows have a category of {name} that train does not: encoded as zeros"
 
 
-def _training(trained: Trained, config: RunConfig) -> Iterator[str]:
+def _training(
+    trained: Trained, certificate: Certificate | None, config: RunConfig
+) -> Iterator[str]:
     curve = trained.curve
     stopped = f", kept epoch {trained.best_epoch:,}" if trained.ended == "patience" else ""
     yield (
@@ -88,7 +94,13 @@ def _training(trained: Trained, config: RunConfig) -> Iterator[str]:
         f"{curve['train_cost'][trained.best_epoch]:.4f} nats per row, "
         f"accuracy {curve['train_accuracy'][trained.best_epoch]:.4f}"
     )
-    yield f"gradient norm {trained.gradient_norm:.1e} (0 at the best possible cost)"
+    if certificate is not None:
+        yield from textwrap.wrap(certificate.text, 90)
+        if certificate.gradient_check is not None and certificate.gradient_check > WRONG:
+            yield (
+                f"warning: the gradient is off by {certificate.gradient_check:.1e} of its size, by "
+                "five-point differences"
+            )
     if "valid_cost" in curve:
         kept, lowest = curve["valid_cost"][trained.best_epoch], int(curve["valid_cost"].argmin())
         yield f"valid cost {kept:.4f}, accuracy {curve['valid_accuracy'][trained.best_epoch]:.4f}"

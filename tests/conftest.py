@@ -17,6 +17,7 @@ from pipeline import paths
 from pipeline.config import RunConfig, TrackingSettings
 from pipeline.lineage import Lineage
 from pipeline.run import Failure, RunResult
+from pipeline.stages.certify import Certificate
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effect, Effects, Importance
@@ -73,7 +74,8 @@ def make_result(
         n_valid=4,
         n_test=4,
         encoder=Encoder((OneHot(("safety",), (("low",), ("high",))),), "refuse"),
-        trained=Trained(theta, inputs, curve, n_epochs, "epochs", 1e-9),
+        trained=Trained(theta, inputs, curve, n_epochs, "epochs"),
+        certificate=Certificate("converged", 2e-9, 3e-9, 0.15, 1e-6, 1e-11),
         evaluation=Evaluation(
             True, 4, 2, 0.5,
             {"accuracy": 0.75, "accuracy_low": 0.3, "accuracy_high": 0.95, "roc_auc": 1.0},
@@ -115,7 +117,7 @@ def make_lineage(identity: str = IDENTITY, **changes: Any) -> Lineage:
 def make_failed(**changes: Any) -> RunResult:
     """A result that failed before anything was trained."""
     failure = Failure("DataError", "column safety must be low or high; got 'hihg'", None, 3)
-    empty = dict.fromkeys(("encoder", "trained", "evaluation", "effects"))
+    empty = dict.fromkeys(("encoder", "trained", "certificate", "evaluation", "effects"))
     return make_result(**{"status": "FAILED", "failure": failure, **empty, **changes})
 
 

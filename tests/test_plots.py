@@ -23,14 +23,17 @@ from pipeline.config import RunConfig
 from pipeline.lineage import Lineage
 from pipeline.plots import drawings, figures, style
 from pipeline.run import RunResult
+from pipeline.stages.certify import Certificate
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effect, Effects, Importance
+from pipeline.stages.surface import Surface
 from pipeline.stages.train import Trained
 
 ALL = {
-    "curves", "effects", "importance", "confusion", "roc", "precision_recall", "calibration",
+    "curves", "surface", "effects", "importance", "confusion", "roc", "precision_recall",
+    "calibration",
 }  # fmt: skip
-SCORES = ALL - {"curves", "effects", "importance"}
+SCORES = ALL - {"curves", "surface", "effects", "importance"}
 LINEAGE = Lineage(
     identity="0" * 32, data_digest="d", code_digest="c", code_files={}, git_commit=None,
     git_dirty=None, git_diff=None, versions={}, platform="p", blas="b", blas_threads=1,
@@ -68,7 +71,7 @@ def trained(epochs=500, *, best=None, valid=True, ended="epochs", penalty=0.0):
         curve["valid_cost"] = 0.16 + 0.62 / (1 + epoch / 5) + epoch * 1e-5
         curve["valid_accuracy"] = 0.945 - 0.4 / (1 + epoch / 3)
     best = epochs if best is None else best
-    return Trained(np.zeros(2), ("colour=red",), curve, best, ended, 1e-4)
+    return Trained(np.zeros(2), ("colour=red",), curve, best, ended)
 
 
 def evaluation(*, held_out=True):
@@ -105,10 +108,18 @@ def pear_effects():
     return Effects((*colour, *size, *shape), ranking, 0.0)
 
 
+def surface(path=((-4.0, 0.2), (-3.0, 0.1), (-1.0, -0.3), (0.0, 0.0)), low=0.2):
+    """A bowl about its lowest point, and a path down to near it."""
+    places = np.linspace(-6, 6, 81)
+    height = low + 0.05 * (places[None, :] ** 2 + places[:, None] ** 2)
+    return Surface(places, places, height, np.array(path), 0.987)
+
+
 def result(**changes):
     whole = RunResult(
-        config(), LINEAGE, n_train=1036, n_valid=346, n_test=12,
-        trained=trained(), evaluation=evaluation(), effects=pear_effects(),
+        config(), LINEAGE, n_train=1036, n_valid=346, n_test=12, trained=trained(),
+        certificate=Certificate("converged", 1e-9, 1e-9, 0.12, 1e-6, 1e-11),
+        evaluation=evaluation(), effects=pear_effects(), surface=surface(),
     )  # fmt: skip
     return replace(whole, **changes)
 
@@ -158,9 +169,20 @@ ODD = [
 ]
 EXTREMES = {
     "nothing strange": result(),
+    "no path": result(surface=surface(((0.0, 0.0),))),
+    "a path that returns": result(surface=surface(((0.0, 0.0), (3.0, 3.0), (0.0, 0.0)))),
+    "a path of many epochs": result(
+        surface=surface([(-4 * np.exp(-k / 3000), 0.1) for k in range(20_000)])
+    ),
+    "a surface that falls to nothing": result(surface=surface(low=0.0)),
+    "a flat surface": result(surface=replace(surface(), objective=np.full((81, 81), 0.5))),
+    "not certified": result(certificate=None),
+    "no finite optimum": result(
+        certificate=Certificate("no finite optimum", 0.1, 0.2, 1e-12, 0.1, 1e-11, ("colour=red",))
+    ),
     "one epoch": result(trained=trained(1)),
     "killed at the start": result(
-        trained=trained(0, ended="stopped"), evaluation=None, effects=None
+        trained=trained(0, ended="stopped"), evaluation=None, effects=None, surface=None
     ),
     "a million epochs": result(trained=trained(1_000_000, best=777)),
     "best in the middle": result(trained=trained(900, best=30, ended="patience")),
@@ -261,10 +283,11 @@ def line(axes, label):
     ("changes", "expected"),
     [
         ({}, ALL),
-        ({"trained": None, "evaluation": None, "effects": None}, set()),
-        ({"evaluation": None, "effects": None}, {"curves"}),
-        ({"effects": None}, {"curves", *SCORES}),
-        ({"evaluation": None}, {"curves", "effects", "importance"}),
+        ({"trained": None, "evaluation": None, "effects": None, "surface": None}, set()),
+        ({"evaluation": None, "effects": None, "surface": None}, {"curves"}),
+        ({"surface": None}, ALL - {"surface"}),
+        ({"effects": None}, {"curves", "surface", *SCORES}),
+        ({"evaluation": None}, {"curves", "surface", "effects", "importance"}),
     ],
 )
 def test_a_run_has_the_figures_of_the_stages_that_it_reached(changes, expected):
@@ -274,7 +297,7 @@ def test_a_run_has_the_figures_of_the_stages_that_it_reached(changes, expected):
 def test_a_run_that_diverged_before_its_first_epoch_has_no_curve():
     empty = {name: values[:0] for name, values in trained().curve.items()}
     diverged = replace(trained(best=0, ended="diverged"), curve=empty)
-    assert figures(result(trained=diverged, evaluation=None, effects=None)) == {}
+    assert figures(result(trained=diverged, evaluation=None, effects=None, surface=None)) == {}
 
 
 def test_every_figure_is_a_png_of_at_most_1080_pixels_across():
@@ -297,7 +320,7 @@ def test_every_figure_of_a_held_out_run_says_so_and_how_many_rows_it_is_about(dr
 
 def test_every_figure_of_a_run_that_is_not_held_out_warns(look):
     seen = drawings(EXTREMES["not held out"])
-    for name in ALL - {"effects"}:
+    for name in ALL - {"effects", "surface"}:
         (caption,) = (t for t in texts(seen[name]) if "NOT held out" in t.get_text())
         assert caption.get_color() == style.VERMILION
 
@@ -329,6 +352,57 @@ def test_the_objective_is_drawn_only_where_the_penalty_can_be_seen(look, l2, pen
     labels = [one.get_label() for one in cost.get_lines()]
     assert ("with l2" in labels) is seen
     assert "with l2" not in [one.get_label() for one in accuracy.get_lines()]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "penalty", "name"),
+    [
+        ("converged", 0.0, "optimum"),
+        ("stopped early", 0.3, "its optimum"),  # of the line above it, the cost with l2
+        ("no finite optimum", 0.0, "infimum"),
+    ],
+)
+def test_the_best_possible_cost_is_a_line(look, verdict, penalty, name):
+    certificate = Certificate(verdict, 0.1, 0.2, 0.1234, 0.1, 1e-11)
+    run = result(config=config(l2=0.1), trained=trained(penalty=penalty), certificate=certificate)
+    drawn = drawings(run)["curves"]
+    cost, accuracy = drawn.axes
+    assert set(line(cost, name).get_ydata()) == {0.1234}
+    assert f"{name} 0.123" in words(drawn)
+    assert not any("optimum" in str(one.get_label()) for one in accuracy.get_lines())
+
+
+def test_without_a_certificate_there_is_no_such_line(look):
+    cost, _ = drawings(result(certificate=None))["curves"].axes
+    assert not any("optimum" in str(one.get_label()) for one in cost.get_lines())
+
+
+# The cost surface
+
+
+def test_the_surface_holds_the_path_and_both_of_its_ends(drawn):
+    panel, _ = drawn["surface"].axes
+    descent = max(panel.get_lines(), key=lambda one: len(one.get_xdata()))
+    assert np.array_equal(np.column_stack(descent.get_data()), surface().path)
+    told = words(drawn["surface"])
+    assert "epoch 0" in told
+    assert "epoch 3" in told
+    assert "The plane holds 98.7 % of the path's variance" in told
+
+
+def test_distances_on_the_surface_are_true(drawn):
+    panel, _ = drawn["surface"].axes
+    drawn["surface"].canvas.draw()
+    here, right, above = panel.transData.transform([(0, 0), (1, 0), (0, 1)])
+    assert np.hypot(*(right - here)) == pytest.approx(np.hypot(*(above - here)))
+
+
+def test_powers_of_ten_are_marked_where_they_stand_apart(look):
+    path = np.column_stack([np.linspace(-5, 0, 1001), np.zeros(1001)])
+    told = [t.get_text() for t in texts(drawings(result(surface=surface(path)))["surface"])]
+    assert {"epoch 0", "epoch 1,000"} <= set(told)
+    assert "1" not in told  # it would stand on epoch 0
+    assert "100" not in told or "10" not in told
 
 
 def test_the_kept_epoch_is_marked_on_the_valid_curve(look):

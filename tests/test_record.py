@@ -59,7 +59,7 @@ def test_record_holds_what_the_run_found_out(result, tmp_path):
     assert set(record.files) == {
         "config.json", "config.yaml", "lineage.json", "validation.json", "validation.html",
         "model.json", "weights.json", "weights.npz", "curve.csv", "metrics.json", "effects.json",
-        "effects.csv", "figures/curves.png",
+        "effects.csv", "figures/curves.png", "certificate.json",
     }  # fmt: skip
     assert record.config == result.config.model_dump(mode="json")
     assert record.lineage["data_digest"] == "d" * 64

@@ -65,7 +65,7 @@ def test_a_result_holds_everything_once_it_is_finished(tmp_path, lines):
     result = launch(tmp_path / "a.csv", lines)
     assert result.status == "FINISHED"
     empty = [name for name, value in vars(result).items() if value is None]
-    assert empty == ["failure"]
+    assert empty == ["failure", "surface"]  # which is drawn where it is asked for
 
 
 def test_a_file_that_cannot_be_read_is_refused_before_there_is_a_run(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import RunConfig
+from pipeline.stages.certify import Certificate
 from pipeline.stages.explain import Effects, Importance
 from pipeline.summary import summarise
 
@@ -93,6 +94,22 @@ def test_what_should_worry_a_reader_is_a_warning(whole):
     assert "warning: the valid cost was lower, 0.3000, at epoch 1" in text
     assert "warning: the cost rose: lower optimiser.learning_rate (it was 0.1)" in text
     assert "warning: 7 rows contradict" in text
+
+
+def test_the_verdict_of_the_certificate_is_told_within_the_width_of_a_terminal(whole):
+    assert "\n          converged: 2.0e-09 nats above the optimum" in summarise(whole)
+    names = tuple(f"{i}{'long' * 40}=yes" for i in range(9))
+    whole.certificate = Certificate("no finite optimum", 0.134, 0.2, 0.0982, 0.1, 1e-9, names)
+    text = summarise(whole)
+    assert "no finite optimum: the data separate on 0longlong" in text
+    assert "and 3 more; the cost can fall" in text.replace("\n          ", " ")
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_wrong_gradient_is_a_warning(whole):
+    assert "gradient is off" not in summarise(whole)
+    whole.certificate = dataclasses.replace(whole.certificate, gradient_check=1e-6)
+    assert "warning: the gradient is off by 1.0e-06 of its size" in summarise(whole)
 
 
 def test_a_table_of_many_long_names_makes_a_summary_of_a_screen(whole):

@@ -26,7 +26,7 @@ def figures(result: RunResult) -> dict[str, bytes]:
 
 def drawings(result: RunResult) -> dict[str, Figure]:
     """The figures by name, to be drawn within ``style.look()``."""
-    from pipeline.plots import curves, effects, importance, scores, style
+    from pipeline.plots import curves, effects, importance, scores, style, surface
 
     config, trained = result.config, result.trained
     table = style.name(config.data.name, MAX_TABLE, style.SMALL)
@@ -34,8 +34,11 @@ def drawings(result: RunResult) -> dict[str, Figure]:
     drawn = {}
     if trained is not None and trained.curve["epoch"].size > 0:
         drawn["curves"] = curves.draw(
-            trained, table, result.n_train, result.n_valid, config.train.l2
+            trained, result.certificate, table, result.n_train, result.n_valid, config.train.l2
         )
+    if result.surface is not None:
+        train = style.Caption(f"on {result.n_train:,} train rows ({table})")
+        drawn["surface"] = surface.draw(result.surface, train)
     test = _test_rows(result, classes[1], table)
     if result.effects is not None and result.effects.effects:
         train = style.Caption(f"learned from {result.n_train:,} train rows ({table})")

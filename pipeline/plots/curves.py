@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nn.arrays import Array
 from pipeline.plots import style
+from pipeline.stages.certify import Certificate
 from pipeline.stages.train import Trained
 
 if TYPE_CHECKING:
@@ -38,8 +39,19 @@ ENDED = {
 }
 
 
-def draw(trained: Trained, table: str, n_train: int, n_valid: int, l2: float) -> Figure:
-    """Train and valid cost in nats per row on the left, accuracy as a share on the right."""
+def draw(
+    trained: Trained,
+    certificate: Certificate | None,
+    table: str,
+    n_train: int,
+    n_valid: int,
+    l2: float,
+) -> Figure:
+    """Train and valid cost in nats per row on the left, accuracy as a share on the right.
+
+    A dotted line is the least that the objective can be: the cost, with the penalty where there is
+    one, which is then drawn beside the cost.
+    """
     has_valid = "valid_cost" in trained.curve
     held_out = f"{n_valid:,} valid rows held out" if has_valid else "NOT held out: no valid rows"
     figure = style.sheet(
@@ -53,23 +65,38 @@ def draw(trained: Trained, table: str, n_train: int, n_valid: int, l2: float) ->
     ):
         panel = style.axes(figure, left, 0.5, 2.0, HEIGHT - 1.3)
         panel.set(xlabel="epoch", ylabel=ylabel)
-        _fill(panel, trained, _lines(trained.curve, unit, l2), unit)
+        _fill(panel, trained, _lines(trained.curve, unit, l2, certificate), unit)
     return figure
 
 
-def _lines(curve: dict[str, Array], unit: str, l2: float) -> list[Line]:
+def _lines(
+    curve: dict[str, Array], unit: str, l2: float, certificate: Certificate | None
+) -> list[Line]:
     """The lines of a panel; the last is the one that is judged by."""
     lines = [Line("train", curve[f"train_{unit}"], style.BLUE)]
-    if unit == "cost" and l2 > 0 and _differs(curve["objective"], curve["train_cost"]):
-        lines.insert(0, Line("with l2", curve["objective"], style.GREY, "--"))
+    if unit == "cost":
+        optimum = None if certificate is None else certificate.optimum
+        penalised = l2 > 0 and _differs(curve["objective"], curve["train_cost"])
+        if penalised:
+            lines.insert(0, Line("with l2", curve["objective"], style.GREY, "--"))
+        if optimum is not None:
+            least = np.full(len(curve["epoch"]), optimum)
+            lines.insert(0, Line(_least(certificate, penalised=penalised), least, style.GREY, ":"))
     if f"valid_{unit}" in curve:
         lines.append(Line("valid", curve[f"valid_{unit}"], style.VERMILION))
     return lines
 
 
+def _least(certificate: Certificate | None, *, penalised: bool) -> str:
+    """What the least value of the objective is called."""
+    if certificate is not None and certificate.verdict == "no finite optimum":
+        return "infimum"
+    return "its optimum" if penalised else "optimum"
+
+
 def _differs(objective: Array, cost: Array) -> bool:
-    """Whether the eye would see the penalty: by its end it is 2 % of the height of the panel."""
-    return bool(objective[-1] - cost[-1] > 0.02 * (objective.max() - cost.min()))
+    """Whether the eye would see the penalty: by its end it is 1 % of the height of the panel."""
+    return bool(objective[-1] - cost[-1] > 0.01 * (objective.max() - cost.min()))
 
 
 def _fill(panel: Axes, trained: Trained, lines: list[Line], unit: str) -> None:
@@ -151,6 +178,7 @@ def _label_ends(panel: Axes, lines: list[Line], unit: str) -> None:
     ends = [(panel.get_xlim()[1], line.values[-1]) for line in lines]
     wanted = panel.transAxes.inverted().transform(panel.transData.transform(ends))[:, 1]
     places = style.spread(wanted, 1.35 * style.SMALL / 72 / (HEIGHT - 1.3))
+    places += max(0.0, 0.03 - places.min())
     places -= max(0.0, places.max() - 1)
     for line, place in zip(lines, places, strict=True):
         value = line.values[-1]

@@ -40,6 +40,9 @@ def contents(result: RunResult) -> dict[str, bytes]:
     if result.trained is not None:
         files |= _trained(result.trained)
         files |= _model(result.config, result.encoder, result.trained)
+    if result.certificate is not None:
+        held = {**dataclasses.asdict(result.certificate), "text": result.certificate.text}
+        files["certificate.json"] = json_bytes(_finite_tree(held))
     if result.valid_losses is not None:
         files["valid.npz"] = to_npz(dataclasses.asdict(result.valid_losses))
     if result.evaluation is not None:
@@ -67,6 +70,8 @@ def scalars(result: RunResult) -> dict[str, float]:
     figures: dict[str, float] = {}
     if result.trained is not None:
         figures |= _best(result.trained)
+    if result.certificate is not None:
+        figures |= result.certificate.figures
     if result.encoder is not None or result.trained is not None:
         sizes = {"train": result.n_train, "valid": result.n_valid, "test": result.n_test}
         figures |= {f"rows/{part}": float(n) for part, n in sizes.items()}
@@ -104,7 +109,6 @@ def _best(trained: Trained) -> dict[str, float]:
     }
     return figures | {
         "best_epoch": float(trained.best_epoch),
-        "gradient_norm": trained.gradient_norm,
     }
 
 

@@ -19,7 +19,6 @@ from nn import (
     fit,
     gradient_descent,
     initial_theta,
-    loss_and_gradient,
     momentum,
 )
 from nn.arrays import Array
@@ -47,7 +46,7 @@ class Trained:
     curve: dict[str, Array]
     best_epoch: int
     ended: Ended
-    gradient_norm: float  # of the objective at theta, Euclidean; near 0 once training has converged
+    path: Array | None = None  # (epochs + 1, d + 1): theta of every epoch, where it was asked for
 
     def require(self, optimiser: OptimiserSettings) -> None:
         """Raise TrainingError if training diverged."""
@@ -89,11 +88,10 @@ def train(
             batch_size=settings.batch_size,
             rng=batch_rng,
         )
-        seen, best, ended = _follow(epochs, settings.patience, watch)
-        _, gradient = loss_and_gradient(best.theta, *examples, settings.l2)
+        seen, best, ended = _follow(epochs, settings, watch)
     curve = _curve(seen, has_valid=valid is not None)
-    norm = float(np.linalg.norm(gradient))
-    return Trained(best.theta, inputs, curve, best.number, ended, norm)
+    path = np.array([epoch.theta for epoch in seen]) if settings.keep_path else None
+    return Trained(best.theta, inputs, curve, best.number, ended, path)
 
 
 def transform(settings: OptimiserSettings) -> Transform:
@@ -106,15 +104,17 @@ def transform(settings: OptimiserSettings) -> Transform:
 
 
 def _follow(
-    epochs: Iterator[Epoch], patience: int | None, watch: Watch
+    epochs: Iterator[Epoch], settings: TrainSettings, watch: Watch
 ) -> tuple[list[Epoch], Epoch, Ended]:
     """The epochs seen, the one to keep, and why training ended."""
     seen: list[Epoch] = []
+    patience = settings.patience
     best = first = next(epochs)
     for epoch in itertools.chain([first], epochs):
         if not math.isfinite(epoch.objective) or math.isinf(epoch.valid_cost):
             return seen, best, "diverged"
-        seen.append(epoch._replace(theta=first.theta))  # the curve needs no parameters
+        # The curve needs no parameters.
+        seen.append(epoch if settings.keep_path else epoch._replace(theta=first.theta))
         if patience is None or epoch.valid_cost < best.valid_cost:
             best = epoch
         if watch(epoch):

@@ -131,6 +131,8 @@ def _tags(record: Record) -> dict[str, str]:
         "mlflow.source.git.commit": lineage["git_commit"],
         **{f"oneuron.version.{name}": text for name, text in lineage["versions"].items()},
     }
+    if "certificate.json" in record.files:
+        tags["oneuron.verdict"] = record.json("certificate.json")["text"]
     if record.failure is not None:
         tags["oneuron.reason"] = record.failure.kind
         tags["oneuron.error"] = record.failure.message

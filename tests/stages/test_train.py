@@ -105,6 +105,9 @@ def test_training_can_be_stopped_and_keeps_what_it_has_learned():
     assert np.array_equal(trained.theta, fitted(epochs=7).theta)
 
 
-def test_the_gradient_norm_tells_convergence_from_a_stop_on_the_way():
-    assert fitted(epochs=5, l2=0.01).gradient_norm > 1e-2
-    assert fitted(epochs=3000, l2=0.01).gradient_norm < 1e-10
+def test_the_path_is_kept_where_it_is_asked_for_and_changes_nothing():
+    with_path, without = fitted(epochs=9, keep_path=True), fitted(epochs=9)
+    assert without.path is None
+    assert with_path.path.shape == (10, len(without.theta))
+    assert np.array_equal(with_path.path[-1], without.theta)
+    assert np.array_equal(with_path.path[4], fitted(epochs=4).theta)
