@@ -8,8 +8,9 @@ import numpy as np
 
 from bench.clock import Times, side_by_side
 from bench.rivals import start
-from nn import Examples, fit, hessian, loss_and_gradient, momentum
+from nn import Examples, fit, loss_and_gradient, momentum
 from nn.arrays import Array
+from nn.newton import newton
 
 L2 = 1e-4  # conf/train/default.yaml
 LEARNING_RATE, DECAY = 1.0, 0.98  # conf/optimiser/momentum.yaml
@@ -34,11 +35,7 @@ def race(rows: Examples, gap: float, rounds: int) -> tuple[Times, dict[str, int]
 
 def best_objective(rows: Examples) -> float:
     """The lowest objective there is, by Newton's method; in nats per row."""
-    theta = np.zeros(rows.X.shape[1] + 1)
-    for _ in range(50):
-        _, slope = loss_and_gradient(theta, *rows, L2)
-        theta = theta - np.linalg.solve(hessian(theta, rows.X, rows.weight, L2), slope)
-    return loss_and_gradient(theta, *rows, L2)[0]
+    return newton(np.zeros(rows.X.shape[1] + 1), rows, L2).objective
 
 
 def scikit_learns(rows: Examples, max_iter: int) -> Array:

@@ -6,10 +6,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
 
 from bench.clock import Times, side_by_side
+from pipeline.compose import configuration
 from pipeline.paths import PROJECT
+from pipeline.run import run
+from pipeline.shipped import write_if_missing
+from pipeline.stages.certify import certify
 
 # What a run needs, and the history that its record names; it makes its own data and store.
 COPIED = ("nn", "pipeline", "conf", ".git", "pyproject.toml", "requirements.lock")
@@ -40,6 +49,28 @@ def race(rounds: int) -> Times:
             },
             rounds,
         )
+
+
+def certificate_share(words: list[str], rounds: int) -> tuple[float, float]:
+    """Which share of a run's stages certifying is, and its seconds; medians over rounds."""
+    config = configuration(words).run_config()
+    spent: list[float] = []
+
+    def timed(*arguments: Any) -> Any:
+        start = time.perf_counter()
+        found = certify(*arguments)
+        spent.append(time.perf_counter() - start)
+        return found
+
+    write_if_missing(config.data.path)
+    wholes = []
+    with mock.patch("pipeline.run.certify", timed):
+        for _ in range(rounds + 1):  # the first one imports
+            start = time.perf_counter()
+            run(config)
+            wholes.append(time.perf_counter() - start)
+    shares = np.array(spent[1:]) / np.array(wholes[1:])
+    return float(np.median(shares)), float(np.median(spent[1:]))
 
 
 def copy_project(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""``docs/article.md`` names functions and tests: every one of them exists."""
+"""Pages name functions and tests: every one of them exists."""
 
 import ast
 import importlib
@@ -71,6 +71,13 @@ def test_every_function_and_test_that_the_page_names_exists() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert len(named_functions(page)) > 30
     assert len(named_tests(page)) > 50
+    assert faults(page) == []
+
+
+def test_every_function_and_test_that_the_page_of_the_certificate_names_exists() -> None:
+    page = (PROJECT / "docs" / "certificate.md").read_text(encoding="utf-8")
+    assert len(named_functions(page)) >= 5
+    assert len(named_tests(page)) >= 5
     assert faults(page) == []
 
 

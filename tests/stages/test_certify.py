@@ -184,6 +184,15 @@ def test_a_table_too_large_for_newton_has_a_bound_and_no_gap(monkeypatch) -> Non
     assert "at most" in found.text
 
 
+def test_without_a_penalty_a_large_table_is_certified_only_by_its_curvature(monkeypatch) -> None:
+    """A linear programme would take too long: whether there is an optimum is then not known."""
+    monkeypatch.setattr(module, "MOST_CELLS", 3)
+    assert certified(line([1, 2, 3, 4], [0, 1, 0, 1])).verdict == "stopped early"
+    found = certified(line([1, 2, 3, 4], [0, 0, 1, 1]))
+    assert (found.verdict, found.gap, found.optimum) == ("not certified", None, None)
+    assert found.bound == pytest.approx(np.log(2))
+
+
 def test_many_separating_inputs_are_counted() -> None:
     names = tuple(f"x{j}" for j in range(9))
     found = Certificate("no finite optimum", 0.5, 0.5, 0.0, 0.1, 0.0, names)
