@@ -57,8 +57,8 @@ def test_the_gap_and_its_bound_fall_to_nothing_as_epochs_grow() -> None:
         l2 = max(rows.l2, 0.1)  # of the least curvature, by which descent slows
         optimum = newton(rows.start, eased, l2).objective
         gaps, bounds = [], []
-        for epoch in fit(rows.start, eased, momentum(1 / len(rows.start), 0.9), 800, l2=l2):
-            if epoch.number in (0, 8, 80, 800):
+        for epoch in fit(rows.start, eased, momentum(1 / len(rows.start), 0.9), 400, l2=l2):
+            if epoch.number in (0, 5, 50, 400):
                 gaps.append(epoch.objective - optimum)
                 bounds.append(gap_bound(epoch.theta, eased, l2))
         assert gaps[0] > gaps[1] > gaps[2] >= gaps[3] - ROUNDING, rows
