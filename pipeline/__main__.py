@@ -168,7 +168,7 @@ def take_in(words: list[str]) -> int:
     tracking = configuration(overrides).tracking
     from pipeline.command import take_in
 
-    return take_in(Path(options.input), tracking)
+    return take_in(Path(options.input), tracking, overrides)
 
 
 def data(_: list[str]) -> int:

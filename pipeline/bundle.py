@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
+import re
 import stat
+import struct
 import zipfile
-from pathlib import Path, PurePosixPath
+import zlib
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pipeline import disk, paths
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, bounded
 from pipeline.record import Record, adopt, read
 from pipeline.record.reading import IDENTITY, RESULT, check_name
+from pipeline.tracking.projection import project
 
 MAX_FILES = 1000
-MAX_BYTES = 2**30  # of all files, inflated
+MAX_BYTES = 2**30  # of the zip, and of all files in it, inflated
+MAX_TIME = 2**43  # in ms since 1970: the year 2248
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same record is the same zip, to the byte
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What zipfile raises on bytes that are no zip, besides OSErrors.
+MALFORMED = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, ValueError,
+             IndexError, OverflowError)  # fmt: skip
+# What reading trees of another shape raises.
+MISSHAPEN = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 
 
 def export_record(record: Record, target: Path) -> int:
@@ -43,60 +52,125 @@ def export_record(record: Record, target: Path) -> int:
     try:
         disk.write_new(target, buffer.getvalue())
     except OSError as error:
-        raise ConfigError(f"OUTPUT must be writable; got {error.strerror} at {target}") from None
+        target.unlink(missing_ok=True)  # of a disk that was full
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"OUTPUT must be writable; got {reason} at {target}") from None
     return len(buffer.getvalue())
 
 
 def import_record(source: Path, folder: Path = paths.RUNS) -> tuple[Record, bool]:
-    """The record that ``source`` holds, put in ``folder``; whether it was new there.
+    """The record that ``source`` holds, put in ``folder``; whether it is new there.
 
     Raises
     ------
     DataError
-        If the file is no export, is too large, or what it holds is altered.
-    ConfigError
-        If another run of that identity stands there.
+        If the file is no export, is too large, what it holds is altered, or another run of that
+        identity stands there. Nothing of it is left behind.
     """
+    _require_file(source)
     with TemporaryDirectory() as name:
         try:
-            held = _unpacked(source, Path(name))
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-            told = getattr(error, "strerror", None) or str(error)
-            raise DataError(f"INPUT must be a whole zip of make export; got {told}") from None
-        return adopt(read(held), folder)
+            held = _checked(_unpacked(source, Path(name)))
+            return adopt(held, folder)
+        except DataError as refusal:  # names in it come from the file
+            text = str(refusal).replace(name, "INPUT")
+            raise DataError(bounded([_printable(text)])) from None
+
+
+def _require_file(source: Path) -> None:
+    """A pipe would hang, a device never end."""
+    try:
+        status = source.stat()
+    except (OSError, ValueError) as error:
+        reason = _told(error).lower()
+        raise DataError(f"INPUT must be a zip of make export; got {reason} at {source}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"INPUT must be a regular file; got another thing at {source}")
+    if status.st_size > MAX_BYTES:
+        raise DataError(_too_large(f"{status.st_size:,} bytes"))
 
 
 def _unpacked(source: Path, folder: Path) -> Path:
-    """The files of the zip, in ``folder``; nothing is written that is not a file of a record."""
-    with zipfile.ZipFile(source) as archive:
-        entries = archive.infolist()
-        tops = {PurePosixPath(entry.filename).parts[0] for entry in entries if entry.filename}
-        if len(tops) != 1 or not IDENTITY.fullmatch(top := tops.pop()):
-            raise DataError("INPUT must hold one record; got something else")
-        if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_BYTES:
-            raise DataError(
-                f"INPUT must hold at most {MAX_FILES:,} files and {MAX_BYTES / 2**30:.0f} GiB; "
-                f"got {len(entries):,} files"
-            )
-        for entry in entries:
-            check_name(entry.filename)
-            path = folder / entry.filename
-            disk.make_private(path.parent)
-            with archive.open(entry) as file:
-                content = file.read(entry.file_size + 1)
-            if len(content) != entry.file_size:
-                raise DataError(f"{entry.filename} must be as long as it says; got more")
-            disk.write_new(path, content)
-    _require_only_listed(folder / top, entries)
-    return folder / top
-
-
-def _require_only_listed(folder: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """The files of the zip, in ``folder``; nothing is written that is no file of a record."""
     try:
-        tree: dict[str, Any] = json.loads((folder / RESULT).read_bytes())
-        listed = {f"{folder.name}/{name}" for name in (RESULT, *tree["files"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"INPUT must hold {RESULT}; got a zip without it") from None
-    more = sorted({entry.filename for entry in entries} - listed)
-    if more:
-        raise DataError(f"INPUT must hold the files of its record alone; got {more[0]!r} too")
+        with zipfile.ZipFile(source) as archive:
+            entries = archive.infolist()
+            _check_entries(entries)
+            for entry in entries:
+                path = folder / entry.filename
+                disk.make_private(path.parent)
+                with archive.open(entry) as file:
+                    # No more is inflated than it says, whatever it holds, and the CRC must fit.
+                    content = file.read(entry.file_size)
+                disk.write_new(path, content)
+    except (OSError, *MALFORMED) as error:
+        raise DataError(f"INPUT must be a whole zip of make export; got {_told(error)}") from None
+    return folder / entries[0].filename.partition("/")[0]
+
+
+def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
+    total = sum(entry.file_size for entry in entries)
+    if len(entries) > MAX_FILES or total > MAX_BYTES:
+        raise DataError(_too_large(f"{len(entries):,} files of {total:,} bytes"))
+    tops = {entry.filename.partition("/")[0] for entry in entries}
+    if len(tops) != 1 or not IDENTITY.fullmatch(tops.pop()):
+        raise DataError("INPUT must hold one record, in a folder of its name; got something else")
+    for entry in entries:
+        check_name(entry.filename)
+        mode = entry.external_attr >> 16
+        if (mode and not stat.S_ISREG(mode)) or entry.compress_type not in PLAIN:
+            raise DataError(
+                f"INPUT must hold plain files; got another thing at {entry.filename[:80]!r}"
+            )
+
+
+def _checked(folder: Path) -> Record:
+    """The record that was unpacked: every file as listed, none more, and whole enough to publish.
+
+    Whoever writes zips by hand can seal them as well: a tree of any shape may come.
+    """
+    try:
+        record = read(folder)
+        there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        more = sorted(there - {RESULT, *record.files})
+        if more:
+            raise DataError(
+                f"INPUT must hold the files of its record alone; got {more[0][:80]!r} too"
+            )
+        _require_shape(record)
+        project(record)
+    except MISSHAPEN as error:
+        raise DataError(f"INPUT must hold a record; got a misshapen one ({_told(error)})") from None
+    return record
+
+
+def _require_shape(record: Record) -> None:
+    """Raise ValueError, or what comes of reading a tree of another shape."""
+    tree, lineage, data = record.tree, record.lineage, record.config["data"]
+    times = [tree["started_ms"], tree["ended_ms"]]
+    if not all(isinstance(time, int) and 0 <= time < MAX_TIME for time in times):
+        raise ValueError("times must be milliseconds since 1970")
+    if record.status not in ("FINISHED", "FAILED", "KILLED"):
+        raise ValueError("status must be FINISHED, FAILED or KILLED")
+    words = [tree["experiment"], tree["attempt"], data["path"], data["name"], lineage["platform"]]
+    if not all(isinstance(word, str) for word in [*words, *tree["overrides"]]):
+        raise ValueError("names must be text")
+    if not re.fullmatch("[0-9a-f]{64}", lineage["data_digest"]):
+        raise ValueError("data_digest must be a sha256")
+    if record.status == "FINISHED" and not {"theta", "epoch"} <= record.arrays.keys():
+        raise ValueError("a run that FINISHED must have its weights and its curve")
+
+
+def _too_large(got: str) -> str:
+    limit = f"{MAX_FILES:,} files and {MAX_BYTES / 2**30:.0f} GiB"
+    return f"INPUT must hold at most {limit}; got {got}"
+
+
+def _told(error: Exception) -> str:
+    """The reason on a line: names in it come from the file."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:200]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

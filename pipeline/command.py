@@ -15,7 +15,7 @@ from pipeline.config import Configuration, TrackingSettings
 from pipeline.errors import DEFECT, OK, ConfigError, TrackingError
 from pipeline.progress import Progress
 from pipeline.publisher import Publisher
-from pipeline.record import Record, find, write
+from pipeline.record import Record, RecordError, Repeat, find, write
 from pipeline.redact import redact
 from pipeline.run import Failure, RunResult, run
 from pipeline.shipped import TABLES, write_if_missing
@@ -26,7 +26,7 @@ from pipeline.tracking import (
     Published,
     champion_record,
     check_address,
-    fetch,
+    fetch_run,
     is_champion,
     sync,
 )
@@ -86,23 +86,23 @@ def score(name: str, source: Path, target: Path, words: Sequence[str] = ()) -> i
 
 
 def _meant(name: str, words: Sequence[str], folder: Path) -> Record:
-    """The record that ``name`` means; a champion's is asked of the registry."""
-    if not is_champion(name):
-        try:
-            return find(name, paths.RUNS)
-        except ConfigError:
-            if not re.fullmatch("[0-9a-f]{8,64}", name):
-                raise
+    """The record that ``name`` means: here, or else in MLflow, whose registry knows champions."""
     from pipeline.compose import configuration
 
-    tracking = configuration(list(words)).tracking
     if is_champion(name):
-        return champion_record(name, tracking, folder)
-    found, _ = fetch(tracking, f"tags.`oneuron.identity` LIKE '{name}%'", folder)
-    found = found or fetch(tracking, f"attributes.run_id = '{name}'", folder)[0]
-    if len(found) == 1:
-        return found[0]
-    return find(name, paths.RUNS)  # which says what there is
+        return champion_record(name, configuration(list(words)).tracking, folder)
+    try:
+        return find(name, paths.RUNS)
+    except (ConfigError, RecordError) as refusal:
+        tracking = configuration(list(words)).tracking
+        if name != "latest" and not re.fullmatch("[0-9a-fA-F]{4,64}", name):
+            raise
+        if tracking.uri is None and not paths.STORE.exists():  # nor is one to be made for this
+            raise
+        found = fetch_run(name.lower(), tracking, folder)
+        if found is None:
+            raise refusal from None
+        return found
 
 
 def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
@@ -115,7 +115,10 @@ def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
         print(f"{'Run':10}{record.identity[:12]}, {_made(record)}", flush=True)
         rest = [word for word in words if word not in tracked]
         found = reproduce(record, rest, from_source=from_source)
-    print("\n".join(told(record, found)))
+        lines = told(record, found)
+    print("\n".join(lines))
+    if not from_source and any(cause.startswith("code:") for cause in found.causes):
+        print(f"{'Next':10}make reproduce RUN={record.identity[:12]} FROM=source runs its own code")
     return found.exit_code
 
 
@@ -123,7 +126,7 @@ def _made(record: Record) -> str:
     tree, config = record.tree["lineage"], record.config
     day = time.strftime("%Y-%m-%d", time.gmtime(record.started_ms / 1000))
     commit = f", commit {tree['git_commit'][:8]}" if tree["git_commit"] else ""
-    changed = " and changes" if tree["git_dirty"] else ""
+    changed = " and uncommitted changes" if tree["git_dirty"] else ""
     return f"{config['data']['name']}, seed {config['seed']}: made {day}{commit}{changed}"
 
 
@@ -134,25 +137,29 @@ def export(name: str, target: Path, words: Sequence[str]) -> int:
     with TemporaryDirectory() as folder:
         record = _meant(name, words, Path(folder))
         size = export_record(record, target)
-    print(f"run {record.identity[:12]} is in {target}, {size / 1000:,.0f} kB; take it in elsewhere")
-    print(f"with: make import INPUT={target.name}")
+    print(f"run {record.identity[:12]} is in {target}, {size / 1000:,.0f} kB; in another project:")
+    print(f"make import INPUT={target.name}")
     return OK
 
 
-def take_in(source: Path, tracking: TrackingSettings) -> int:
-    """Take in the record that a zip holds, and publish it."""
+def take_in(source: Path, tracking: TrackingSettings, words: Sequence[str] = ()) -> int:
+    """Take in the record that a zip holds, and publish it: where it was, if not told otherwise."""
     from pipeline.bundle import import_record
 
     check_address(tracking)
     record, new = import_record(source, paths.RUNS)
     print(f"{'Record':10}{_shown(record)}{'' if new else ', which was here already'}", flush=True)
+    if record.repeat and record.repeat.elsewhere:
+        print(_other_machine(record, record.repeat))
+    if not any(word.startswith("tracking.experiment=") for word in words):
+        tracking = tracking.model_copy(update={"experiment": record.tree["experiment"]})
     with Publisher(tracking) as publisher:
         code = _published(record, tracking, publisher.publish)
     data = record.config["data"]
     if not (paths.PROJECT / data["path"]).exists() and data["path"] not in TABLES:
         digest = record.lineage["data_digest"][:12]
-        print(f"{'Data':10}not in the zip: to reproduce it, put the table (digest {digest}) at")
-        print(f"{'':10}{data['path']}")
+        print(f"{'Data':10}not in the zip: to reproduce the run, put its table (digest {digest})")
+        print(f'{"":10}at {data["path"]}, or say where it is: ARGS="data.path=…"')
     return code
 
 
@@ -182,6 +189,8 @@ def _verdict(result: RunResult, record: Record) -> int:
     """Say what the run proves about an earlier one, and why it did not finish if it did not."""
     if record.repeat and record.repeat.identical:
         print(f"{'':10}bit-identical to run {record.identity[:12]}: weights and every point")
+    elif record.repeat and record.repeat.elsewhere:
+        print(_other_machine(record, record.repeat))
     elif record.repeat:
         print(
             f"NOT REPRODUCED: run {record.identity[:12]} must give the same bits again; "
@@ -196,6 +205,14 @@ def _verdict(result: RunResult, record: Record) -> int:
     kind = f"{result.failure.kind}: " if result.failure.traceback else ""
     print(redact(f"run {result.status}: {kind}{result.failure.message}"), file=sys.stderr)
     return result.failure.exit_code
+
+
+def _other_machine(record: Record, repeat: Repeat) -> str:
+    return (
+        f"{'':10}other bits than those of run {record.identity[:12]}, which stays; the machine is\n"
+        f"{'':10}another: {repeat.elsewhere}\n"
+        f"{'':10}make reproduce RUN={record.identity[:12]} says how far they are apart"
+    )
 
 
 def _published(

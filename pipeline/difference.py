@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from nn.arrays import Array
 
@@ -23,7 +24,7 @@ class Difference:
     bits: int  # values that differ at all
     largest: float
     epoch: int | None
-    told: str  # the first value beyond the tolerance: was and is
+    told: str  # the first value beyond the tolerance: what it is, and was on record
 
     @property
     def identical(self) -> bool:
@@ -36,31 +37,34 @@ class Difference:
         return self.epoch is None
 
 
-def difference(recorded: Mapping[str, Array], again: Mapping[str, Array]) -> Difference:
-    """Where ``again`` parts from ``recorded``: ``theta``, ``epoch`` and the series of the curve."""
-    epochs = recorded["epoch"]
-    bits, largest, first = 0, 0.0, (len(epochs), "")
-    for name in recorded:
-        old, new = recorded[name], again.get(name, np.empty(0))
-        n = min(len(old), len(new))
+def difference(recorded: Mapping[str, Array], again: Mapping[str, Array], kept: int) -> Difference:
+    """Where ``again`` parts from ``recorded``: ``theta`` and the series of the curve.
+
+    ``kept`` is the epoch whose neuron ``theta`` is. A series has a value for each epoch from 0 on.
+    """
+    bits, largest = 0, 0.0
+    found: list[tuple[int, str]] = []
+    for name, old in recorded.items():
+        new = again.get(name, np.empty(0))
+        n, longer = sorted((len(old), len(new)))
         odd = _odd(old[:n], new[:n])
-        bits += int((old[:n] != new[:n]).sum()) + max(len(old), len(new)) - n
-        largest = max(largest, float(odd.max(initial=0.0)))
+        bits += int(_other_bits(old[:n], new[:n]).sum()) + longer - n
+        largest = max(largest, float(odd.max(initial=0.0)), np.inf if n < longer else 0.0)
         beyond = np.flatnonzero(odd > TOLERANCE)
-        place = int(beyond[0]) if len(beyond) else n
-        if place == n and len(old) == len(new):
-            continue
-        if place == n:
-            largest = np.inf
-        if name == "theta":  # the neuron that was kept is the curve's last word
-            place, label = len(epochs) - 1, f"theta[{place}]"
-        else:
-            label = f"{name} at epoch {place}"
-        at = int(beyond[0]) if len(beyond) else n
-        told = f"{label} is {_value(new, at)}, it was {_value(old, at)}"
-        first = min(first, (place, told), key=lambda found: found[0])
-    epoch = None if not first[1] else int(epochs[min(first[0], len(epochs) - 1)])
-    return Difference(bits, largest, epoch, first[1])
+        if len(beyond) or n < longer:
+            place = int(beyond[0]) if len(beyond) else n
+            epoch, label = (kept, f"theta[{place}]") if name == "theta" else (place, name)
+            found.append((epoch, f"{label} is {_value(new, place)}, it was {_value(old, place)}"))
+    if not found:
+        return Difference(bits, largest, None, "")
+    epoch, told = min(found, key=lambda each: (each[0], each[1].startswith("theta[")))
+    return Difference(bits, largest, epoch, told)
+
+
+def _other_bits(old: Array, new: Array) -> npt.NDArray[np.bool_]:
+    """Where a bit differs: 0.0 and -0.0 do, equal NaNs do not."""
+    was, now = (np.ascontiguousarray(array, np.float64).view(np.uint64) for array in (old, new))
+    return np.not_equal(was, now)
 
 
 def _odd(old: Array, new: Array) -> Array:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +20,17 @@ import numpy as np
 from pipeline import paths
 from pipeline.difference import Difference, difference
 from pipeline.errors import OK, ConfigError, DataError
+from pipeline.lineage import other_machine
 from pipeline.record import Record
 from pipeline.redact import redact
 from pipeline.shipped import write_if_missing
 
 SCRIPT = Path(__file__).with_name("retrain.py")
 MOST = 8  # files that are named
-SETTABLE = ("data.path", "train.blas_threads")  # where and how it is made again, not what
+DATA, THREADS = "data.path", "train.blas_threads"  # where and how it is made again, not what
+# Variables of these names may bend a run: threads, kernels, vector instructions, paths, git's own.
+BENDING = ("BLIS", "GIT_", "GOTO", "HYDRA", "KMP_", "MKL", "MLFLOW", "NPY_", "OMP_", "OPENBLAS",
+           "PYTHON", "VECLIB")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,10 @@ def reproduce(record: Record, words: Sequence[str] = (), *, from_source: bool) -
         )
     tree = _changed(record.config, words)
     write_if_missing(tree["data"]["path"])
-    tree["data"]["path"] = str(paths.PROJECT / tree["data"]["path"])
+    tree["data"] |= {
+        "path": str(paths.PROJECT / tree["data"]["path"]),
+        "sha256": None,  # the digest on record is of every cell, and is compared afterwards
+    }
     with TemporaryDirectory() as folder, _code(record, from_source, Path(folder)) as code:
         target = Path(folder) / "again.npz"
         begun = time.monotonic()
@@ -79,14 +87,15 @@ def reproduce(record: Record, words: Sequence[str] = (), *, from_source: bool) -
         with np.load(target, allow_pickle=False) as arrays:
             again = dict(arrays)
     causes = _causes(record.lineage, answer["lineage"], answer["blas_threads"])
-    return Reproduction(difference(record.arrays, again), tuple(causes), seconds)
+    kept = record.best_epoch if record.best_epoch is not None else len(record.curve["epoch"]) - 1
+    return Reproduction(difference(record.arrays, again, kept), tuple(causes), seconds)
 
 
 def told(record: Record, found: Reproduction) -> list[str]:
     """What became of the run, in words: what it is, and why."""
     because = [f"{'because' if i == 0 else '':10}{c}" for i, c in enumerate(found.causes)]
     if found.found is None:
-        return [f"{'Differs':10}it could not be trained again", *because]
+        return [f"{'Unknown':10}it could not be trained again", *because]
     what = found.found
     n, points = len(record.theta), len(record.curve["epoch"])
     series = len(record.curve) - 1
@@ -98,7 +107,8 @@ def told(record: Record, found: Reproduction) -> list[str]:
         bits = f"{what.bits:,} values differ in their last bits, by {what.largest:.1g} at the most"
         return [f"{'Same':10}equal to 1e-12: {all_of_it}; {bits}", *because]
     causes = because or [
-        f"{'because':10}unknown: all on record is as it was; a defect of ours or of the machine"
+        f"{'because':10}unknown: all that is on record is as it was; a defect of ours, or of the "
+        "machine"
     ]
     first = f"{'Differs':10}first at epoch {what.epoch}: {what.told}"
     return [first, f"{'':10}largest difference {what.largest:.3g}", *causes]
@@ -107,10 +117,14 @@ def told(record: Record, found: Reproduction) -> list[str]:
 def _changed(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, _, value = word.partition("=")
-        if name not in SETTABLE:
-            raise ConfigError(f"reproduce must be told {' or '.join(SETTABLE)} alone; got {word!r}")
-        group, _, key = name.partition(".")
-        config[group][key] = int(value) if value.isdecimal() else value
+        if name == THREADS and re.fullmatch("[1-9][0-9]?", value):
+            config["train"]["blas_threads"] = int(value)
+        elif name == DATA and value:
+            config["data"]["path"] = value
+        else:
+            raise ConfigError(
+                f"reproduce must be told {DATA}=a file or {THREADS}=1 to 64, no more; got {word!r}"
+            )
     return config
 
 
@@ -134,8 +148,7 @@ def _retrain(code: Path, tree: Mapping[str, Any], target: Path) -> dict[str, Any
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without what may bend a run."""
-    bends = ("MLFLOW", "HYDRA", "OMP_", "OPENBLAS", "MKL", "PYTHONPATH", "PYTHONHASHSEED")
-    return {name: value for name, value in environment.items() if not name.startswith(bends)}
+    return {name: value for name, value in environment.items() if not name.startswith(BENDING)}
 
 
 @contextmanager
@@ -148,33 +161,40 @@ def _code(record: Record, from_source: bool, folder: Path) -> Iterator[Path]:
     if not commit:
         raise ConfigError("FROM=source needs a commit on record; got none: it was made without git")
     tree = folder / "source"
-    _git("worktree", "add", "--detach", "--quiet", str(tree), commit)
     try:
+        _git("worktree", "add", "--detach", "--quiet", str(tree), commit)
         if "source.diff" in record.files:
             diff = folder / "source.diff"
             diff.write_bytes(record.content("source.diff"))
             _git("apply", "--binary", "--whitespace=nowarn", str(diff), folder=tree)
         yield tree
     finally:
-        _git("worktree", "remove", "--force", str(tree))
+        with suppress(ConfigError):  # it may not have come into being
+            _git("worktree", "remove", "--force", str(tree))
 
 
 def _git(*words: str, folder: Path | None = None) -> None:
-    command = ["git", "-C", str(folder or paths.PROJECT), *words]
+    # No hook of the person at work runs: it would take the checkout for one of theirs.
+    command = ["git", "-C", str(folder or paths.PROJECT), "-c", f"core.hooksPath={os.devnull}"]
     try:
-        subprocess.run(command, capture_output=True, text=True, check=True)
+        subprocess.run(
+            [*command, *words], env=_clean(os.environ), capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         told = " ".join(str(getattr(error, "stderr", "") or error).split())[:300]
         raise ConfigError(
-            f"the recorded source must be in the project's git; got {redact(told)}"
+            "FROM=source needs the commit on record in the project's git, and its diff to fit; got "
+            f"{redact(told)}"
         ) from None
 
 
 def _refusal(record: Record, answer: Mapping[str, Any]) -> tuple[str, ...]:
     """Why it could not be trained again; what else is not as it was, too."""
-    told = f"{answer['refused']}: {redact(answer['message'].splitlines()[0])}"
+    told = f"{answer['refused']}: {redact(answer['message'].splitlines()[0])[:400]}"
     if "lineage" not in answer:
-        return (told,)
+        digest = record.lineage["data_digest"][:12]
+        hint = f'the digest of its data was {digest}; if they were moved: ARGS="{DATA}=…"'
+        return (told, hint) if answer["refused"] == "data" else (told,)
     more = _causes(record.lineage, answer["lineage"], record.lineage["blas_threads"])
     return (told, *(cause for cause in more if not cause.startswith("data")))
 
@@ -193,11 +213,9 @@ def _causes(was: Mapping[str, Any], now: Mapping[str, Any], threads: int) -> Ite
         for name, text in was["versions"].items()
         if now["versions"].get(name) != text
     ]
-    if now["blas"] != was["blas"]:
-        versions.append(f"BLAS {now['blas']}, it was {was['blas']}")
     if versions:
         yield f"library: {'; '.join(versions)}"
     if threads != was["blas_threads"]:
         yield f"threads: {threads}, it was {was['blas_threads']}"
-    if now["platform"] != was["platform"]:
-        yield f"platform: {now['platform']}, it was {was['platform']}"
+    if machine := other_machine(was, now):
+        yield f"platform: {machine}"

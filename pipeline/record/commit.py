@@ -18,6 +18,7 @@ import numpy as np
 from nn.arrays import Array
 from pipeline import disk, paths
 from pipeline.errors import PipelineError
+from pipeline.lineage import other_machine
 from pipeline.record.contents import arrays, contents, json_bytes, lineage_tree, scalars
 from pipeline.record.reading import (
     FORMAT,
@@ -33,7 +34,6 @@ from pipeline.record.reading import (
 from pipeline.record.search import PUBLISHED
 from pipeline.redact import redact, redact_tree
 from pipeline.run import RunResult
-from pipeline.stages.train import Trained
 
 _LOCK = ".lock"
 _PARTIAL = ".tmp."
@@ -114,8 +114,9 @@ def adopt(found: Record, folder: Path = paths.RUNS) -> tuple[Record, bool]:
     Raises
     ------
     CommitError
-        If a whole record of that identity with other bits stands there, or the disk does not let us
-        write.
+        If the disk does not let us write.
+    RecordError
+        If a whole record of that identity stands there, made on such a machine, with other bits.
     """
     target = folder / found.identity
     files = {name: found.content(name) for name in found.files}
@@ -128,16 +129,17 @@ def adopt(found: Record, folder: Path = paths.RUNS) -> tuple[Record, bool]:
                 if standing is None or standing.status != "FINISHED":
                     return _move(partial, target), True
     except OSError as error:
-        raise CommitError(f"record must be written to {folder}; got {error.strerror}") from None
-    if found.status == "FINISHED" and _theta(standing) != _theta(found):
-        raise CommitError(
-            f"run {found.identity[:12]} must have the bits of the one that stands here; got others"
+        reason = (error.strerror or str(error)).lower()
+        raise CommitError(f"record must be written to {folder}; got {reason}") from None
+    if found.status != "FINISHED":
+        return standing, False
+    repeat = _repeat(standing, found.arrays, found.lineage)
+    if repeat.difference and not repeat.elsewhere:
+        raise RecordError(
+            f"run {found.identity[:12]} must have the bits of the one that stands here; got "
+            f"{repeat.difference}: one of the two was altered"
         )
-    return standing, False
-
-
-def _theta(record: Record) -> bytes:
-    return record.theta.tobytes()
+    return replace(standing, repeat=repeat), False
 
 
 def _whole(target: Path) -> Record | None:
@@ -195,7 +197,8 @@ def _standing(target: Path, result: RunResult) -> Record | None:
         return None
     if result.status != "FINISHED" or result.trained is None:
         return record  # there is nothing to compare, and nothing better to keep
-    return replace(record, repeat=compare(record.arrays, result.trained))
+    repeat = _repeat(record, arrays(result.trained), lineage_tree(result))
+    return replace(record, repeat=repeat)
 
 
 def _lacks(standing: Record, files: Mapping[str, bytes]) -> bool:
@@ -204,21 +207,26 @@ def _lacks(standing: Record, files: Mapping[str, bytes]) -> bool:
     return same and bool(files.keys() - standing.files.keys())
 
 
-def compare(recorded: Mapping[str, Array], trained: Trained) -> Repeat:
-    """Whether theta and every point of the curve are the same to the last bit."""
-    again = arrays(trained)
+def _repeat(record: Record, again: Mapping[str, Array], lineage: Mapping[str, Any]) -> Repeat:
+    difference = _difference(record.arrays, again)
+    elsewhere = other_machine(record.lineage, lineage) if difference else ""
+    return Repeat(not difference, difference, elsewhere)
+
+
+def _difference(recorded: Mapping[str, Array], again: Mapping[str, Array]) -> str:
+    """Where theta or a point of the curve is not the same to the last bit; "" where all are."""
     for name in sorted(recorded.keys() | again.keys(), key=lambda name: (name != "theta", name)):
         if name not in recorded or name not in again:
-            return Repeat(False, f"{name} is there only {'now' if name in again else 'on record'}")
+            return f"{name} is there only {'now' if name in again else 'on record'}"
         old, new = recorded[name], np.ascontiguousarray(again[name], np.float64)
         if old.shape != new.shape:
-            return Repeat(False, f"{name} has shape {new.shape}, {old.shape} on record")
+            return f"{name} has shape {new.shape}, {old.shape} on record"
         odd = np.flatnonzero(old.view(np.uint64).ravel() != new.view(np.uint64).ravel())
         if len(odd):
             i = int(odd[0])
             was, got = float(old.ravel()[i]), float(new.ravel()[i])
-            return Repeat(False, f"{name}[{i}] is {got!r}, {was!r} on record")
-    return Repeat(True, "")
+            return f"{name}[{i}] is {got!r}, {was!r} on record"
+    return ""
 
 
 @contextlib.contextmanager

@@ -28,10 +28,15 @@ class RecordError(DataError):
 
 @dataclass(frozen=True)
 class Repeat:
-    """What a run found where its record stood already: whether every bit is the same again."""
+    """What a run found where its record stood already: whether every bit is the same again.
+
+    ``difference`` is a fault, unless ``elsewhere`` says in what the machine is another one: that
+    may round otherwise.
+    """
 
     identical: bool
     difference: str  # the first array that differs, and where; "" where none does
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,14 +175,23 @@ def read_unverified(folder: Path) -> Record:
     """The record in ``folder`` by its ``result.json`` alone; each file is verified when used."""
     try:
         tree = json.loads(_plain_file(folder, RESULT, None))
-        seal = tree.pop("seal")
+        made, seal = tree["format"], tree.pop("seal", None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RecordError(f"{RESULT} must be whole; got another thing in {folder}") from None
-    if tree.get("format") != FORMAT:
-        raise RecordError(f"record format must be {FORMAT}; got {tree.get('format')!r} in {folder}")
-    if seal != seal_of(tree) or tree["identity"] != folder.name:
+    if made != FORMAT:
+        raise RecordError(_other_format(tree, folder))
+    if seal != seal_of(tree) or tree.get("identity") != folder.name:
         raise RecordError(f"{RESULT} must be as it was written; got it altered in {folder}")
     return Record(folder, tree)
+
+
+def _other_format(tree: dict[str, Any], folder: Path) -> str:
+    """That the record was made by another version of this project, and which one can read it."""
+    found = str(tree["format"])[:40]
+    told = f"record format must be {FORMAT}; got {found} in {folder}: made by another version"
+    lineage = tree.get("lineage")
+    commit = str(lineage.get("git_commit"))[:40] if isinstance(lineage, dict) else ""
+    return f"{told}; commit {commit} reads it" if re.fullmatch("[0-9a-f]{40}", commit) else told
 
 
 def seal_of(tree: dict[str, Any]) -> str:

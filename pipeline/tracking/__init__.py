@@ -6,7 +6,7 @@ does not have. Publishing again adds nothing.
 """
 
 from pipeline.tracking.address import check_address
-from pipeline.tracking.fetch import fetch
+from pipeline.tracking.fetch import fetch, fetch_run
 from pipeline.tracking.names import flatten
 from pipeline.tracking.publish import Published, close_orphans, kept, publish, sync
 from pipeline.tracking.registry import Registry, Version, champion_record, is_champion
@@ -23,6 +23,7 @@ __all__ = [
     "check_address",
     "close_orphans",
     "fetch",
+    "fetch_run",
     "flatten",
     "is_champion",
     "kept",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ PAGE = 1000  # runs that a search answers at once
 def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Record], int]:
     """The records of the runs that ``query`` finds in all experiments, and how many have none.
 
-    A record that is not in this project's ``runs/`` is downloaded to ``folder`` and verified.
+    A record that is not in this project's ``runs/`` is downloaded to ``folder`` and verified. Of
+    several attempts at one run the FINISHED one counts, or else the youngest.
 
     Raises
     ------
@@ -30,14 +32,57 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
         If the store fails.
     """
     store = open_store(settings)
+    records: dict[str, Record] = {}
+    lost = 0
     try:
         with quiet_mlflow():
-            runs = list(_search(store, query))
-            found = [_record(store, run, folder) for run in runs]
+            for run in list(_search(store, query)):
+                try:
+                    record = _record(store, run, folder)
+                except RecordError:
+                    lost += 1
+                    continue
+                held = records.setdefault(record.identity, record)
+                if record.status == "FINISHED" != held.status:
+                    records[record.identity] = record
     except failures() as error:
         raise refusal(error, store.address) from None
-    records = {record.identity: record for record in found if record is not None}
-    return list(records.values()), sum(record is None for record in found)
+    return list(records.values()), lost
+
+
+def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | None:
+    """The record of the run that ``name`` means in MLflow; None where it means none there.
+
+    ``name`` is ``latest`` (the FINISHED run that started last), the first characters of an
+    identity, or the id of a run.
+
+    Raises
+    ------
+    ConfigError
+        If several runs are meant.
+    RecordError
+        If the record of the run is not whole there, or of another version.
+    TrackingError
+        If the store fails.
+    """
+    store = open_store(settings)
+    queries = [f"tags.`oneuron.identity` LIKE '{name}%'", f"attributes.run_id = '{name}'"]
+    if name == "latest":
+        queries = ["attributes.status = 'FINISHED'"]
+    try:
+        with quiet_mlflow():
+            # An identity has few runs, its attempts; of all that FINISHED the first is enough.
+            runs = [run for query in queries for run in islice(_search(store, query), 20)]
+            runs = runs[:1] if name == "latest" else runs
+            identities = {_identity(run)[:12] for run in runs}
+            if len(identities) > 1:
+                raise ConfigError(
+                    f"RUN must name one run; got {name!r}, have {', '.join(sorted(identities))}"
+                )
+            runs.sort(key=lambda run: run.info.status != "FINISHED")
+            return _record(store, runs[0], folder) if runs else None
+    except failures() as error:
+        raise refusal(error, store.address) from None
 
 
 def _search(store: Store, query: str) -> Iterator[Any]:
@@ -60,19 +105,32 @@ def _search(store: Store, query: str) -> Iterator[Any]:
             return
 
 
-def _record(store: Store, run: Any, folder: Path) -> Record | None:
-    """The record of the run; None where neither the project nor the store has it whole."""
-    identity, attempt = run.data.tags[KEY].partition(".")[0], run.data.tags[ATTEMPT]
+def _identity(run: Any) -> str:
+    return str(run.data.tags[KEY].partition(".")[0])
+
+
+def _record(store: Store, run: Any, folder: Path) -> Record:
+    """The record of the run, from here or from the store.
+
+    Raises
+    ------
+    RecordError
+        If neither the project nor the store has it whole.
+    """
+    identity, attempt = _identity(run), run.data.tags[ATTEMPT]
     record = record_here(paths.RUNS / identity)
     if record and (record.attempt == attempt or run.info.status == record.status == "FINISHED"):
         return record
-    target = folder / identity
+    target = folder / run.info.run_id / identity  # each attempt in its own
     disk.make_private(target)
     try:
         store.client.download_artifacts(run.info.run_id, "", str(target))
-        return record_here(target)
-    except failures():
-        return None
+    except failures() as error:
+        told = " ".join(str(error).split())[:300]
+        raise RecordError(
+            f"artifacts of run {run.info.run_id} must be in the store; got {told}"
+        ) from None
+    return read(target)
 
 
 def record_here(folder: Path) -> Record | None:
