@@ -11,6 +11,7 @@ from nn import Examples
 from nn.arrays import Array
 from pipeline.config import Categorical, DataSettings, EncodeSettings, Numeric
 from pipeline.errors import DataError
+from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read import Counts
 from pipeline.stages.validate import MISSING, Table
 
@@ -84,6 +85,7 @@ class Encoder:
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
+@on_one_thread
 def fit_encoder(train: Table, settings: EncodeSettings, data: DataSettings) -> Encoder:
     """The encoder that the contract and the training rows, and nothing else, determine.
 

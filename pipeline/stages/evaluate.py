@@ -10,6 +10,7 @@ from nn import Examples, binary_cross_entropy, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
 from pipeline.config import EvaluateSettings
 from pipeline.intervals import newcombe_auc, wilson
+from pipeline.stages.one_thread import on_one_thread
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class RowLosses:
     count: Array
 
 
+@on_one_thread
 def row_losses(theta: Array, examples: Examples) -> RowLosses:
     """The binary cross-entropy of each row, for paired tests against another neuron."""
     X, y, weight = examples
     return RowLosses(binary_cross_entropy(row_logits(theta, X), y), weight)
 
 
+@on_one_thread
 def evaluate(
     theta: Array,
     test: Examples,

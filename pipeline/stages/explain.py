@@ -10,6 +10,7 @@ from nn import Examples, hessian, logits, mean_loss
 from nn.arrays import Array
 from pipeline.intervals import Z
 from pipeline.stages.encode import Encoder, OneHot
+from pipeline.stages.one_thread import on_one_thread
 
 # Above so many distinct values an attribute is represented by as many of its quantiles.
 MAX_REFERENCES = 256
@@ -53,6 +54,7 @@ class Effects:
     intercept: float
 
 
+@on_one_thread
 def explain(theta: Array, encoder: Encoder, train: Examples, test: Examples, l2: float) -> Effects:
     """What each attribute does to the odds, and how much the cost rises without it.
 
