@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 from nn import Epoch
 from pipeline import paths
@@ -109,6 +111,8 @@ def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
     """Make the run that is meant again, and say whether it is the same."""
     from pipeline.reproduce import reproduce, told
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what was checked out is removed first
+        signal.signal(number, _leave)
     tracked = [word for word in words if word.startswith("tracking")]
     with TemporaryDirectory() as folder:
         record = _meant(name, tracked, Path(folder))
@@ -120,6 +124,10 @@ def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
     if not from_source and any(cause.startswith("code:") for cause in found.causes):
         print(f"{'Next':10}make reproduce RUN={record.identity[:12]} FROM=source runs its own code")
     return found.exit_code
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _made(record: Record) -> str:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,33 @@ class Reproduction:
         return OK if self.found is not None and self.found.close else DataError.exit_code
 
 
-def reproduce(record: Record, words: Sequence[str] = (), *, from_source: bool) -> Reproduction:
-    """Train the run again, in a clean process, and compare weights and every point of the curve.
+def clean_process(code: Path, tree: Mapping[str, Any], target: Path) -> dict[str, Any]:
+    """What ``retrain`` answers in a process of its own, with the code of that folder."""
+    question = json.dumps({"code": str(code), "config": tree, "target": str(target)})
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)],
+        cwd=code,
+        env=_clean(os.environ),
+        input=question,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        told = redact(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no word")
+        return {"refused": "code", "message": f"it ended with {done.returncode}: {told[:300]}"}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def reproduce(
+    record: Record,
+    words: Sequence[str] = (),
+    *,
+    from_source: bool,
+    retrain: Callable[[Path, Mapping[str, Any], Path], dict[str, Any]] = clean_process,
+) -> Reproduction:
+    """Train the run again and compare weights and every point of the curve.
 
     Parameters
     ----------
@@ -59,6 +84,8 @@ def reproduce(record: Record, words: Sequence[str] = (), *, from_source: bool) -
         number of threads does.
     from_source
         Whether the recorded commit and diff are checked out and run, not the code that stands here.
+    retrain
+        What trains, given the code, the configuration and where the arrays go.
 
     Raises
     ------
@@ -80,15 +107,15 @@ def reproduce(record: Record, words: Sequence[str] = (), *, from_source: bool) -
     with TemporaryDirectory() as folder, _code(record, from_source, Path(folder)) as code:
         target = Path(folder) / "again.npz"
         begun = time.monotonic()
-        answer = _retrain(code, tree, target)
+        answer = retrain(code, tree, target)
         seconds = time.monotonic() - begun
         if "refused" in answer:
             return Reproduction(None, _refusal(record, answer), seconds)
         with np.load(target, allow_pickle=False) as arrays:
             again = dict(arrays)
-    causes = _causes(record.lineage, answer["lineage"], answer["blas_threads"])
+    found = causes(record.lineage, answer["lineage"], answer["blas_threads"])
     kept = record.best_epoch if record.best_epoch is not None else len(record.curve["epoch"]) - 1
-    return Reproduction(difference(record.arrays, again, kept), tuple(causes), seconds)
+    return Reproduction(difference(record.arrays, again, kept), tuple(found), seconds)
 
 
 def told(record: Record, found: Reproduction) -> list[str]:
@@ -106,12 +133,12 @@ def told(record: Record, found: Reproduction) -> list[str]:
     if what.close:
         bits = f"{what.bits:,} values differ in their last bits, by {what.largest:.1g} at the most"
         return [f"{'Same':10}equal to 1e-12: {all_of_it}; {bits}", *because]
-    causes = because or [
+    causes_ = because or [
         f"{'because':10}unknown: all that is on record is as it was; a defect of ours, or of the "
         "machine"
     ]
     first = f"{'Differs':10}first at epoch {what.epoch}: {what.told}"
-    return [first, f"{'':10}largest difference {what.largest:.3g}", *causes]
+    return [first, f"{'':10}largest difference {what.largest:.3g}", *causes_]
 
 
 def _changed(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
@@ -126,24 +153,6 @@ def _changed(config: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
                 f"reproduce must be told {DATA}=a file or {THREADS}=1 to 64, no more; got {word!r}"
             )
     return config
-
-
-def _retrain(code: Path, tree: Mapping[str, Any], target: Path) -> dict[str, Any]:
-    question = json.dumps({"code": str(code), "config": tree, "target": str(target)})
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)],
-        cwd=code,
-        env=_clean(os.environ),
-        input=question,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        told = redact(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no word")
-        return {"refused": "code", "message": f"it ended with {done.returncode}: {told[:300]}"}
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
@@ -195,11 +204,11 @@ def _refusal(record: Record, answer: Mapping[str, Any]) -> tuple[str, ...]:
         digest = record.lineage["data_digest"][:12]
         hint = f'the digest of its data was {digest}; if they were moved: ARGS="{DATA}=…"'
         return (told, hint) if answer["refused"] == "data" else (told,)
-    more = _causes(record.lineage, answer["lineage"], record.lineage["blas_threads"])
+    more = causes(record.lineage, answer["lineage"], record.lineage["blas_threads"])
     return (told, *(cause for cause in more if not cause.startswith("data")))
 
 
-def _causes(was: Mapping[str, Any], now: Mapping[str, Any], threads: int) -> Iterator[str]:
+def causes(was: Mapping[str, Any], now: Mapping[str, Any], threads: int) -> Iterator[str]:
     """What is not as it was on record, in the order of the question to ask."""
     if now["data_digest"] != was["data_digest"]:
         yield f"data: digest {now['data_digest'][:12]}, it was {was['data_digest'][:12]}"
