@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import stat
 import struct
@@ -67,9 +68,9 @@ def import_record(source: Path, folder: Path = paths.RUNS) -> tuple[Record, bool
         If the file is no export, is too large, what it holds is altered, or another run of that
         identity stands there. Nothing of it is left behind.
     """
-    _require_file(source)
     with TemporaryDirectory() as name:
         try:
+            _require_file(source)
             held = _checked(_unpacked(source, Path(name)))
             return adopt(held, folder)
         except DataError as refusal:  # names in it come from the file
@@ -117,8 +118,8 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
         raise DataError("INPUT must hold one record, in a folder of its name; got something else")
     for entry in entries:
         check_name(entry.filename)
-        mode = entry.external_attr >> 16
-        if (mode and not stat.S_ISREG(mode)) or entry.compress_type not in PLAIN:
+        kind = stat.S_IFMT(entry.external_attr >> 16)  # 0 where whoever made the zip has none
+        if kind not in (0, stat.S_IFREG) or entry.compress_type not in PLAIN:
             raise DataError(
                 f"INPUT must hold plain files; got another thing at {entry.filename[:80]!r}"
             )
@@ -152,6 +153,12 @@ def _require_shape(record: Record) -> None:
         raise ValueError("times must be milliseconds since 1970")
     if record.status not in ("FINISHED", "FAILED", "KILLED"):
         raise ValueError("status must be FINISHED, FAILED or KILLED")
+    best = record.best_epoch
+    if not (best is None or (isinstance(best, int) and 0 <= best < MAX_TIME)):
+        raise ValueError("best_epoch must be a number or null")
+    figures = tree["metrics"].items()
+    if not all(isinstance(value, float) and math.isfinite(value) for _, value in figures):
+        raise ValueError("metrics must be finite numbers by name")
     words = [tree["experiment"], tree["attempt"], data["path"], data["name"], lineage["platform"]]
     if not all(isinstance(word, str) for word in [*words, *tree["overrides"]]):
         raise ValueError("names must be text")
