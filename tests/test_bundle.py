@@ -47,6 +47,7 @@ def rezip(path: Path, content: dict[str, bytes], **attributes: object) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in content.items():
             entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
             for attribute, value in attributes.items():
                 setattr(entry, attribute, value)
             archive.writestr(entry, data)
