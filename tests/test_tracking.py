@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stored import rows, state
 
 from pipeline import paths
 from pipeline.config import TrackingSettings
@@ -29,33 +29,6 @@ from pipeline.tracking.names import flatten
 from pipeline.tracking.projection import MAX_POINTS, thinned
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.store import TRAINING
-
-TABLES = {
-    "runs": "name, status, start_time, end_time, lifecycle_stage",
-    "params": "key, value",
-    "metrics": "key, value, timestamp, step, is_nan",
-    "latest_metrics": "key, value, timestamp, step, is_nan",
-    "tags": "key, value",
-    "datasets": "name, digest, dataset_source_type, dataset_source, dataset_profile",
-    "inputs": "source_type, destination_type",
-    "input_tags": "name, value",
-}
-
-
-def rows(table: str, columns: str = "*") -> list[tuple]:
-    with contextlib.closing(sqlite3.connect(paths.STORE)) as connection:
-        return sorted(connection.execute(f"SELECT {columns} FROM {table}"))
-
-
-def state() -> dict[str, list]:
-    """Everything that the store holds, but for the ids that MLflow makes up, and every artifact."""
-    held = {table: rows(table, columns) for table, columns in TABLES.items()}
-    held["artifacts"] = sorted(
-        (path.relative_to(paths.ARTIFACTS).as_posix().partition("/")[2], path.read_bytes())
-        for path in paths.ARTIFACTS.rglob("*")
-        if path.is_file()
-    )
-    return held
 
 
 def settled(settings, result, folder=None):

@@ -14,6 +14,7 @@ from pipeline.record.search import (
     published_runs,
     published_url,
     records,
+    remove_litter,
 )
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "published_url",
     "read",
     "records",
+    "remove_litter",
     "write",
 ]

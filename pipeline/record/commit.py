@@ -37,6 +37,7 @@ from pipeline.run import RunResult
 
 _LOCK = ".lock"
 _PARTIAL = ".tmp."
+_ASIDE = ".aside."  # in the name of what made way
 
 
 class CommitError(PipelineError):
@@ -88,6 +89,7 @@ def write(
     files = contents(result) | _checked(extra or {})
     try:
         disk.make_private(folder)
+        _tidy(folder)
         standing = _standing(target, result)
         if standing is not None and not _lacks(standing, files):
             return standing
@@ -122,6 +124,7 @@ def adopt(found: Record, folder: Path = paths.RUNS) -> tuple[Record, bool]:
     files = {name: found.content(name) for name in found.files}
     try:
         disk.make_private(folder)
+        _tidy(folder)
         with _partial_folder(folder, target.name) as partial:
             _fill(partial, files, found.tree)
             with disk.locked(folder / _LOCK):
@@ -235,7 +238,6 @@ def _partial_folder(folder: Path, identity: str) -> Iterator[Path]:
     name = f"{_PARTIAL}{identity}.{os.getpid()}.{secrets.token_hex(4)}"
     with contextlib.ExitStack() as stack:
         with disk.locked(folder / _LOCK):
-            _remove_litter(folder)
             partial = folder / name
             disk.make_private(partial)
             stack.enter_context(disk.locked(partial))
@@ -243,13 +245,24 @@ def _partial_folder(folder: Path, identity: str) -> Iterator[Path]:
         yield partial
 
 
-def _remove_litter(folder: Path) -> None:
-    """Remove what dead processes left; whose process lives, its folder is locked."""
-    for path in folder.glob(f"{_PARTIAL}*"):
-        lock = disk.try_lock(path)
-        if lock is not None:
-            shutil.rmtree(path, ignore_errors=True)
-            os.close(lock)
+def _tidy(folder: Path) -> None:
+    """Remove what dead processes left, and put back what made way for a record that never came.
+
+    Whose process lives, its folder is locked.
+    """
+    if not any(folder.glob(f"{_PARTIAL}*")):
+        return
+    with disk.locked(folder / _LOCK):
+        for path in folder.glob(f"{_PARTIAL}*"):
+            target = folder / path.name.removeprefix(_PARTIAL).partition(".")[0]
+            if _ASIDE in path.name and not target.exists():
+                path.rename(target)
+                disk.sync_folder(folder)
+            elif (lock := disk.try_lock(path)) is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                if path.is_file():  # its owner was faster, and the lock made it anew
+                    path.unlink()
+                os.close(lock)
 
 
 def _fill(partial: Path, files: Mapping[str, bytes], head: dict[str, Any]) -> None:
@@ -268,13 +281,15 @@ def _fill(partial: Path, files: Mapping[str, bytes], head: dict[str, Any]) -> No
 
 
 def _move(partial: Path, target: Path) -> Record:
-    """Put the folder in its place. What stood there, unfinished or damaged, makes way first."""
+    """Put the folder in its place. What stood there makes way, and goes when this one stands."""
+    aside = None
     if target.is_symlink() or target.is_file():
         target.unlink()
     elif target.exists():
-        aside = target.with_name(f"{_PARTIAL}{target.name}.aside.{secrets.token_hex(4)}")
+        aside = target.with_name(f"{_PARTIAL}{target.name}{_ASIDE}{secrets.token_hex(4)}")
         target.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
     partial.rename(target)
     disk.sync_folder(target.parent)
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)
     return read(target)

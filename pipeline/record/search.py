@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,19 @@ def published_url(record: Record) -> str | None:
 
 def mark_member(record: Record, address: str, sweep: str) -> None:
     """Remember that the record's run there is tagged as a member of the sweep."""
-    entry = _entries(record)[address]
-    _mark(record, address, {**entry, "sweeps": [*entry.get("sweeps", []), sweep]})
+    with disk.locked(record.path):
+        entry = _entries(record)[address]
+        sweeps = dict.fromkeys([*entry.get("sweeps", []), sweep])
+        _mark(record, address, {**entry, "sweeps": list(sweeps)})
+
+
+def remove_litter(record: Record) -> None:
+    """Remove what killed processes left beside the record's files; for who holds its lock."""
+    for path in record.path.glob(".*"):  # no file of a record has such a name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _entries(record: Record) -> dict[str, dict[str, Any]]:

@@ -20,7 +20,14 @@ from typing import Any, TypeVar
 from pipeline import disk, paths
 from pipeline.config import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError, bounded
-from pipeline.record import Record, mark_published, published_runs, read, records
+from pipeline.record import (
+    Record,
+    mark_published,
+    published_runs,
+    read,
+    records,
+    remove_litter,
+)
 from pipeline.redact import redact
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
 from pipeline.tracking.projection import ATTEMPT, HOST, KEY, Point, Projection, key, project
@@ -95,6 +102,7 @@ def publish_to(store: Store, record: Record, tags: Mapping[str, str] | None = No
     """The run of ``record`` in an open store."""
     try:
         with quiet_mlflow(), disk.locked(record.path):
+            remove_litter(record)
             run_id, new = _publish(store, record)
             for name, value in (tags or {}).items():  # a run may be in several sweeps
                 store.client.set_tag(run_id, safe_name(name), safe_value(value, MAX_TAG))
@@ -109,7 +117,7 @@ def _publish(store: Store, record: Record) -> tuple[str, bool]:
     if run is not None and run.info.status in ("FINISHED", "FAILED", "KILLED"):
         held = {file.path for file in store.client.list_artifacts(run.info.run_id)}
         if not {name.partition("/")[0] for name in record.files} <= held:
-            _log_files(store, run, project(record).files)  # the same bits, more beside them
+            _log_files(store, run, record, project(record).files)  # the same bits, more beside them
         return run.info.run_id, False
     projection = project(record)
     if run is None:
@@ -151,7 +159,7 @@ def _write(store: Store, record: Record, projection: Projection, run: Any) -> No
         metrics = [Metric(p.name, p.value, t0 + p.step, p.step) for p in points]
         client.log_batch(run_id, metrics=metrics)
     client.log_inputs(run_id, datasets=[_dataset(record)])
-    _log_files(store, run, projection.files)
+    _log_files(store, run, record, projection.files)
     _read_back(store, run_id, projection)
     client.set_terminated(run_id, status=record.status, end_time=t0 + _duration(record))
     if client.get_run(run_id).info.status != record.status:
@@ -173,10 +181,10 @@ def _dataset(record: Record) -> Any:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _log_files(store: Store, run: Any, files: dict[str, bytes]) -> None:
-    """Upload the files as they were verified, from a private folder."""
+def _log_files(store: Store, run: Any, record: Record, files: dict[str, bytes]) -> None:
+    """Upload the files as they were verified, from a private folder that a kill cannot strand."""
     local = local_path(run.info.artifact_uri)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix=".upload.", dir=record.path) as name:
         for file, content in files.items():
             path = Path(name) / file
             disk.make_private(path.parent)

@@ -19,7 +19,7 @@ from pipeline.errors import TrackingError
 from pipeline.tracking.quiet import quiet_mlflow
 
 MAGIC = b"SQLite format 3\0"
-_BUSY_S = 0.5  # a look at the store does not wait for a writer
+_BUSY_S = 20.0  # as long as MLflow waits for who has the store to himself
 
 
 def ensure_store(path: Path, artifacts: Path) -> None:
@@ -98,14 +98,10 @@ def _check_file(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise TrackingError(f"store must be a regular file; got another kind at {path}")
     with path.open("rb") as file:
-        header = file.read(32)
-    if header[:16] != MAGIC:
+        header = file.read(16)
+    # Whether it was cut off is SQLite's to say, which first takes back what a kill interrupted.
+    if header != MAGIC:
         raise TrackingError(f"store must be a SQLite database; got another file at {path}")
-    page = int.from_bytes(header[16:18], "big")
-    size = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
-    logged = path.with_name(f"{path.name}-wal").exists()  # then the header may be ahead
-    if status.st_size < size and not logged:
-        raise TrackingError(_damaged(path, f"{status.st_size} bytes of {size}"))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -145,6 +141,7 @@ def _check_writable(connection: sqlite3.Connection, path: Path) -> None:
     if not os.access(path, os.W_OK):  # SQLite would open it to read, and fail at the first write
         raise TrackingError(f"store must be writable; got no leave to write {path}: chmod u+w")
     try:
+        connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
     except sqlite3.OperationalError as error:

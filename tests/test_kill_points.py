@@ -1,0 +1,204 @@
+"""SIGKILL before and after every I/O call of a run, then the same again: nothing is lost or twice.
+
+Every call that changes a file is counted by the kernel, SQLite's own among them. Between two of
+them the disk stays as it is, so that one kill between them is the one after the first and the one
+before the second; by turns it is made as the one or the other.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kill_points import io_calls, kill_at
+from stored import rows, state
+
+from pipeline import paths
+from pipeline.record import mark_member, memberships, read, write
+from pipeline.record.contents import contents
+from pipeline.tracking import close_orphans, open_store, publish
+from pipeline.tracking.sqlite import look_at, schema_versions
+
+pytestmark = pytest.mark.slow
+
+FIGURES = {"figures/curves.png": b"png", "figures/effects.svg": b"<svg/>"}
+STARTED = 1_000_000
+SWEEP = "5" * 12
+STORE = "sqlite:///mlflow.db"
+PARTS = 2  # of the enumeration, which processes share
+
+
+def kill_between(fork: Callable, action: Callable, calls: list[str], place: int) -> None:
+    """Kill the action after its first ``place`` calls, which is before the one that follows."""
+    before = place == 0 or (place % 2 == 0 and place < len(calls))
+    kill_at(fork, action, place + before, before=before)
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and content of all that is in the folder, temporary names without what makes them so."""
+    return {
+        re.sub(r"\.\d+\.[0-9a-f]{8}", ".#", str(path.relative_to(folder))): (
+            path.stat().st_mode,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def litter(folder: Path) -> list[str]:
+    allowed = {".lock", ".mlflow.db.lock"}
+    return [name for name in snapshot(folder) if "/." in f"/{name}" and name not in allowed]
+
+
+def same_bits(record, calm) -> None:
+    """Every file but ``result.json``, which tells the attempts apart."""
+    assert record.files == calm.files
+    assert record.theta.tobytes() == calm.theta.tobytes()
+    own = ("attempt", "ended_ms", "seal")
+    trees = [{k: v for k, v in r.tree.items() if k not in own} for r in (record, calm)]
+    assert trees[0] == trees[1]
+
+
+@pytest.mark.parametrize("standing", ["nothing", "a failed run", "a run without figures"])
+def test_a_kill_at_any_io_call_of_a_commit_loses_nothing(
+    standing, result, failed_results, tmp_path, fork, capsys
+):
+    """C01, C18: what stood there or what was made stands there, whole; and the same again."""
+    contents(result)  # imports what it needs
+    runs, calm = tmp_path / "runs", tmp_path / "calm"
+
+    def prepare(folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        if standing == "a failed run":
+            write(failed_results(), folder, started_ms=STARTED)
+        if standing == "a run without figures":
+            write(result, folder, started_ms=STARTED)
+
+    def commit(folder: Path = runs):
+        return write(result, folder, FIGURES, started_ms=STARTED)
+
+    prepare(calm)
+    calls = io_calls(fork, lambda: commit(calm))
+    expected = read(calm / result.lineage.identity)
+    kept = 0
+    for place in range(len(calls) + 1):
+        prepare(runs)
+        kill_between(fork, commit, calls, place)
+        if standing == "a run without figures":
+            kept += finished(runs, result)
+        record = commit()
+        same_bits(record, expected)
+        assert [path.name for path in runs.iterdir() if path.name != ".lock"] == [record.path.name]
+        assert litter(runs) == []
+    if standing == "a run without figures":
+        assert kept == len(calls) + 1
+    with capsys.disabled():
+        print(f"\ncommit over {standing}: {len(calls) + 1} kill points")
+
+
+def finished(runs: Path, result) -> bool:
+    """Whether the run is there, in the old form or the new, after the next commit of another."""
+    other = result.lineage.identity[::-1]
+    lineage = dataclasses.replace(result.lineage, identity=other)
+    write(dataclasses.replace(result, lineage=lineage), runs)
+    there = read(runs / result.lineage.identity).status == "FINISHED"
+    shutil.rmtree(runs / other)
+    return there
+
+
+@pytest.fixture
+def published(settings, results, project, monkeypatch):
+    """Makes the project anew with a record in it, and the action that publishes that."""
+    import mlflow.store.db.utils
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.store.workspace_aware_mixin
+    from sqlalchemy.orm import configure_mappers
+
+    configure_mappers()
+    schema_versions()
+    # A constant, for which MLflow imports 67 files at each start.
+    utils = mlflow.store.db.utils
+    newest = functools.cache(utils._get_latest_schema_revision)
+    monkeypatch.setattr(utils, "_get_latest_schema_revision", newest)
+    record = write(results(60), paths.RUNS, FIGURES, started_ms=STARTED)
+    fresh = project.with_name("fresh")
+    shutil.copytree(project, fresh)
+
+    def prepare() -> None:
+        shutil.rmtree(project)
+        shutil.copytree(fresh, project)
+
+    def action() -> None:
+        publish(record, settings, {"oneuron.sweep": SWEEP})
+        mark_member(record, STORE, SWEEP)
+
+    return record, prepare, action
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_kill_at_any_io_call_of_a_publication_loses_nothing(
+    part, published, settings, project, fork, exit_codes, capsys
+):
+    """C01, C02, C15: the next start ends what was begun; the same again makes it the calm state.
+
+    What the next start does follows from what is on disk. So the disk is looked at before each
+    call, to the last row, file and mode; the kill and the next start follow once for each state.
+    """
+    record, prepare, action = published
+    frozen = project.with_name("frozen")
+
+    def look() -> tuple[str, str]:
+        """What the store holds, and what the files are."""
+        shutil.rmtree(frozen, ignore_errors=True)
+        shutil.copytree(project, frozen)
+        look_at(frozen / paths.STORE.name)  # it is whole, or SQLite makes it so
+        held = state(frozen)
+        del held["artifacts"]
+        return digest(held), digest(on_disk(frozen))
+
+    def again() -> None:
+        close_orphans(open_store(settings), paths.RUNS)
+        assert ("RUNNING",) not in rows("runs", "status")
+        action()
+
+    prepare()
+    before = paths.STORE.stat().st_size
+    found: list[tuple[str, str]] = []
+    calls = io_calls(fork, action, lambda: found.append(look()))
+    found.append(look())
+    assert paths.STORE.stat().st_size > before  # or no page was ever added to the file
+    assert rows("runs", "status") == [("FINISHED",)]
+    expected, expected_files = state(), on_disk(project)
+    states = list(dict.fromkeys(found))
+    for left in states[part::PARTS]:
+        place = found.index(left)
+        prepare()
+        kill_between(fork, action, calls, place)
+        assert look()[0] == left[0], place  # the order of files is the file system's
+        assert exit_codes([fork(again)]) == [0], (place, calls[max(place - 1, 0) : place + 1])
+        assert state() == expected, place
+        assert on_disk(project) == expected_files, place
+        assert rows("runs", "status") == [("FINISHED",)]
+        assert memberships(record, STORE) == (SWEEP,)
+    with capsys.disabled():
+        print(f"\npublication: {len(found)} kill points, {len(states)} states, part {part}")
+
+
+def digest(tree: object) -> str:
+    return hashlib.sha256(repr(tree).encode()).hexdigest()
+
+
+def on_disk(project: Path) -> dict[str, tuple[int, bytes]]:
+    """The project's files without the store and the names that are made up."""
+    made_up = re.compile(r"(?<=mlartifacts/)[0-9a-f]{32}|(?<=/\.upload\.)\w+")
+    found = {}
+    for name, (mode, content) in snapshot(project).items():
+        if not name.startswith("mlflow.db"):
+            if name.endswith("published.json"):
+                content = re.sub(rb"[0-9a-f]{32}", b"#", content)  # noqa: PLW2901
+            found[made_up.sub("#", name)] = mode, content
+    return found
