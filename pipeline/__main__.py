@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline.errors import OK, ConfigError, PipelineError
+from pipeline.errors import OK, ConfigError, PipelineError, disk_error
 from pipeline.paths import CONF
 
 if TYPE_CHECKING:
@@ -203,16 +203,26 @@ def main() -> NoReturn:
         named = COMMANDS.get(words[0]) if words else None
         code = named(words[1:]) if named else run(words)
     except PipelineError as refusal:
-        from pipeline.redact import redact
-
-        print(redact(str(refusal)), file=sys.stderr)
-        code = refusal.exit_code
+        code = _refuse(refusal)
     except BrokenPipeError:  # whoever read our output has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 128 + signal.SIGPIPE
+    except OSError as error:
+        told = disk_error(error)
+        if told is None:
+            raise
+        code = _refuse(told)
     except KeyboardInterrupt:  # outside of training nothing is half-done: leave
         code = 128 + signal.SIGINT
     sys.exit(code)
+
+
+def _refuse(refusal: PipelineError) -> int:
+    """Say what is refused; the exit code."""
+    from pipeline.redact import redact
+
+    print(redact(str(refusal)), file=sys.stderr)
+    return refusal.exit_code
 
 
 def _words(words: list[str]) -> list[str]:

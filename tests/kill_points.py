@@ -58,7 +58,7 @@ def io_calls(fork: Fork, function: Action, look: Callable[[], object] | None = N
 
 
 def kill_at(fork: Fork, function: Action, call: int, *, before: bool) -> None:
-    """Call ``function`` in a child, killed before or after its I/O call of number ``call``, from 1."""
+    """Call ``function`` in a child, killed before or after its I/O call number ``call``, from 1."""
     calls, code = _traced(fork, function, call, before=before)
     assert (len(calls), code) == (call, -signal.SIGKILL), (calls[-1:], code)
 

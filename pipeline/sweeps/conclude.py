@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline import disk, paths
 from pipeline.compose import configuration
-from pipeline.errors import OK, ConfigError, TrackingError
+from pipeline.errors import OK, ConfigError, TrackingError, disk_error
 from pipeline.publisher import Publisher
 from pipeline.redact import redact
 from pipeline.sweeps.compare import compare
@@ -58,14 +58,23 @@ def compare_again(word: str, query: str, words: Sequence[str]) -> int:
 
 
 def tell(comparison: Comparison, target: Path) -> None:
-    """Print the comparison and write its page."""
+    """Print the comparison and write its page.
+
+    Raises
+    ------
+    DiskError
+        If the page cannot be written.
+    """
     from pipeline.sweeps.page import page
     from pipeline.sweeps.table import table
 
     print(redact(table(comparison, shutil.get_terminal_size((100, 24)).columns)), flush=True)
     content = page(comparison).encode()
-    disk.make_private(target.parent)
-    disk.replace(target, content)
+    try:
+        disk.make_private(target.parent)
+        disk.replace(target, content)
+    except OSError as error:
+        raise disk_error(error, "the page") or error from None
     shown = str(target).removeprefix(f"{paths.PROJECT}/")
     print(f"{'Page':10}{shown}")
 

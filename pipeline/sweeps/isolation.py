@@ -28,9 +28,9 @@ from typing import Any, NoReturn
 
 from pipeline import paths
 from pipeline.config import DataSettings, RunConfig
-from pipeline.errors import OK, PipelineError, TrainingError
+from pipeline.errors import OK, PipelineError, TrainingError, disk_error
 from pipeline.lineage import surroundings, trace
-from pipeline.record import Record, RecordError, read, write
+from pipeline.record import CommitError, Record, RecordError, read, write
 from pipeline.redact import redact
 from pipeline.reuse import Reuse
 from pipeline.run import Failure, RunResult, Stopped, run
@@ -115,7 +115,8 @@ class _Host:
             return Outcome(task.number, "FAILED", None, kind, told, error.exit_code)
         lineage = trace(task.config, rows.digest, self._reuse(surroundings))
         blank = RunResult(task.config, lineage, status="FAILED")
-        outcome = self._outcome(task, blank, *self._child(task))
+        stood = _attempt(task, blank)
+        outcome = self._outcome(task, blank, stood, *self._child(task))
         reused = self._reuse.reused - before
         return replace(outcome, seconds=time.monotonic() - begun, reused=dict(reused))
 
@@ -166,18 +167,22 @@ class _Host:
             sys.exit(OK)
         os.kill(pid, question["stop"])
 
-    def _outcome(self, task: Task, blank: RunResult, said: str, code: int) -> Outcome:
-        """What the record says; one is made where the child left none."""
+    def _outcome(
+        self, task: Task, blank: RunResult, stood: str | None, said: str, code: int
+    ) -> Outcome:
+        """What the record says; one is made where the child left none.
+
+        It is the child's if the child named it, or if another one stood there before.
+        """
         record = _record_of(task, blank)
         told = json.loads(said) if said else {}
-        if record is None or record.attempt != told.get("attempt"):
-            failure = _ending(task, code)
-            blank.failure = failure
+        if record is None or record.attempt not in (told.get("attempt"), _new(record, stood)):
+            blank.failure = failure = _ending(task, code, told)
             if record is None or record.status != "FINISHED":
                 record = _write(task, blank)
             failed = failure.kind, failure.message, CODE
-            return Outcome(task.number, "FAILED", record.identity, *failed)
-        if told["difference"]:
+            return Outcome(task.number, "FAILED", record.identity if record else None, *failed)
+        if told.get("difference"):
             return Outcome(task.number, "FAILED", record.identity, "Repeat", told["difference"], 1)
         why = record.failure
         ended = (why.kind, why.message, why.exit_code) if why else ("", "", OK)
@@ -201,22 +206,38 @@ def _record_of(task: Task, blank: RunResult) -> Record | None:
         return None
 
 
-def _write(task: Task, result: RunResult) -> Record:
-    return write(result, task.runs, overrides=task.overrides, experiment=task.experiment)
+def _attempt(task: Task, blank: RunResult) -> str | None:
+    """Which attempt is on record."""
+    record = _record_of(task, blank)
+    return record.attempt if record else None
 
 
-def _ending(task: Task, code: int) -> Failure:
-    """Why there is no record, from how the process ended."""
+def _new(record: Record, stood: str | None) -> str | None:
+    return record.attempt if record.attempt != stood else None
+
+
+def _write(task: Task, result: RunResult) -> Record | None:
+    """The record of the result; None where the disk is full: the outcome tells it."""
+    try:
+        return write(result, task.runs, overrides=task.overrides, experiment=task.experiment)
+    except CommitError:
+        return None
+
+
+def _ending(task: Task, code: int, told: dict[str, Any]) -> Failure:
+    """Why there is no record, from its last words or from how the process ended."""
+    if "message" in told:
+        return Failure(told["kind"], told["message"], None, CODE)
     if code == -signal.SIGXCPU:
-        told = f"run must end within sweep.timeout_s={task.timeout_s:g} s; it was killed"
-        return Failure("Timeout", told, None, CODE)
+        why = f"run must end within sweep.timeout_s={task.timeout_s:g} s; it was killed"
+        return Failure("Timeout", why, None, CODE)
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", by a person or for lack of memory" if -code == signal.SIGKILL else ""
-        told = f"run must leave a record; it was ended by signal {-code} ({name}){hint}"
-        return Failure(name, told, None, CODE)
-    told = f"run must leave a record; it ended itself with exit code {code} and no result"
-    return Failure("Exit", told, None, CODE)
+        why = f"run must leave a record; it was ended by signal {-code} ({name}){hint}"
+        return Failure(name, why, None, CODE)
+    why = f"run must leave a record; it ended itself with exit code {code} and no result"
+    return Failure("Exit", why, None, CODE)
 
 
 def _make(task: Task, reuse: Reuse, its: int) -> NoReturn:
@@ -231,6 +252,10 @@ def _make(task: Task, reuse: Reuse, its: int) -> NoReturn:
         code = OK
     except SystemExit as request:
         code = request.code if isinstance(request.code, int) else int(request.code is not None)
+    except (PipelineError, OSError) as error:  # of the disk: there is no record to tell it
+        refusal = disk_error(error, "the run") if isinstance(error, OSError) else error
+        told = redact(str(refusal or error))
+        os.write(its, json.dumps({"kind": type(refusal).__name__, "message": told}).encode())
     except BaseException:
         traceback.print_exc()
     finally:

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from pipeline.config import TrackingSettings
 from pipeline.errors import PipelineError
 from pipeline.publisher import Publisher
 from pipeline.record import RecordError, mark_member, memberships, published_runs, read
+from pipeline.redact import redact
 from pipeline.tracking import Published, check_address
 
 PAUSE_S = 15.0  # after a failure, before the store is asked again
@@ -97,6 +99,9 @@ class Publishing:
                 self.failed.pop(parcel.folder, None)
             except RecordError as error:  # its own fault
                 self.failed[parcel.folder] = str(error)
+            except (OSError, ValueError, LookupError) as error:  # or this thread would be missed
+                told = f"run must be published; got {type(error).__name__}: {error}"
+                self.failed[parcel.folder] = redact(told)
             except PipelineError as error:
                 self._late.append(parcel)
                 self.failed[parcel.folder] = str(error)
@@ -114,7 +119,8 @@ class Publishing:
         if self._publisher is None:
             self._publisher = Publisher(self._settings)
         self.published[parcel.folder] = self._publisher.publish(record, parcel.tags)
-        mark_member(record, self._shown, parcel.sweep)
+        with suppress(OSError):  # it costs a tag that is set again
+            mark_member(record, self._shown, parcel.sweep)
 
     def _close(self) -> None:
         """End the publisher: one that was silent would not be asked again."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import disk, paths
 from pipeline.config import SweepSettings
-from pipeline.errors import OK, DataError, TrackingError, TrainingError
+from pipeline.errors import OK, DataError, DiskError, TrackingError, TrainingError
 from pipeline.record import Record, RecordError, read
 from pipeline.record.reading import read_unverified
 from pipeline.redact import redact
@@ -75,8 +76,13 @@ def run_sweep(words: Sequence[str]) -> int:
         publishing.finish()
         sweep = conductor.remembered()
         print(conductor.report(), end="", flush=True)
-        conclude(sweep, publishing.publisher())
-    return stop.exit_code or conductor.exit_code()
+        code = stop.exit_code or conductor.exit_code()
+        try:
+            conclude(sweep, publishing.publisher())
+        except DiskError as refusal:
+            print(redact(str(refusal)))
+            code = code or refusal.exit_code
+    return code
 
 
 class Conductor:
@@ -121,7 +127,8 @@ class Conductor:
             for m in self._sweep.members
         ]
         sweep = replace(self._sweep, members=tuple(members))
-        write_sweep(sweep)
+        with suppress(OSError):  # a full disk: the report is told all the same
+            write_sweep(sweep)
         return sweep
 
     def report(self) -> str:

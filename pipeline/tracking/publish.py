@@ -158,12 +158,26 @@ def _write(store: Store, record: Record, projection: Projection, run: Any) -> No
     for points in _chunks(projection.points, MAX_METRICS):
         metrics = [Metric(p.name, p.value, t0 + p.step, p.step) for p in points]
         client.log_batch(run_id, metrics=metrics)
-    client.log_inputs(run_id, datasets=[_dataset(record)])
+    _log_dataset(client, run_id, record)
     _log_files(store, run, record, projection.files)
     _read_back(store, run_id, projection)
     client.set_terminated(run_id, status=record.status, end_time=t0 + _duration(record))
     if client.get_run(run_id).info.status != record.status:
         raise _lost(store, f"another status than {record.status}")
+
+
+def _log_dataset(client: Any, run_id: str, record: Record) -> None:
+    """Name the data. Of two that do so at once for the first time one fails: then it is there."""
+    from mlflow.exceptions import MlflowException
+
+    for again in (True, True, False):
+        try:
+            client.log_inputs(run_id, datasets=[_dataset(record)])
+        except MlflowException:
+            if not again:
+                raise
+        else:
+            return
 
 
 def _dataset(record: Record) -> Any:

@@ -1,24 +1,30 @@
 """A sweep as a person starts it: whatever its runs do, or is done to it, nothing is lost."""
 
-import json
 import os
 import random
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from swept import (
+    configs,
+    launch,
+    points,
+    sabotage,
+    seeds_done,
+    start,
+    statuses,
+    weights,
+)
 
-from pipeline import car
 from pipeline.paths import PROJECT
 
 pytestmark = pytest.mark.slow
 
-QUICK = "train.epochs=5"
 # What one seed does in `train`, by name; all others train.
 SABOTAGE = {
     1: "raise RuntimeError('planted')",
@@ -40,72 +46,6 @@ TOLD = {
     7: "sweep.timeout_s=4 s",
     8: "out of memory: a run must need less than sweep.memory_mb=",
 }
-
-
-@pytest.fixture
-def copied(tmp_path, store_template) -> Path:
-    """A copy of the project with a fresh store and its table."""
-    folder = tmp_path / "project"
-    for name in ("nn", "pipeline", "conf"):
-        shutil.copytree(PROJECT / name, folder / name)  # compiled files too: they save seconds
-    shutil.copy2(store_template, folder / "mlflow.db")
-    (folder / "data").mkdir()
-    (folder / "data" / "car.data").write_bytes(car.content())
-    return folder
-
-
-def sabotage(folder: Path, acts: dict[int, str]) -> None:
-    path = folder / "pipeline" / "stages" / "train.py"
-    lines = [f"    if seed == {seed}:\n        {act}\n" for seed, act in acts.items()]
-    source = path.read_text()
-    place = source.index("    start_rng, batch_rng")
-    imports = "    import os, signal, sys, time\n"
-    path.write_text(source[:place] + imports + "".join(lines) + source[place:])
-
-
-def start(folder: Path, *words: str, **more) -> subprocess.Popen[str]:
-    odd = ("MLFLOW", "HYDRA", "PYTHONDONTWRITEBYTECODE")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(odd)}
-    environment = {**kept, "PYTHONPATH": str(folder), **more.pop("env", {})}
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "-m", QUICK, *words],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        **more,
-    )  # fmt: skip
-
-
-def launch(folder: Path, *words: str, **more) -> tuple[int, str, str]:
-    process = start(folder, *words, **more)
-    out, err = process.communicate(timeout=250)
-    return process.returncode, out, err
-
-
-def seeds_done(folder: Path) -> set[int]:
-    return {tree["seed"] for tree in configs(folder, "FINISHED")}
-
-
-def configs(folder: Path, status: str) -> list[dict]:
-    return [
-        json.loads((path.parent / "config.json").read_bytes())
-        for path in (folder / "runs").glob("*/result.json")
-        if json.loads(path.read_bytes())["status"] == status
-    ]
-
-
-def weights(folder: Path) -> dict[str, bytes]:
-    return {p.parent.name: p.read_bytes() for p in (folder / "runs").glob("*/weights.npz")}
-
-
-def statuses(folder: Path) -> list[tuple[str, str, str]]:
-    """(kind, identity, status) of every run in MLflow."""
-    import sqlite3
-
-    with sqlite3.connect(folder / "mlflow.db") as store:
-        return store.execute(
-            "select coalesce(k.value, ''), coalesce(t.value, ''), r.status from runs r "
-            "left join tags t on t.run_uuid = r.run_uuid and t.key = 'oneuron.identity' "
-            "left join tags k on k.run_uuid = r.run_uuid and k.key = 'oneuron.kind'"
-        ).fetchall()
 
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]])
@@ -308,16 +248,6 @@ def wait_for_a_child(folder: Path, begun: float) -> None:
         if any(log.stat().st_mtime > begun for log in logs) or len(weights(folder)) == 12:
             return
         time.sleep(0.02)
-
-
-def points(folder: Path) -> list[tuple]:
-    import sqlite3
-
-    with sqlite3.connect(folder / "mlflow.db") as store:
-        return store.execute(
-            "select t.value, m.key, m.step, m.value from metrics m join tags t on "
-            "t.run_uuid = m.run_uuid and t.key = 'oneuron.identity' order by 1, 2, 3, 4"
-        ).fetchall()
 
 
 def orphans(folder: Path) -> list[str]:
