@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nn.arrays import Array
 from pipeline.run import Status
+from pipeline.stages.certify import Verdict
 
 Value = str | int | float | bool | None
 
@@ -34,6 +35,8 @@ class Run:
     ended: str | None = None  # epochs, patience, diverged, stopped
     reason: str | None = None  # why it did not finish
     log: str | None = None  # where its output is, with the traceback
+    verdict: Verdict | None = None  # of its certificate; None where it has none
+    separated_on: tuple[str, ...] = ()  # inputs whose weights would grow without end
 
     @property
     def diverged(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import get_args
 
 from pipeline import paths
 from pipeline.record import Record, RecordError, published_runs, published_url, read
+from pipeline.stages.certify import Verdict
 from pipeline.sweeps.comparison import Run, Value
 from pipeline.sweeps.manifest import Sweep
 from pipeline.tracking import flatten
@@ -40,6 +42,7 @@ def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = No
     losses = record.valid_losses
     published = next(iter(published_runs(record).items()), (None, None))
     failure = record.failure
+    verdict, separated_on = _certified(record)
     return Run(
         identity=record.identity,
         status=record.status,
@@ -55,6 +58,8 @@ def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = No
         ended=record.tree["ended"],
         reason=f"{failure.kind}: {failure.message}" if failure else None,
         log=log,
+        verdict=verdict,
+        separated_on=separated_on,
     )
 
 
@@ -75,6 +80,16 @@ def value_of(text: str) -> Value:
 def known(records: Iterable[Record]) -> list[Run]:
     """The runs of the records."""
     return [run_of(record) for record in records]
+
+
+def _certified(record: Record) -> tuple[Verdict | None, tuple[str, ...]]:
+    """Its verdict and what separates; None of a record from before there were certificates."""
+    if "certificate.json" not in record.files:
+        return None, ()
+    held = record.json("certificate.json")
+    if held["verdict"] not in get_args(Verdict):  # of a version to come
+        return None, ()
+    return held["verdict"], tuple(held["separated_on"])
 
 
 def _plain(value: object) -> Value:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.sweeps.comparison import Candidate, Comparison, Run, Value
 from pipeline.sweeps.gather import value_of
+from pipeline.sweeps.training import Training, training
 
 VALID_COST = "valid/best_cost"
 VALID_ACCURACY = "valid/best_accuracy"
@@ -29,6 +30,7 @@ class Row:
     n_unfinished: int
     accuracy: float
     train_cost: float
+    training: Training
     excess: float  # over the best
     excess_low: float
     excess_high: float
@@ -84,6 +86,7 @@ def _row(comparison: Comparison, i: int, candidate: Candidate) -> Row:
         n_unfinished=len(candidate.unfinished),
         accuracy=mean_metric(candidate, VALID_ACCURACY),
         train_cost=mean_metric(candidate, TRAIN_COST),
+        training=training(candidate.runs),
         excess=known("excess"),
         excess_low=known("excess_low"),
         excess_high=known("excess_high"),

@@ -17,6 +17,7 @@ from pipeline.sweeps.labels import brief, counted, cut, number, printable, short
 from pipeline.sweeps.luck import luck_of_effect
 from pipeline.sweeps.rows import VALID_COST, known_params
 from pipeline.sweeps.shares import full_grid
+from pipeline.sweeps.training import GAP, TOO_EARLY, UNKNOWN, ending, named, training
 from pipeline.sweeps.wins import wins
 
 MOST = 5  # sentences
@@ -45,7 +46,9 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
         *_divergence(cliff, names),
         *_winning(comparison, names),
         *_ranking(comparison, names),
+        *_training(comparison),
         *_edges(comparison, names),
+        *_separation(comparison),
         *_failures(comparison, cliff),
     ]
     return tuple(printable(sentence) for sentence in told[:MOST])
@@ -153,6 +156,64 @@ def _tied(n: int, tied: Array) -> str:
 
 def _repeated(comparison: Comparison) -> bool:
     return all(len({run.seed for run in c.runs}) > 1 for c in comparison.candidates)
+
+
+def _training(comparison: Comparison) -> Iterator[str]:
+    """How many runs stopped too early, and whether the best did; or that every run converged."""
+    known = _certified(comparison)
+    gaps = sorted(gap for run in known if (gap := _too_early(run)) is not None)
+    if gaps:
+        low, high = f"{gaps[0]:.2g}", f"{gaps[-1]:.2g}"
+        by = high if low == high else f"{low} to {high}"
+        yield (
+            f"{len(gaps):,} of {_counted(comparison, known)} stopped too early: more epochs or "
+            f"another learning rate would lower what they minimise by {by} nats per row"
+            f"{_of_the_best(comparison)}."
+        )
+    elif known and all(ending(run) == "converged" for run in _finished(comparison)):
+        yield "Every run has converged: this is all that the model can do."
+
+
+def _of_the_best(comparison: Comparison) -> str:
+    if comparison.board is None or len(comparison.candidates) < 2:
+        return ""
+    runs = comparison.candidates[0].runs
+    gaps = [gap for run in runs if (gap := _too_early(run)) is not None]
+    if gaps:
+        return f", the best among them by {max(gaps):.2g}"
+    return "; the best has converged" if training(runs).ending == "converged" else ""
+
+
+def _too_early(run: Run) -> float | None:
+    """The gap of a run that stopped too early for that to be of no account."""
+    gap = run.metrics.get(GAP, 0.0)
+    return gap if ending(run) == "stopped early" and gap >= TOO_EARLY else None
+
+
+def _separation(comparison: Comparison) -> Iterator[str]:
+    """How many runs have no finite optimum, and by which inputs."""
+    known = _certified(comparison)
+    apart = [run.separated_on for run in known if ending(run) == "no finite optimum"]
+    if apart:
+        inputs, n = Counter(apart).most_common(1)[0]
+        mostly = "" if n == len(apart) else "mostly "
+        yield (
+            f"{len(apart):,} of {_counted(comparison, known)} have no finite optimum: their train "
+            f"rows separate, {mostly}on {named(inputs)}; a train.l2 above 0 would give one."
+        )
+
+
+def _finished(comparison: Comparison) -> list[Run]:
+    return [run for candidate in comparison.candidates for run in candidate.runs]
+
+
+def _certified(comparison: Comparison) -> list[Run]:
+    return [run for run in _finished(comparison) if ending(run) != UNKNOWN]
+
+
+def _counted(comparison: Comparison, known: Sequence[Run]) -> str:
+    n = len(known)
+    return counted(n, "run") + (" with a certificate" if n < len(_finished(comparison)) else "")
 
 
 def _edges(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:

@@ -23,8 +23,8 @@ from pipeline.sweeps.rows import Row, leaderboard, n_leading
 
 MOST = 15  # candidates shown
 NARROWEST = 3  # characters that a parameter's column keeps
-READABLE = 12  # characters that it has before a figure takes room
-FIGURES = 3  # that are shown on every terminal
+READABLE = 10  # characters that it has before a figure takes room
+FIGURES = 2  # that are shown on every terminal
 
 Column = list[str]  # its heading, then a cell per row
 
@@ -87,8 +87,9 @@ def _figures(rows: list[Row]) -> list[Column]:
     """The figures, the most important first; costs in nats per validation row."""
     return [
         ["valid cost", *(number(row.cost) for row in rows)],
-        ["seeds", *(_seeds(row) for row in rows)],
         ["excess", *(signed(row.excess) for row in rows)],
+        ["training", *(row.training.short for row in rows)],
+        ["seeds", *(_seeds(row) for row in rows)],
         ["95 % interval", *(interval(row.low, row.high) for row in rows)],
         ["sd", *(number(row.deviation) for row in rows)],
         ["accuracy", *(number(row.accuracy) for row in rows)],
@@ -111,6 +112,8 @@ def _rest(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
         yield f"=  cannot be told apart from the first, at {level} over all comparisons"
     if any(row.chosen for row in rows):
         yield "*  chosen"
+    if any(row.training.ending == "stopped early" for row in rows[:MOST]):
+        yield "stopped early, so many nats per row above the least that it could be trained to"
     if comparison.unfinished:
         yield f"Not finished: {_states(comparison)}"
     for reason, n in comparison.left_out:

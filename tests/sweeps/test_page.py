@@ -238,12 +238,38 @@ def test_the_leaderboard_tells_each_candidate_by_what_varies():
         assert row[0] == str(i + 1)
         assert row[2:4] == [f"{candidate.params[made.RATE]:g}", candidate.params[made.CHOICE]]
         assert row[5] == f"{np.mean(costs):.4f}"
-        assert row[7] == f"{np.std(costs, ddof=1):.4f}"
-        assert row[8] == "5"
-        assert row[9] == f"{1 - np.mean(costs) / 2:.4f}"
-        assert row[10] == f"{0.9 * np.mean(costs):.4f}"
+        assert row[10] == "5"
+        assert row[11] == f"{np.std(costs, ddof=1):.4f}"
+        assert row[12] == f"{1 - np.mean(costs) / 2:.4f}"
+        assert row[13] == f"{0.9 * np.mean(costs):.4f}"
     assert [row[1] for row in rows[:5]] == ["best", "= tied chosen", "= tied", "= tied", "worse"]
     assert {row[1] for row in rows[5:]} == {"worse"}
+
+
+def test_how_far_training_got_is_told_with_what_stands_behind_it():
+    comparison = made.grid(seeds=2)
+    first, second, third, *others = comparison.candidates
+    certified = [
+        replace(first, runs=tuple(replace(run, verdict="converged") for run in first.runs)),
+        replace(second, runs=tuple(
+            replace(run, verdict="stopped early",
+                    metrics={**run.metrics, "certificate/gap": 0.01 + 0.03 * i})
+            for i, run in enumerate(second.runs)
+        )),
+        replace(third, runs=tuple(
+            replace(run, verdict="no finite optimum", separated_on=("persons=2", EVIL))
+            for run in third.runs
+        )),
+    ]  # fmt: skip
+    found = shown(replace(comparison, candidates=(*certified, *others)))
+    assert [row[9] for row in found.table("rank", "training")[:4]] == [
+        "converged", "stopped early, 0.04 above", "no finite optimum", "unknown",
+    ]  # fmt: skip
+    titles = found.values("title")
+    assert "2 of 2 runs; at most 0.04 nats per row above the optimum" in titles
+    assert any(text.startswith("2 of 2 runs; the train rows separate on persons=2, <script>")
+               for text in titles)  # fmt: skip
+    assert len(found.scripts) == 3
 
 
 def test_headings_are_short_and_their_tooltips_whole(usual):
@@ -260,7 +286,7 @@ def test_what_does_not_vary_is_no_column():
 def test_a_tail_of_more_than_fifty_is_folded_but_there():
     axes = {made.RATE: tuple(10.0**-i for i in range(6)), made.L2: tuple(range(10))}
     found = shown(made.grid(axes, seeds=1))
-    ranks = [row[0] for row in found.rows if len(row) == 12 and row[0].isdigit()]
+    ranks = [row[0] for row in found.rows if len(row) == 13 and row[0].isdigit()]
     assert ranks == [str(i) for i in range(1, 61)]
     assert found.tags.count("details") == 1
     assert "10 more candidates" in found.words
@@ -268,7 +294,7 @@ def test_a_tail_of_more_than_fifty_is_folded_but_there():
 
 
 def test_one_seed_has_no_standard_deviation():
-    assert {row[7] for row in shown(made.grid(seeds=1)).table("rank", "sd")} == {"–"}
+    assert {row[11] for row in shown(made.grid(seeds=1)).table("rank", "sd")} == {"–"}
 
 
 def test_the_test_rows_are_told_with_interval_and_baseline(usual):
@@ -293,7 +319,7 @@ def test_runs_that_did_not_finish_have_a_table_of_their_own(usual):
     assert failed[0] == "failed"
     assert failed[2] == "MemoryError\nno more"
     assert failed[4] == "open the run"
-    assert usual.table("rank", "seeds")[-1][8] == "5 of 6"
+    assert usual.table("rank", "seeds")[-1][10] == "5 of 6"
 
 
 def test_a_reason_of_pages_is_folded():

@@ -322,6 +322,113 @@ def test_one_candidate_leads_nobody():
     assert sentences(one) == ()
 
 
+# How far training got ----------------------------------------------------------------------------
+
+
+def certified(comparison, tell):
+    """The comparison with what ``tell(place, seed)`` says of each run: verdict, gap and more."""
+
+    def told(place, run):
+        verdict, gap, more = tell(place, run.seed[0])
+        metrics = dict(run.metrics) | ({} if gap is None else {"certificate/gap": gap})
+        return replace(run, verdict=verdict, metrics=metrics, **more)
+
+    candidates = tuple(
+        replace(candidate, runs=tuple(told(place, run) for run in candidate.runs))
+        for place, candidate in enumerate(comparison.candidates)
+    )
+    return replace(comparison, candidates=candidates)
+
+
+def planted(converged=4, unknown=0, gap=lambda place, seed: 0.01 * place + 0.001 * seed, **more):
+    """Of 24 candidates of 5 seeds the best converged, the last are unknown, the others did not."""
+
+    def tell(place, seed):
+        if place >= 24 - unknown:
+            return None, None, {}
+        if place < converged:
+            return "converged", 2e-9, more
+        return "stopped early", gap(place, seed), more
+
+    return certified(compared(table(0.6, 0.4), 3), tell)
+
+
+def test_runs_that_stopped_too_early_are_counted_with_what_they_lack():
+    """20 candidates of 5 seeds: from 4 x 0.01 to 23 x 0.01 + 4 x 0.001."""
+    assert told(planted(), "too early") == (
+        "100 of 120 runs stopped too early: more epochs or another learning rate would lower what "
+        "they minimise by 0.04 to 0.23 nats per row; the best has converged."
+    )
+
+
+def test_a_best_one_that_stopped_too_early_is_told_by_its_worst_seed():
+    text = told(planted(converged=0, gap=lambda place, seed: 0.05 + 0.01 * place + 0.001 * seed),
+                "too early")  # fmt: skip
+    assert text == (
+        "120 of 120 runs stopped too early: more epochs or another learning rate would lower what "
+        "they minimise by 0.05 to 0.28 nats per row, the best among them by 0.054."
+    )
+
+
+def test_a_best_one_of_which_one_seed_has_not_converged_is_not_said_to_have():
+    made = planted()
+    first = made.candidates[0]
+    slow = replace(first.runs[3], verdict="stopped early",
+                   metrics={**first.runs[3].metrics, "certificate/gap": 1e-5})  # fmt: skip
+    runs = (*first.runs[:3], slow, first.runs[4])
+    made = replace(made, candidates=(replace(first, runs=runs), *made.candidates[1:]))
+    assert told(made, "too early").endswith("by 0.04 to 0.23 nats per row.")
+
+
+def test_where_every_run_converged_it_is_said_and_one_that_is_unknown_or_not_is_enough_to_not():
+    assert told(planted(converged=24), "converged") == (
+        "Every run has converged: this is all that the model can do."
+    )
+    assert not told(planted(converged=23, unknown=1), "converged")
+    assert not told(planted(converged=23, gap=lambda place, seed: 2e-6), "converged")
+
+
+def test_a_gap_of_no_account_is_not_too_early():
+    assert not told(planted(gap=lambda place, seed: 0.99e-3), "too early")
+    assert told(planted(gap=lambda place, seed: 1e-3), "too early")
+
+
+def test_runs_that_patience_ended_were_not_too_early():
+    assert not told(planted(ended="patience"), "too early")
+
+
+def test_runs_without_a_certificate_are_not_counted_and_alone_say_nothing():
+    assert told(planted(unknown=4), "too early").startswith(
+        "80 of 100 runs with a certificate stopped too early: "
+    )
+    every = " ".join(sentences(compared(table(0.6, 0.4), 3)))
+    assert not re.search("early|converged|finite", every)
+
+
+def test_runs_without_a_finite_optimum_are_told_with_what_separates_them():
+    def tell(place, _):
+        inputs = ("persons=2", "safety=low") if place < 10 else ("safety=low",)
+        if place < 12:
+            return "no finite optimum", 0.01, {"separated_on": inputs}
+        return "converged", 1e-9, {}
+
+    made = certified(compared(table(0.6, 0.4), 3), tell)
+    assert told(made, "finite") == (
+        "60 of 120 runs have no finite optimum: their train rows separate, mostly on persons=2, "
+        "safety=low; a train.l2 above 0 would give one."
+    )
+    assert not told(made, "converged")
+    assert "mostly" not in told(certified(made, lambda place, _: tell(0, 0)), "finite")
+
+
+def test_that_the_best_stopped_too_early_is_told_however_much_else_is():
+    gone = (*diverged(), lost({RATE: 1.0, CHOICE: "adam", ENCODE: "onehot"}, 9, None, "OSError"))
+    made = replace(planted(converged=0, gap=lambda place, seed: 0.05), unfinished=gone)
+    every = sentences(made)
+    assert len(every) == 5
+    assert "stopped too early" in every[4]
+
+
 # The edge ----------------------------------------------------------------------------------------
 
 

@@ -109,6 +109,28 @@ def test_no_text_of_a_run_commands_the_terminal(place):
     assert not all(c.isprintable() or c == "\n" for c in evil)  # the control
 
 
+def certified(comparison):
+    """Of the first candidate all runs converged, of the second one stopped, of others nothing."""
+    first, second, *others = comparison.candidates
+    runs = tuple(replace(run, verdict="converged") for run in first.runs)
+    early = {**second.runs[2].metrics, "certificate/gap": 0.1312}
+    some = [replace(run, verdict="converged") for run in second.runs]
+    some[2] = replace(some[2], verdict="stopped early", metrics=early)
+    pair = (replace(first, runs=runs), replace(second, runs=tuple(some)))
+    return replace(comparison, candidates=(*pair, *others))
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_how_far_training_got_is_told_by_the_worst_seed(width):
+    lines = table(certified(made.grid()), width).splitlines()
+    head = next(i for i, line in enumerate(lines) if "training" in line)
+    assert " converged" in lines[head + 1]
+    assert " stopped +0.13" in lines[head + 2]
+    assert " unknown" in lines[head + 3]
+    assert any(line.startswith("stopped early, so many nats per row") for line in lines)
+    assert not any("so many nats" in line for line in table(made.grid(), width).splitlines())
+
+
 def test_a_narrow_terminal_loses_figures_before_names():
     text = table(made.grid(), 80)
     assert "learning_ra…" in text or "learning_rate" in text

@@ -18,6 +18,7 @@ from pipeline.sweeps.comparison import Comparison, Run
 from pipeline.sweeps.page import curves, effects, parallel, shares
 from pipeline.sweeps.page.look import Figure, Tree, hover
 from pipeline.sweeps.rows import known_params, leaderboard
+from pipeline.sweeps.training import TOO_EARLY
 
 UNFOLDED = 50  # rows of a table that are seen at once
 
@@ -64,6 +65,7 @@ def page(comparison: Comparison) -> str:
         n_rows=_n_rows(comparison),
         n_seeds=len({run.seed for run in _runs(comparison)}),
         unfolded=UNFOLDED,
+        least=TOO_EARLY,
         style=Markup(_file("page.css")),  # noqa: S704 (ours)
         scripts=[Markup(script) for script in scripts],  # noqa: S704 (plotly's and ours)
         digests=[_digest(script) for script in scripts],
