@@ -13,6 +13,7 @@ from pipeline.config import Categorical, DataSettings, Numeric
 from pipeline.errors import DataError, bounded
 from pipeline.stages.contract import attribute_rules, missing_marks, numbers, target_rules
 from pipeline.stages.faults import Broken, Fault, broken_rules, table_faults
+from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.profile import (
     Category,
     ColumnProfile,
@@ -80,6 +81,7 @@ class Validation:
         return self.table
 
 
+@on_one_thread
 def validate(rows: Rows, data: DataSettings) -> Validation:
     """Every rule of the contract checked on every row, and the table if they all hold."""
     rules = attribute_rules(data) | target_rules(data)
