@@ -121,7 +121,8 @@ def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
         found = reproduce(record, rest, from_source=from_source)
         lines = told(record, found)
     print("\n".join(lines))
-    if not from_source and any(cause.startswith("code:") for cause in found.causes):
+    same = found.found is not None and found.found.identical
+    if not (same or from_source) and any(cause.startswith("code:") for cause in found.causes):
         print(f"{'Next':10}make reproduce RUN={record.identity[:12]} FROM=source runs its own code")
     return found.exit_code
 

@@ -1,5 +1,6 @@
 """A run from its configuration to its record, its run in MLflow and what it prints."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -83,6 +84,31 @@ def test_a_run_that_does_not_repeat_its_bits_shouts(here, capsys, monkeypatch):
     monkeypatch.setattr(run, "train", off_by_a_bit)
     assert launch(here) == 1
     assert "NOT REPRODUCED" in capsys.readouterr().err
+
+
+def test_other_bits_on_another_machine_are_told_and_are_no_fault(here, capsys, monkeypatch):
+    """The record that stands stays; the negative control is the test above."""
+    launch(here)
+    (record,) = records(paths.RUNS)
+    honest, around = run.train, run.surroundings()
+
+    def off_by_a_bit(*arguments):
+        trained = honest(*arguments)
+        trained.theta[0] = np.nextafter(trained.theta[0], np.inf)
+        return trained
+
+    monkeypatch.setattr(run, "train", off_by_a_bit)
+    elsewhere = dataclasses.replace(around, platform="sunos-sparc", arithmetic="libm")
+    monkeypatch.setattr(run, "surroundings", lambda: elsewhere)
+    capsys.readouterr()
+    assert launch(here) == 0
+    said = capsys.readouterr()
+    assert f"other bits than those of run {record.identity[:12]}, which stays" in said.out
+    assert f"another: sunos-sparc, it was {around.platform}; libm, it was " in said.out
+    assert said.err == ""
+    (standing,) = records(paths.RUNS)
+    assert standing.theta.tobytes() == record.theta.tobytes()
+    assert len(stored(here)) == 1
 
 
 def test_a_refused_table_leaves_a_failed_run_that_carries_the_report(here, capsys):

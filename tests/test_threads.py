@@ -4,11 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.config import RunConfig
 from pipeline.paths import PROJECT
+from pipeline.record import write
+from pipeline.reproduce import Reproduction, reproduce, told
+from pipeline.retrain import answer
+from pipeline.run import run
 
 # Long and wide enough that BLAS takes several threads if it may.
 N_ROWS = 20_000
@@ -37,9 +43,9 @@ def table(tmp_path) -> str:
     return str(path)
 
 
-def start(path: str, blas_threads: int, **variables: str) -> subprocess.Popen[str]:
+def settings(path: str, blas_threads: int) -> dict[str, Any]:
     categories = list("012345")
-    config = {
+    return {
         "seed": 0,
         "data": {
             "name": "long", "path": path, "target": {"name": "y", "positive": ["yes"]},
@@ -55,6 +61,10 @@ def start(path: str, blas_threads: int, **variables: str) -> subprocess.Popen[st
         "train": {"epochs": 5, "l2": 1e-4, "blas_threads": blas_threads},
         "evaluate": {},
     }  # fmt: skip
+
+
+def start(path: str, blas_threads: int, **variables: str) -> subprocess.Popen[str]:
+    config = settings(path, blas_threads)
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, json.dumps(config)], cwd=PROJECT, text=True,
         env=os.environ | variables, stdout=subprocess.PIPE,
@@ -73,3 +83,21 @@ def test_variables_of_the_environment_change_no_bit_of_any_file(table):
     assert all(
         word in single for word in ("weights.npz", "metrics.json", "effects.json", "figures")
     )
+
+
+def test_another_number_of_threads_is_named_as_the_cause_of_other_bits(table, tmp_path):
+    record = write(run(RunConfig.parse(settings(table, 1))), tmp_path)
+
+    def again(threads: int) -> Reproduction:
+        return reproduce(
+            record, [f"train.blas_threads={threads}"], from_source=False,
+            retrain=lambda _, tree, target: answer(tree, str(target)),
+        )  # fmt: skip
+
+    same, other = again(1), again(2)
+    assert same.found.identical
+    assert same.causes == ()
+    assert other.found.bits > 0
+    assert other.causes == ("threads: 2, it was 1",)
+    assert told(record, other)[-1] == "because   threads: 2, it was 1"
+    assert other.exit_code == (0 if other.found.close else 3)
