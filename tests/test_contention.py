@@ -1,18 +1,23 @@
 """Many writers at once, and a store that somebody holds: no run is lost, and none comes twice."""
 
 import functools
+import resource
+import signal
 import time
 from collections import Counter
 
 import pytest
 from disks import held
-from stored import rows
+from stored import rows, state
 
 from pipeline import paths
-from pipeline.record import write
+from pipeline.errors import TrackingError
+from pipeline.record import published_runs, write
 from pipeline.record.contents import contents
 from pipeline.tracking import open_store, publish
 from pipeline.tracking.publish import publish_to
+from pipeline.tracking.quiet import quiet_mlflow
+from pipeline.tracking.sqlite import ensure_store, look_at
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +27,9 @@ WRITERS, EACH = 8, 20
 @pytest.fixture(autouse=True)
 def _imported(result):
     """What children need, so that they need not import it."""
-    import mlflow.store.tracking.sqlalchemy_store
-    import mlflow.store.workspace_aware_mixin  # noqa: F401
-
+    with quiet_mlflow():
+        import mlflow.store.tracking.sqlalchemy_store
+        import mlflow.store.workspace_aware_mixin  # noqa: F401
     contents(result)
 
 
@@ -74,3 +79,74 @@ def test_who_holds_the_store_for_a_while_is_waited_for(how, settings, result, fo
         assert time.monotonic() - begun > 2  # the control: it had to wait
     assert rows("runs", "status") == [("FINISHED",)]
     assert len(rows("metrics WHERE key = 'train/cost'")) == 5
+
+
+def test_six_processes_on_a_fresh_folder_make_one_store_twenty_times(project, fork, exit_codes):
+    """A01: the one that has the lock makes it, the others find it."""
+    for number in range(20):
+        folder = project / str(number)
+        folder.mkdir()
+        start = time.time() + 0.1
+
+        def ensure(folder=folder, start=start) -> None:
+            time.sleep(max(0.0, start - time.time()))
+            ensure_store(folder / "mlflow.db", folder / "mlartifacts")
+
+        assert exit_codes([fork(ensure) for _ in range(6)]) == [0] * 6
+        assert {path.name for path in folder.iterdir()} == {"mlflow.db", ".mlflow.db.lock"}
+        look_at(folder / "mlflow.db")
+
+
+@pytest.mark.parametrize("more", [0, 8192, 100_000])
+def test_a_store_that_cannot_grow_keeps_the_record_and_is_whole(
+    more, settings, results, fork, exit_codes
+):
+    """B05: a limit on the size of files stands for the disk; with room the same is exact."""
+    record = write(results(400), paths.RUNS, started_ms=1_000_000)
+    open_store_in_a_child(settings, fork, exit_codes)
+    limit = paths.STORE.stat().st_size + more
+
+    def publish_without_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with pytest.raises(TrackingError, match=r"the record is kept in runs/\w+") as raised:
+            publish(record, settings)
+        assert raised.value.exit_code == 5
+        assert published_runs(record) == {}
+
+    assert exit_codes([fork(publish_without_room)]) == [0]
+    look_at(paths.STORE)
+    assert {status for (status,) in rows("runs", "status")} <= {"RUNNING"}
+    assert exit_codes([fork(lambda: publish(record, settings))]) == [0]
+    assert rows("runs", "status") == [("FINISHED",)]
+    assert len(rows("metrics WHERE key = 'train/cost'")) == 401
+
+
+def test_a_clock_that_steps_back_between_two_publications_doubles_nothing(
+    settings, result, fork, exit_codes, monkeypatch
+):
+    """B08: interrupted with one time, made good with an earlier one."""
+    record = write(result, paths.RUNS, started_ms=5_000_000)
+
+    def at(seconds: float, action) -> int:
+        def child() -> None:
+            monkeypatch.setattr(time, "time", lambda: seconds)
+            monkeypatch.setattr(time, "time_ns", lambda: int(seconds * 1e9))
+            action()
+
+        return exit_codes([fork(child)])[0]
+
+    def half() -> None:
+        store = open_store(settings)
+        publish_to(store, record)
+        run_id = published_runs(record)["sqlite:///mlflow.db"]
+        store.client.update_run(run_id, status="RUNNING")
+        (record.path / "published.json").unlink()
+
+    assert at(9e8, half) == 0
+    before = state()
+    assert at(1e8, lambda: publish(record, settings)) == 0
+    after = state()
+    for table in ("metrics", "latest_metrics", "params", "tags", "artifacts"):
+        assert after[table] == before[table]
+    assert len(rows("runs")) == 1

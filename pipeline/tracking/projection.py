@@ -22,7 +22,7 @@ MAX_POINTS = 512
 MAX_TITLE = 250  # characters
 KEY = "oneuron.key"
 ATTEMPT = "oneuron.attempt"
-HOST = "oneuron.host"  # that published the run
+OWNER = "oneuron.owner"  # the machine and the folder of records that the run is published from
 
 
 @dataclass(frozen=True)

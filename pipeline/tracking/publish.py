@@ -7,6 +7,7 @@ where it stands already. FINISHED is said last, after the store was asked what i
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -30,7 +31,7 @@ from pipeline.record import (
 )
 from pipeline.redact import redact
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
-from pipeline.tracking.projection import ATTEMPT, HOST, KEY, Point, Projection, key, project
+from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, Point, Projection, key, project
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.store import Store, failures, local_path, open_store, private, refusal
 
@@ -138,7 +139,7 @@ def _create(store: Store, record: Record, projection: Projection) -> Any:
     run = store.client.create_run(
         store.experiment_id,
         start_time=record.started_ms,
-        tags={KEY: projection.key, ATTEMPT: record.attempt, HOST: socket.gethostname()},
+        tags={KEY: projection.key, ATTEMPT: record.attempt, OWNER: _owner(record.path.parent)},
         run_name=projection.name,
     )
     if not run.info.run_id:
@@ -244,7 +245,8 @@ def close_orphans(store: Store, folder: Path) -> None:
     """Finish or close what a killed process left RUNNING; runs of a living one are left alone.
 
     The process that publishes a record holds its lock, and FINISHED is said last. So a RUNNING run
-    whose record is here and free is published to its end; one that another machine made is left.
+    whose record is here and free is published to its end. What another machine publishes, or
+    another folder of this one, is left: whether its process lives is not to be seen from here.
     """
     with quiet_mlflow():
         found = store.client.search_runs(
@@ -252,14 +254,20 @@ def close_orphans(store: Store, folder: Path) -> None:
         )
     here = {record.attempt: record for record in records(folder)} if found else {}
     for run in found:
-        if not _lonely(folder, run):
+        if run.data.tags.get(OWNER) != _owner(folder) or not _lonely(folder, run):
             continue
         record = here.get(run.data.tags[ATTEMPT])
-        if record is not None:
-            publish_to(store, read(record.path))
-        elif run.data.tags.get(HOST) == socket.gethostname():
-            with quiet_mlflow():
+        with quiet_mlflow():
+            if record is not None:
+                publish_to(store, read(record.path))
+            elif store.client.get_run(run.info.run_id).info.status == "RUNNING":
                 store.client.set_terminated(run.info.run_id, status="KILLED")
+
+
+def _owner(folder: Path) -> str:
+    """Who publishes from the folder of records, without telling where it is."""
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return f"{socket.gethostname()} {place}"
 
 
 def _lonely(folder: Path, run: Any) -> bool:
