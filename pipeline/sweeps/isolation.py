@@ -253,9 +253,11 @@ def _make(task: Task, reuse: Reuse, its: int) -> NoReturn:
     except SystemExit as request:
         code = request.code if isinstance(request.code, int) else int(request.code is not None)
     except (PipelineError, OSError) as error:  # of the disk: there is no record to tell it
-        refusal = disk_error(error, "the run") if isinstance(error, OSError) else error
-        told = redact(str(refusal or error))
-        os.write(its, json.dumps({"kind": type(refusal).__name__, "message": told}).encode())
+        why = disk_error(error, "the run") if isinstance(error, OSError) else error
+        told = {"kind": type(why or error).__name__, "message": redact(str(why or error))}
+        os.write(its, json.dumps(told).encode())
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
     except BaseException:
         traceback.print_exc()
     finally:

@@ -41,7 +41,7 @@ def _lines(comparison: Comparison, width: int) -> Iterator[str]:
     if rows:
         yield ""
         yield from _board(comparison, rows, width)
-    yield from _rest(comparison, rows)
+    yield from _rest(comparison, rows, width)
 
 
 def _title(comparison: Comparison) -> str:
@@ -102,7 +102,7 @@ def _seeds(row: Row) -> str:
     return f"{row.n_finished}/{both}" if row.n_unfinished else str(both)
 
 
-def _rest(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
+def _rest(comparison: Comparison, rows: list[Row], width: int) -> Iterator[str]:
     hidden = rows[MOST:]
     if hidden:
         tied = sum(row.tied for row in hidden)
@@ -117,7 +117,7 @@ def _rest(comparison: Comparison, rows: list[Row]) -> Iterator[str]:
     if comparison.unfinished:
         yield f"Not finished: {_states(comparison)}"
     for reason, n in comparison.left_out:
-        yield f"Left out: {counted(n, 'run')}, {printable(reason)}"
+        yield from _wrapped(f"Left out: {counted(n, 'run')}, {printable(reason)}", width)
 
 
 def _states(comparison: Comparison) -> str:

@@ -71,7 +71,13 @@ def test_a_read_only_folder_is_told_and_nothing_is_lost(disk: Disk, calm, store_
     assert sweep(project)[0] == 0
     disk.remount("ro")
     code, told = sweep(project)
+    assert code in (4, 5)
     assert "read-only file system" in told
+    code, out, err = launch(project, command=("compare",))
+    assert code == 4
+    assert "6 finished runs" in out
+    assert "the page must be written; got read-only file system" in out + err
+    assert "Traceback" not in out + err
     disk.remount("rw")
     assert weights(project) == weights(calm)
     assert points(project) == points(calm)

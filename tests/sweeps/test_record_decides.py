@@ -111,7 +111,24 @@ def test_a_run_that_diverges_is_recorded_as_such_and_never_ranked(copied):
     assert sorted(tree["ended"] for tree in trees) == ["diverged"] * 2 + ["epochs"] * 2
     code, out, _ = launch(copied, command=("compare",))
     assert code == 0
-    assert "1e+308" not in out.partition("Not finished")[0].rpartition("valid cost")[2]
+    assert "2 of 4 runs did not finish; training diverged" in out
+    assert re.search(r"(?m)^ 1\* +0\.1 ", out)
+    assert "1e+308" not in out
+
+
+def test_a_record_that_was_altered_is_made_again_with_the_same_bits(copied):
+    """C17: its files are not what result.json says, and the plan tells it."""
+    assert launch(copied, "seed=range(2)")[0] == 0
+    before = weights(copied)
+    one, other = sorted((copied / "runs").glob("*/weights.npz"))
+    one.write_bytes(one.read_bytes()[:-1] + b"!")
+    other.unlink()
+    code, out, _ = launch(copied, "seed=range(2)")
+    assert code == 0
+    assert "0 done already, 0 refused, 2 to run" in out
+    assert out.count("record damaged: weights.npz must") == 2
+    assert weights(copied) == before
+    assert [s for kind, _, s in statuses(copied) if not kind] == ["FINISHED"] * 2
 
 
 def test_an_error_that_all_share_is_said_to_be(copied):
