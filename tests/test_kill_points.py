@@ -8,6 +8,7 @@ before the second; by turns it is made as the one or the other.
 import dataclasses
 import functools
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -61,6 +62,26 @@ def same_bits(record, calm) -> None:
     own = ("attempt", "ended_ms", "seal")
     trees = [{k: v for k, v in r.tree.items() if k not in own} for r in (record, calm)]
     assert trees[0] == trees[1]
+
+
+def test_a_kill_is_where_it_is_said_to_be(tmp_path, fork):
+    """The control: a file that is written in two steps is found in each of its four states."""
+    path = tmp_path / "file"
+
+    def write_in_two_steps() -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.write(descriptor, b"a")
+        path.stat()  # changes nothing, and is not counted
+        os.write(descriptor, b"b")
+
+    assert io_calls(fork, write_in_two_steps) == ["openat", "write", "write"]
+    found = []
+    for call in (1, 2, 3):
+        for before in (True, False):
+            path.unlink(missing_ok=True)
+            kill_at(fork, write_in_two_steps, call, before=before)
+            found.append(path.read_bytes() if path.exists() else None)
+    assert found == [None, b"", b"", b"a", b"a", b"ab"]
 
 
 @pytest.mark.parametrize("standing", ["nothing", "a failed run", "a run without figures"])

@@ -73,7 +73,8 @@ def test_runs_on_other_data_are_left_out_with_their_digests(copied):
     told = " ".join(out.split())
     assert "3 finished runs" in told
     assert re.search(
-        r"2 runs, measured on other data \(breast_cancer, digest [0-9a-f]{8}; here [0-9a-f]{8}\)", told
+        r"2 runs, measured on other data \(breast_cancer, digest [0-9a-f]{8}; here [0-9a-f]{8}\)",
+        told,
     )
 
 
