@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pipeline.sweeps.comparison import Run, Value
 
 NONE = "–"  # where there is no value
+SHORTEST = 3  # characters that are left of a name or a value
 LONG = 8  # characters of a number
 CHOICE = ".name"  # optimiser.name=adam is what a person writes as optimiser=adam
 
@@ -93,10 +94,22 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: max(length - 1, 0)] + "…"[:length]
 
 
-def configuration(params: Mapping[str, Value], names: Mapping[str, str]) -> str:
-    """The parameters by their short names: ``learning_rate=0.3, optimiser=adam``."""
-    text = ", ".join(f"{short}={brief(params.get(name))}" for name, short in names.items())
-    return printable(text) or "the one configuration"
+def configuration(params: Mapping[str, Value], names: Mapping[str, str], length: int) -> str:
+    """The parameters by their short names: ``learning_rate=0.3, optimiser=adam``.
+
+    In at most ``length`` characters: values tell candidates apart, so names are cut before them.
+    """
+    if not names:
+        return cut("the one configuration", length)
+    words = [printable(short) for short in names.values()]
+    values = [brief(params.get(name)) for name in names]
+    for texts in (words, values):
+        while sum(map(len, words + values)) + 3 * len(words) - 2 > length:
+            longest = max(range(len(texts)), key=lambda i: len(texts[i]))
+            if len(texts[longest]) <= SHORTEST:
+                break
+            texts[longest] = cut(texts[longest], len(texts[longest]) - 1)
+    return cut(", ".join(f"{a}={b}" for a, b in zip(words, values, strict=True)), length)
 
 
 def state(run: Run) -> str:

@@ -27,6 +27,7 @@ from pipeline.sweeps.labels import counted, short_names
 from pipeline.sweeps.manifest import Sweep, find_sweep
 from pipeline.tracking import Registry, Version
 
+LONGEST = 200  # characters of the chosen configuration
 SERVED = paths.PROJECT / "pipeline" / "served.py"
 
 
@@ -199,7 +200,7 @@ def _how(comparison: Comparison) -> str:
     """Which candidate was chosen, and why that one where several are tied."""
     names = short_names(comparison.varying)
     chosen = comparison.candidates[comparison.chosen or 0]
-    said = spelled(chosen.params, names) or "the only candidate"
+    said = spelled(chosen.params, names, LONGEST)
     tied = int(comparison.board.tied.sum()) if comparison.board else 1
     if tied == 1:
         return f"{said}, of {counted(len(comparison.candidates), 'candidate')}"

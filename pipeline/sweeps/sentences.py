@@ -139,9 +139,9 @@ def _ranking(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
     figure = f"mean valid cost {number(float(board.mean[0]))}"
     seeds = "" if _repeated(comparison) else ", but not all have a second seed: it may be luck"
     if n:
-        yield f"The best is {best}, {figure}; {_tied(n, board.tied)} tied with it{seeds}."
+        yield f"{best} has the lowest {figure}; {_tied(n, board.tied)} tied with it{seeds}."
     elif seeds:
-        yield f"The lowest is {best}, {figure}{seeds}."
+        yield f"{best} has the lowest {figure}{seeds}."
     else:
         others = "the other one" if k == 2 else f"all {k - 1:,} others"
         yield f"{best} is better than {others}, {figure}."
@@ -196,10 +196,10 @@ def _separation(comparison: Comparison) -> Iterator[str]:
     apart = [run.separated_on for run in known if ending(run) == "no finite optimum"]
     if apart:
         inputs, n = Counter(apart).most_common(1)[0]
-        mostly = "" if n == len(apart) else "mostly "
+        mostly = "" if n == len(apart) else ", mostly"
         yield (
             f"{len(apart):,} of {_counted(comparison, known)} have no finite optimum: their train "
-            f"rows separate, {mostly}on {named(inputs)}; a train.l2 above 0 would give one."
+            f"rows separate{mostly} on {named(inputs)}; a train.l2 above 0 would give one."
         )
 
 

@@ -23,8 +23,10 @@ from pipeline.sweeps.rows import Row, leaderboard, n_leading
 
 MOST = 15  # candidates shown
 NARROWEST = 3  # characters that a parameter's column keeps
-READABLE = 10  # characters that it has before a figure takes room
 FIGURES = 2  # that are shown on every terminal
+USEFUL = 3  # figures for which names give way, to so many characters:
+READABLE = 10
+WHOLE = 16  # that names have before further figures take room
 
 Column = list[str]  # its heading, then a cell per row
 
@@ -55,8 +57,11 @@ def _title(comparison: Comparison) -> str:
 def _board(comparison: Comparison, rows: list[Row], width: int) -> Iterator[str]:
     shown = rows[:MOST]
     params, figures = _params(comparison, shown), _figures(shown)
-    wanted = sum(min(_broad(column), READABLE) + 2 for column in params)
-    while len(figures) > FIGURES and wanted + _total(figures) - 2 > width:
+    while len(figures) > FIGURES:
+        room = READABLE if len(figures) <= USEFUL else WHOLE
+        wanted = sum(min(_broad(column), room) + 2 for column in params)
+        if wanted + _total(figures) - 2 <= width:
+            break
         figures.pop()  # the least important stands last
     _narrow(params, width - _total(figures) + 2)
     lines = list(_joined(params, figures))

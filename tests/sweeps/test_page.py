@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.sweeps.comparison import Candidate, Shares
-from pipeline.sweeps.labels import brief, number, printable, short_names, value_text
+from pipeline.sweeps.labels import brief, configuration, number, printable, short_names, value_text
 from pipeline.sweeps.page import page
 from pipeline.sweeps.page.curves import mean_curve, thinned
 from pipeline.sweeps.page.document import _link
@@ -222,7 +222,8 @@ def test_the_page_says_what_was_measured_on_what(usual):
         "2 runs did not finish",
         "in nats per row, on 346 validation rows",
         "learning_rate explains 81 % of the variation of the valid cost.",
-        "4 of 30 candidates cannot be told apart from the best, at 95 %",
+        "4 of 30 candidates lead: the best and 3 others, marked = tied, that cannot be told apart "
+        "from it, at 95 %",
         "used once, for the chosen candidate only (rank 2)",
         "3 runs: another table",
     ):
@@ -301,7 +302,7 @@ def test_the_test_rows_are_told_with_interval_and_baseline(usual):
     rows = usual.table("on the test rows")
     assert rows == [
         ["accuracy", "0.9451", "0.9158 to 0.9646", "0.6994"],
-        ["log loss", "0.1111", "–", "–"],
+        ["log loss (nats)", "0.1111", "–", "–"],
     ]
 
 
@@ -377,7 +378,10 @@ def test_ten_curves_are_coloured_and_the_others_are_one_trace_with_gaps(usual):
     assert grey["connectgaps"] is False
     assert [t["line"]["dash"] for t in leaders] == ["solid", "dot"] * 10
     assert sum(t["showlegend"] for t in leaders) == 10
-    assert leaders[0]["name"].startswith("1. learning_rate=0.3, optimiser=adam, crosses=[[buying")
+    assert leaders[0]["name"] == "1. learning_rate=0.3, optimiser=adam"
+    captions = " ".join(usual.words.split("Solid: ")[1:])
+    alike = "in colour, all with crosses=[[buying, maint], [doors, persons, lug_boot]]. Grey"
+    assert alike in captions
 
 
 def test_a_curve_is_the_mean_over_the_seeds(usual):
@@ -419,7 +423,7 @@ def test_parallel_coordinates_have_an_axis_per_parameter_and_the_cost_last(usual
     rate, choice, _, cost = trace["dimensions"]
     assert rate["ticktext"] == ["0.01", "0.03", "0.1", "0.3", "1"]
     assert set(rate["values"]) <= set(rate["tickvals"])
-    assert choice["ticktext"] == ["adam", "gradient_desc…", "momentum"]
+    assert choice["ticktext"] == ["adam", "gradient_descent", "momentum"]
     mean = [np.mean([r.metrics["valid/best_cost"] for r in c.runs]) for c in made.grid().candidates]
     np.testing.assert_allclose(cost["values"], mean, rtol=1e-5)
 
@@ -467,6 +471,19 @@ def test_values_stand_where_a_reader_expects_them(values, kind, places):
 
 def test_ticks_that_would_be_alike_are_told_apart():
     assert Scale.of(["a" * 50 + "1", "a" * 50 + "2"]).ticks(5) == ["aaaa…", "aaaa… (2)"]
+
+
+def test_a_legend_shortens_names_before_the_values_that_tell_candidates_apart():
+    params = {"optimiser.learning_rate": 0.1, "encode.unseen_categories": "refuse", "a.b": "x" * 9}
+    names = short_names(params)
+    whole = "learning_rate=0.1, unseen_categories=refuse, b=xxxxxxxxx"
+    assert configuration(params, names, 99) == whole
+    for length in range(32, len(whole)):
+        text = configuration(params, names, length)
+        assert len(text) <= length
+        assert [part.partition("=")[2] for part in text.split(", ")] == ["0.1", "refuse", "x" * 9]
+    assert len(configuration(params, names, 20)) == 20
+    assert configuration({}, {}, 99) == "the one configuration"
 
 
 def test_bars_hold_all_of_the_variance():
@@ -680,3 +697,71 @@ def test_the_axis_of_the_cost_can_be_made_logarithmic(browser, tmp_path):
     time.sleep(0.3)
     assert browser.execute_script(kind) == "log"
     assert errors(browser) == []
+
+
+@pytest.mark.slow
+def test_what_is_selected_on_an_axis_stands_out_in_the_leaderboard(browser, tmp_path):
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+    comparison = made.grid(seeds=2)
+    opened(browser, tmp_path, page(comparison))
+
+    def press(start: float, end: float | None = None) -> set[int]:
+        """Ranks that stand out after the first axis was clicked, or dragged along, at heights."""
+        left, top, height = browser.execute_script(
+            "const axis = document.querySelector('#parallel .axis-brush');"
+            "axis.scrollIntoView({ block: 'center' });"
+            "const box = axis.getBoundingClientRect();"
+            "return [box.left + box.width / 2, box.top, box.height]"
+        )
+        actions = ActionBuilder(browser)
+        actions.pointer_action.move_to_location(int(left), int(top + start * height))
+        actions.pointer_action.pointer_down()
+        for part in (0.3, 0.6, 1) if end is not None else ():
+            height_now = start + part * (end - start)
+            actions.pointer_action.move_to_location(int(left), int(top + height_now * height))
+        actions.pointer_action.pointer_up()
+        actions.perform()
+        time.sleep(0.5)
+        return set(
+            browser.execute_script(
+                "return [...document.querySelectorAll('[data-group=board] tbody tr')]"
+                ".filter(row => getComputedStyle(row).opacity > 0.9)"
+                ".map(row => Number(row.cells[0].textContent))"
+            )
+        )
+
+    everyone = set(range(1, 31))
+    slow = {i + 1 for i, c in enumerate(comparison.candidates) if c.params[made.RATE] <= 0.03}
+    assert press(0.6, 1.0) == slow  # the axis is logarithmic: the lower two of five
+    said = browser.find_element("id", "selected").text
+    assert said.startswith(f"Selected: {len(slow)} of 30, of rank {min(slow)}, ")
+    assert press(0.95) == everyone
+    assert browser.find_element("id", "selected").text == ""
+    assert errors(browser) == []
+
+
+@pytest.mark.slow
+def test_a_curve_tells_under_the_pointer_whose_it_is(browser, tmp_path):
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+    comparison = made.grid(seeds=2)
+    opened(browser, tmp_path, page(comparison))
+    x, y = browser.execute_script(
+        "const plot = document.getElementById('curves');"
+        "plot.scrollIntoView();"
+        "const { xaxis, yaxis, _size } = plot._fullLayout;"
+        "const box = plot.getBoundingClientRect();"
+        "const trace = plot._fullData.find(trace => trace.name[0] == 2);"
+        "return [box.left + _size.l + xaxis.c2p(trace.x[20]),"
+        " box.top + _size.t + yaxis.c2p(trace.y[20])]"
+    )
+    for step in (3, 0):
+        actions = ActionBuilder(browser)
+        actions.pointer_action.move_to_location(int(x) + step, int(y) + step)
+        actions.perform()
+        time.sleep(0.4)
+    (told,) = browser.execute_script(
+        "return [...document.querySelectorAll('#curves .hovertext')].map(e => e.textContent)"
+    )
+    assert re.match(r"candidate \d+learning_rate = .*valid cost 0\.\d{4} at epoch \d+", told)

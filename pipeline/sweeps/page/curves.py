@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
-from pipeline.sweeps.comparison import Candidate, Comparison
-from pipeline.sweeps.labels import configuration, cut, short_names
+from pipeline.sweeps.comparison import Candidate, Comparison, Value
+from pipeline.sweeps.labels import configuration, short_names
 from pipeline.sweeps.page.look import (
     COLOURS,
     LIGHT,
@@ -25,6 +27,7 @@ COLOURED = len(COLOURS)
 MOST_POINTS = 150  # of a curve; a screen shows no more
 MOST_GREY = 60_000  # points of all grey curves together
 LEGEND = 60  # characters
+LONGEST = 200  # of what all leaders have in common
 PIXELS = 7.2  # of a character, on average
 PARTS = (("valid_cost", "solid"), ("train_cost", "dot"))
 
@@ -40,7 +43,9 @@ def draw(comparison: Comparison) -> Figure | None:
     if not curves:
         return None
     leaders, others = curves[:COLOURED], curves[COLOURED:]
-    names = [_name(comparison, i) for i, _ in leaders]
+    params = [comparison.candidates[i].params for i, _ in leaders]
+    common, differing = _divided(params, short_names(comparison.varying))
+    names = [_name(i, comparison.candidates[i].params, differing) for i, _ in leaders]
     costs = np.concatenate([c[part] for _, c in leaders for part, _ in PARTS if part in c])
     return Figure(
         _grey(others)
@@ -56,17 +61,23 @@ def draw(comparison: Comparison) -> Figure | None:
             margin={"l": 60, "r": 12, "t": 28, "b": 8},
         ),
         height=470 + 21 * len(leaders),
-        caption=_caption(len(leaders), len(others), log=spans(costs)),
+        caption=_caption(
+            len(leaders),
+            len(others),
+            configuration(params[0], common, LONGEST) if common else "",
+            log=spans(costs),
+        ),
     )
 
 
-def _caption(n_leaders: int, n_others: int, *, log: bool) -> str:
+def _caption(n_leaders: int, n_others: int, common: str, *, log: bool) -> str:
+    alike = f", all with {common}" if common else ""
     behind = f" Grey: the valid cost of the other {n_others:,}." if n_others else ""
     how = " The axis of the cost is logarithmic." if log else ""
     return (
         f"Solid: cost on the validation rows; dotted: cost on the train rows; the first "
-        f"{n_leaders:,} of the leaderboard in colour.{behind} Each curve is the mean over the "
-        f"seeds, as far as all of them go, at up to {MOST_POINTS} of its epochs.{how} "
+        f"{n_leaders:,} of the leaderboard in colour{alike}.{behind} Each curve is the mean over "
+        f"the seeds, as far as all of them go, at up to {MOST_POINTS} of its epochs.{how} "
         f"Click in the legend to hide a candidate, twice to see it alone."
     )
 
@@ -95,9 +106,18 @@ def thinned(n: int, most: int) -> npt.NDArray[np.intp]:
     return np.unique(np.rint(np.concatenate([even, dense])).astype(np.intp))
 
 
-def _name(comparison: Comparison, i: int) -> str:
-    params = configuration(comparison.candidates[i].params, short_names(comparison.varying))
-    return cut(f"{i + 1}. {params}", LEGEND)
+def _divided(
+    leaders: Sequence[Mapping[str, Value]], names: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Names of the parameters in which several leaders all agree, and of the others."""
+    agreed = {n for n in names if len(leaders) > 1 and len({repr(p.get(n)) for p in leaders}) == 1}
+    common = {name: short for name, short in names.items() if name in agreed}
+    return common, {name: short for name, short in names.items() if name not in agreed}
+
+
+def _name(i: int, params: Mapping[str, Value], names: Mapping[str, str]) -> str:
+    head = f"{i + 1}. "
+    return head + configuration(params, names, LEGEND - len(head))
 
 
 def _legend(longest: int) -> Tree:

@@ -20,6 +20,10 @@ from pipeline.sweeps.page.look import Figure, Tree, hover
 from pipeline.sweeps.rows import known_params, leaderboard
 from pipeline.sweeps.training import TOO_EARLY
 
+NAMES = {
+    "f1": "F1", "roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score",
+    "log_loss": "log loss (nats)",
+}  # fmt: skip
 UNFOLDED = 50  # rows of a table that are seen at once
 
 
@@ -135,8 +139,8 @@ def _test(comparison: Comparison) -> list[Held]:
         return known.get(name, math.nan)
 
     return [
-        Held(name.replace("_", " "), value, get(f"{name}_low"), get(f"{name}_high"),
-             get(f"baseline_{name}"))
+        Held(NAMES.get(name, name.replace("_", " ")), value, get(f"{name}_low"),
+             get(f"{name}_high"), get(f"baseline_{name}"))
         for name, value in known.items()
         if not name.startswith("baseline_") and not name.endswith(("_low", "_high"))
     ]  # fmt: skip

@@ -56,6 +56,24 @@
     });
   }
 
+  // What is selected on the parallel axes stands out in the leaderboard.
+  const axes = document.getElementById("parallel");
+  axes?.on?.("plotly_restyle", () => {
+    const { dimensions, meta: ranks } = axes.data[0];
+    const limits = dimensions.map(({ constraintrange: one }) =>
+      !one?.length ? null : Array.isArray(one[0]) ? one : [one]);
+    const chosen = ranks.filter((_, i) => dimensions.every(({ values }, axis) =>
+      !limits[axis] || limits[axis].some(([low, high]) => low <= values[i] && values[i] <= high)));
+    const all = !limits.some(Boolean);
+    for (const row of document.querySelectorAll("[data-group=board] tbody tr")) {
+      row.classList.toggle("unselected", !all && !chosen.includes(Number(row.cells[0].dataset.v)));
+    }
+    const shown = chosen.slice(0, 20).join(", ") + (chosen.length > 20 ? ", …" : "");
+    document.getElementById("selected").textContent = all ? "" :
+      `Selected: ${chosen.length} of ${ranks.length}` + (shown && `, of rank ${shown}`) +
+      "; they stand out in the leaderboard.";
+  });
+
   const plots = () => document.querySelectorAll(".js-plotly-plot");
   addEventListener("beforeprint", () => {
     for (const fold of document.querySelectorAll("details")) fold.open = true;

@@ -12,8 +12,8 @@ from pipeline.sweeps.page.scale import Scale
 from pipeline.sweeps.rows import mean_costs
 
 MOST_AXES = 12
-LONGEST, SHORTEST = 14, 7  # characters of a tick
-LINE = 56  # characters of a tick of each axis, side by side: more would run into the next one
+LONGEST, SHORTEST = 16, 7  # characters of a tick
+LINE = 64  # characters of a tick of each axis, side by side: more would run into the next one
 LONGEST_NAME = 20
 
 
@@ -29,6 +29,7 @@ def draw(comparison: Comparison) -> Figure | None:
     candidates = [comparison.candidates[i] for i in known]
     trace = {
         "type": "parcoords",
+        "meta": [int(i) + 1 for i in known],  # ranks
         "line": {"color": cost.tolist(), "colorscale": "Viridis", "showscale": False},
         "dimensions": [
             *_axes(candidates, comparison.varying),
@@ -56,8 +57,8 @@ def _caption(n: int, varying: tuple[str, ...]) -> str:
     )
     return (
         f"One line per candidate ({n:,}), the darker the better; the last axis is its mean valid "
-        f"cost, in nats per row.{left} Drag along an axis to select, drag its name to move it, "
-        f"click on it to clear."
+        f"cost, in nats per row.{left} Drag along an axis to select, click on what is selected to "
+        f"clear it, drag the name of an axis to move it."
     )
 
 
