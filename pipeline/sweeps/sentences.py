@@ -136,15 +136,16 @@ def _ranking(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str]:
         return
     first = comparison.candidates[0].params
     best = ", ".join(f"{names.get(name, name)}={_said(first[name])}" for name in first)
-    figure = f"mean valid cost {number(float(board.mean[0]))}"
+    cost = number(float(board.mean[0]))
+    lowest = f"{best} has the lowest mean valid cost, {cost} nats per row"
     seeds = "" if _repeated(comparison) else ", but not all have a second seed: it may be luck"
     if n:
-        yield f"{best} has the lowest {figure}; {_tied(n, board.tied)} tied with it{seeds}."
+        yield f"{lowest}; {_tied(n, board.tied)} tied with it{seeds}."
     elif seeds:
-        yield f"{best} has the lowest {figure}{seeds}."
+        yield f"{lowest}{seeds}."
     else:
         others = "the other one" if k == 2 else f"all {k - 1:,} others"
-        yield f"{best} is better than {others}, {figure}."
+        yield f"{best} is better than {others}: mean valid cost {cost} nats per row."
 
 
 def _tied(n: int, tied: Array) -> str:

@@ -52,6 +52,11 @@ class Training:
         return f"{word} +{self._gap}" if self._is_told else word
 
     @property
+    def is_too_early(self) -> bool:
+        """Whether what is lacking is worth a word."""
+        return self.ending == "stopped early" and self.gap >= TOO_EARLY
+
+    @property
     def detail(self) -> str:
         """What stands behind it."""
         parts = [f"{self.n_alike} of {counted(self.n, 'run')}" if self.n > 1 else ""]

@@ -266,6 +266,7 @@ def test_how_far_training_got_is_told_with_what_stands_behind_it():
     assert [row[9] for row in found.table("rank", "training")[:4]] == [
         "converged", "stopped early, 0.04 above", "no finite optimum", "unknown",
     ]  # fmt: skip
+    assert [v for v in found.values("class") if "early" in v] == ["training early"]
     titles = found.values("title")
     assert "2 of 2 runs; at most 0.04 nats per row above the optimum" in titles
     assert any(text.startswith("2 of 2 runs; the train rows separate on persons=2, <script>")

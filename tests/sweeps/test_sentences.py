@@ -286,8 +286,8 @@ def test_the_luck_of_validation_rows_wins_nothing():
 def test_the_best_alone_is_better_than_all_others():
     text = told(compared(table(0.6, 0.4)), "better")
     assert text == (
-        "learning_rate=3, optimiser=gradient_descent, encode=crosses is better than all 23 others, "
-        "mean valid cost 0.2833."
+        "learning_rate=3, optimiser=gradient_descent, encode=crosses is better than all 23 others: "
+        "mean valid cost 0.2833 nats per row."
     )
 
 
@@ -300,7 +300,9 @@ def test_the_best_alone_is_better_than_all_others():
     ],
 )  # fmt: skip
 def test_the_tied_are_counted(tied, words):
-    assert told(compared(table(0.6, 0.4), tied), "has the lowest").endswith("cost 0.2833" + words)
+    assert told(compared(table(0.6, 0.4), tied), "has the lowest").endswith(
+        "cost, 0.2833 nats per row" + words
+    )
 
 
 def test_where_all_are_tied_no_difference_is_told_and_nobody_leads():
