@@ -80,8 +80,9 @@ def score(name: str, source: Path, target: Path, words: Sequence[str] = ()) -> i
         record = _meant(name, words, Path(folder))
         model = model_of(record)
     done = predict_file(model, source, target)
-    print(f"{done.n_rows:,} rows scored by run {record.identity[:12]}, {done.n_positive:,} of them")
-    print(f"decided positive; written to {target}")
+    rows = "1 row" if done.n_rows == 1 else f"{done.n_rows:,} rows"
+    print(f"{rows} scored by run {record.identity[:12]}, {done.n_positive:,} of them positive")
+    print(f"written to {target}")
     for attribute, n in done.unseen.items():
         print(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")
     return OK

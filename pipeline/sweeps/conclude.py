@@ -50,7 +50,10 @@ def compare_again(word: str, query: str, words: Sequence[str]) -> int:
     if lost:
         print(f"{lost} runs are left out: their records are neither here nor whole in the store")
     if not runs:
-        raise ConfigError(f"FILTER must find runs; got none for {query!r}")
+        raise ConfigError(
+            f"FILTER must find runs; got none for {query!r}; settings go by names such as "
+            "params.optimiser.name, and their values in quotes"
+        )
     comparison = compare(f"filter {query}", runs)
     name = hashlib.sha256(query.encode()).hexdigest()[:12]
     tell(comparison, paths.SWEEPS / f"filter-{name}" / PAGE)

@@ -33,6 +33,7 @@ from pipeline.paths import CONF
 MOST = 10_000  # jobs
 # No part of a run, so the same for all runs of a sweep.
 COMMON = ("sweep", "tracking", "promote")
+UNNAMED = "sweep"  # what a sweep goes by that has no name
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,9 @@ def _fault(line: str, numbers: list[int], points: Sequence[tuple[str, ...]]) -> 
     if len(points) == 1:
         return line
     first = " ".join(points[numbers[0]])
-    return (
-        f"{line}, in {len(numbers)} of {len(points)} jobs: number {ranges(numbers)} "
-        f"(the first is {first})"
-    )
+    where = f"in {len(numbers)} of {len(points)} jobs: number {ranges(numbers)}"
+    example = f" (the first is {first})" if len(numbers) > 1 else f" ({first})"
+    return (f"{line} I" + where[1:] if line.endswith("?") else f"{line}, {where}") + example
 
 
 def ranges(numbers: Sequence[int]) -> str:
@@ -213,4 +213,4 @@ def _name(job: Job, overrides: Sequence[Override]) -> str:
         return job.configuration.sweep.name
     named = [o for o in overrides if o.get_key_element() == "experiment"]
     single = [o for o in named if not o.is_sweep_override() and o.value()]
-    return str(single[-1].value()) if single else "sweep"
+    return str(single[-1].value()) if single else UNNAMED

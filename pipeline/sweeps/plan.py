@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.record import Record, RecordError, read, records
-from pipeline.sweeps.grid import Grid, Job, ranges
+from pipeline.sweeps.grid import UNNAMED, Grid, Job, ranges
+from pipeline.sweeps.labels import counted
 from pipeline.sweeps.manifest import Sweep
 from pipeline.sweeps.task import Traced
 from pipeline.sweeps.worker import Worker
@@ -109,9 +110,11 @@ def told(grid: Grid, steps: Sequence[Step], sweep_id: str) -> list[str]:
     refused = [step for step in steps if step.identity is None]
     left = len(steps) - len(done) - len(refused)
     axes = " x ".join(f"{len(values)} {key}" for key, values in grid.axes.items())
-    lines = [f"Sweep {grid.name} ({sweep_id}): {len(steps)} runs" + (f", {axes}" if axes else "")]
+    runs = counted(len(steps), "run")
+    name = sweep_id if grid.name == UNNAMED else f"{grid.name} ({sweep_id})"
+    lines = [f"Sweep {name}: {runs}" + (f", {axes}" if axes else "")]
     if grid.repeated:
-        lines.append(f"{grid.repeated} points of the grid are others again, and run once")
+        lines.append(f"{counted(grid.repeated, 'point')} of the grid repeat others: they run once")
     lines.append(f"{len(done)} done already, {len(refused)} refused, {left} to run")
     reasons: dict[str, list[int]] = {}
     for step in steps:

@@ -49,7 +49,7 @@ def show_plan(words: Sequence[str]) -> int:
         print(f"        … and {len(todo) - SHOWN} more")
     each = seconds_each(todo)
     if todo and each is None:
-        print("how long it will take no finished run of as many epochs tells")
+        print("how long it will take is not known: no run of as many epochs has finished yet")
     elif todo and each is not None:
         print(f"about {clock(each * len(todo))}, as runs of as many epochs took")
     return DataError.exit_code if any(step.identity is None for step in steps) else OK

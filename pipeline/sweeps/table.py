@@ -118,7 +118,7 @@ def _rest(comparison: Comparison, rows: list[Row], width: int) -> Iterator[str]:
     if any(row.chosen for row in rows):
         yield "*  chosen"
     if any(row.training.ending == "stopped early" for row in rows[:MOST]):
-        yield "stopped early, so many nats per row above the least that it could be trained to"
+        yield "stopped +x  ended x nats per row above the least that training could reach"
     if comparison.unfinished:
         yield f"Not finished: {_states(comparison)}"
     for reason, n in comparison.left_out:

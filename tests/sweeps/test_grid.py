@@ -97,6 +97,16 @@ def test_one_wrong_value_in_one_axis_names_every_job_that_has_it_and_only_those(
     assert "in 4 of 12 jobs: number 4-7 (the first is optimiser.learning_rate=-1 seed=0)" in told
 
 
+def test_a_typo_asks_and_names_its_jobs_in_a_sentence_of_their_own():
+    with pytest.raises(ConfigError) as refusal:
+        expand(["optimiser.learning_rat=0.1", "seed=0,1"])
+    assert str(refusal.value) == (
+        "optimiser.learning_rat must be a known setting; got 0.1; did you mean "
+        "optimiser.learning_rate? In 2 of 2 jobs: number 0-1 (the first is "
+        "optimiser.learning_rat=0.1 seed=0)"
+    )
+
+
 def test_wrong_values_in_two_axes_are_both_told():
     with pytest.raises(ConfigError) as refusal:
         expand(["optimiser.learning_rate=0.1,abc", "train.epochs=5,0"])

@@ -127,8 +127,8 @@ def test_how_far_training_got_is_told_by_the_worst_seed(width):
     assert " converged" in lines[head + 1]
     assert " stopped +0.13" in lines[head + 2]
     assert " unknown" in lines[head + 3]
-    assert any(line.startswith("stopped early, so many nats per row") for line in lines)
-    assert not any("so many nats" in line for line in table(made.grid(), width).splitlines())
+    assert any(line.startswith("stopped +x  ended x nats per row above") for line in lines)
+    assert not any("stopped +x" in line for line in table(made.grid(), width).splitlines())
 
 
 def test_a_narrow_terminal_loses_figures_before_names():
