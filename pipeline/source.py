@@ -9,6 +9,7 @@ counts that it may reach.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import re
 import sys
@@ -43,17 +44,20 @@ def code_files(project: Path = PROJECT) -> dict[str, str]:
     table that one reads, a compiled extension that takes the place of one) counts byte by byte.
     """
     found: dict[str, str] = {}
+    imported: set[str] = set()
     left = [ROOT]
     while left:
         name = left.pop()
         if name not in found and (project / name).is_file():
             meant = meaning((project / name).read_bytes(), name)
             found[name] = meant.digest
-            modules = _all_modules(project) if meant.modules is None else meant.modules
-            left += [file for module in modules for file in _files(project, module)]
+            modules = set(_all_modules(project) if meant.modules is None else meant.modules)
+            left += [file for each in modules - imported for file in _files(project, each)]
+            imported |= modules
     return dict(sorted((found | _others(project, found)).items()))
 
 
+@functools.cache  # parsing is most of the work, and a process that makes many runs asks often
 def meaning(source: bytes, name: str = "") -> Meaning:
     """What the module at ``name`` says and imports.
 
