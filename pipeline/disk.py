@@ -14,6 +14,7 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 LOCK_WAIT_S = 60.0  # creating a store takes about 2 s; a holder that is stopped must not hang us
 LOCK_POLL_S = 0.02
+STALE_S = 3600.0  # a file on its way into its place is there for milliseconds
 
 
 def make_private(folder: Path) -> None:
@@ -36,7 +37,11 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put ``content`` where ``path`` is, in one atomic step."""
+    """Put ``content`` where ``path`` is, in one atomic step; what a kill left on its way goes."""
+    for litter in path.parent.glob(f".{path.name}.*"):
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            if time.time() - litter.stat().st_mtime > STALE_S:
+                litter.unlink()
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         write_new(partial, content)
