@@ -10,6 +10,7 @@ how it ended. This process ends with the one that asks.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import gc
 import json
@@ -42,6 +43,7 @@ from pipeline.summary import summarise
 from pipeline.sweeps.task import Outcome, Task, Traced
 
 CODE = TrainingError.exit_code
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def main() -> None:
@@ -244,6 +246,7 @@ def _make(task: Task, reuse: Reuse, its: int) -> NoReturn:
     """In the child: make the run, commit its record, say which, and end."""
     code = 1
     try:
+        _end_with_parent()
         _to_log(task)
         stop = StopRequest()
         stop.listen()
@@ -291,6 +294,13 @@ def _run_and_commit(task: Task, reuse: Reuse, stop: StopRequest) -> tuple[Record
         print(redact(f"\n{result.failure.traceback or ''}{result.failure.message}"))
     again = record.repeat
     return record, "" if again is None or again.identical else f"not the same: {again.difference}"
+
+
+def _end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, however that ends. On Linux."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 What a launcher is handed is the number of a task, which stands in a file; what it returns is not
 looked at: each task leaves an outcome beside its file, and its record. A launcher that loses jobs
-is started again for those that are left, as long as that gets any of them done.
+is started again for those that are left, as long as that gets any of them done, and at last for
+each alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from pipeline.sweeps.worker import Worker
 
 STOP = "stop"
 POLL_S = 0.2
-ROUNDS = 3  # without an outcome, before a launcher is given up
 
 _workers: list[Worker] = []  # of a launcher's process, for all the tasks that it is handed
 
@@ -48,17 +48,28 @@ def launch(
     for task in tasks:
         disk.write_new(_file(folder, task.number), task.to_json().encode())
     watcher = _Watcher(folder, [task.number for task in tasks], stop, ended)
-    error: Exception | None = None
-    rounds = 0
     with watcher:
-        while (left := watcher.left()) and rounds < ROUNDS and not watcher.stopping:
-            error = _start(left, words, folder)
-            rounds = rounds + 1 if len(watcher.left()) == len(left) else 0
+        errors = _launch_all(watcher, words, folder)
     if not watcher.stopping:
         for number in watcher.left():
-            told = f"launcher must make the run; got {_told(error)}"
+            told = f"launcher must make the run; got {_told(errors.get(number))}"
             kind, code = "Launcher", TrainingError.exit_code
             ended(Outcome(number, "FAILED", None, kind, told, code))
+
+
+def _launch_all(
+    watcher: _Watcher, words: Sequence[str], folder: Path
+) -> dict[int, Exception | None]:
+    """Start the launcher until all is done or nothing helps; the errors of those started alone."""
+    while (left := watcher.left()) and not watcher.stopping:
+        _start(left, words, folder)
+        if len(watcher.left()) == len(left):
+            break  # one of them may have brought down the rest
+    errors = {}
+    for number in left:
+        if not watcher.stopping and number in watcher.left():
+            errors[number] = _start([number], words, folder)
+    return errors
 
 
 def _start(numbers: Sequence[int], words: Sequence[str], folder: Path) -> Exception | None:

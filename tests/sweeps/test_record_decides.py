@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from swept import configs, launch, seeds_done, statuses, weights
+from swept import configs, launch, sabotage, seeds_done, statuses, weights
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +146,27 @@ def test_an_error_that_all_share_is_said_to_be(copied):
     code, out, _ = launch(copied, "seed=range(3)")
     assert code == 4
     assert "every run failed with the same error" not in out
+
+
+PARENT = "int(open(f'/proc/{{{}}}/stat').read().rpartition(')')[2].split()[1])"
+HOST = "os.getppid()"  # which makes runs in processes of their own
+ASKER = PARENT.format(HOST)  # who asks it to: the sweep, or one of joblib's workers
+
+
+@pytest.mark.parametrize(
+    ("victim", "launcher", "told"),
+    [
+        (HOST, [], "Worker: run must be prepared; its process ended with signal 9"),
+        (ASKER, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], "launcher must make the run"),
+    ],
+    ids=["the one that makes runs", "a worker of joblib"],
+)
+def test_a_process_above_a_run_that_is_killed_costs_that_run_alone(copied, victim, launcher, told):
+    """D04: each time that the run is made."""
+    sabotage(copied, {1: f"os.kill({victim}, signal.SIGKILL); time.sleep(5)"})
+    code, out, err = launch(copied, "seed=range(4)", *launcher)
+    assert code == 4, out + err
+    assert "3 done, 1 failed" in out, out
+    assert seeds_done(copied) == {0, 2, 3}
+    assert told in out
+    assert "Traceback" not in out
