@@ -10,7 +10,14 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.errors import ConfigError
-from pipeline.sweeps.comparison import Candidate, Comparison, Leaderboard, Run, Value
+from pipeline.sweeps.comparison import (
+    Candidate,
+    Comparison,
+    Leaderboard,
+    Run,
+    Value,
+    worth,
+)
 from pipeline.sweeps.gather import SEEDS
 from pipeline.sweeps.sentences import sentences
 from pipeline.sweeps.shares import shares
@@ -161,7 +168,7 @@ def _ranked(candidates: Sequence[Candidate]) -> tuple[list[Candidate], Leaderboa
     ranked = sorted(candidates, key=lambda c: (_mean(c), repr(sorted(c.params.items(), key=str))))
     tables = [_losses(candidate) for candidate in ranked]
     starts = [sorted({(run.seed[0], 0) for run in candidate.runs}) for candidate in ranked]
-    return ranked, leaderboard(tables, starts, _counts(ranked[0]))
+    return ranked, leaderboard(tables, starts, _counts(ranked[0]), worth=worth(ranked[0].runs))
 
 
 def _mean(candidate: Candidate) -> float:
@@ -183,13 +190,18 @@ def _counts(candidate: Candidate) -> Array:
 
 
 def _chosen(candidates: Sequence[Candidate], tied: Sequence[bool]) -> int:
-    """Of those that cannot be told from the best, the simplest: most l2, then fewest epochs."""
+    """Of those that cannot be told from the best, the simplest: most l2, then fewest epochs.
+
+    One that has a single seed is tied by being little known: it is chosen only where all are so.
+    """
+    places = [place for place, tie in enumerate(tied) if tie]
+    repeated = [place for place in places if len({r.seed for r in candidates[place].runs}) > 1]
 
     def complexity(place: int) -> tuple[float, float, int]:
         settings = candidates[place].runs[0].settings
         return -_number(settings, "train.l2"), _number(settings, "train.epochs"), place
 
-    return min((place for place, tie in enumerate(tied) if tie), key=complexity)
+    return min(repeated or places, key=complexity)
 
 
 def _number(settings: Mapping[str, Value], name: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nn.arrays import Array
@@ -48,6 +48,19 @@ class Run:
         """What tells repeats apart: the seed of the start and the seed of the split."""
         start, split = self.settings.get("seed"), self.settings.get("split.seed")
         return int(start or 0), int(split or 0)
+
+
+def worth(runs: Iterable[Run]) -> float:
+    """How many independent rows a validation row is worth, of several splits side by side.
+
+    Splits deal the same table anew. A row is held out by each of m splits with the probability v,
+    its luck is the same each time, and so the variance of a mean over all of them is
+    1 + (m - 1) v times that of as many rows that are all different.
+    """
+    splits = {run.seed[1]: run.settings.get("split.valid") for run in runs}
+    shares = [v for v in splits.values() if isinstance(v, int | float) and 0 < v < 1]
+    share = max(shares, default=1.0) if len(shares) == len(splits) else 1.0
+    return 1 / (1 + max(len(splits) - 1, 0) * share)
 
 
 @dataclass(frozen=True)

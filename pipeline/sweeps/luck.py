@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.sweeps.comparison import Run
+from pipeline.sweeps.comparison import Run, worth
 from pipeline.sweeps.shares import Grid, Response, effect_of
 
 
@@ -113,6 +113,7 @@ def _row_variance(pairs: Sequence[tuple[Run, Run]]) -> tuple[float, float]:
         counts[a.seed[1]] = a.count
     difference = np.concatenate([np.mean(rows, axis=0) for rows in splits.values()])
     count = np.concatenate([counts[split] for split in splits])
+    mean = count @ difference / count.sum()
+    count = count * worth(a for a, _ in pairs)
     n = float(count.sum())
-    mean = count @ difference / n
     return float(count @ (difference - mean) ** 2) / (n * max(n - 1, 1)), n

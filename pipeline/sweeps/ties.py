@@ -12,9 +12,10 @@ of them cost less than 200 strangers would.
 A mean is uncertain because of the rows, which all candidates share, and because of the seeds,
 which two candidates share where the names of the seeds are equal. Both are added; what a row and a
 seed only have together counts twice, on the side of caution (Owen 2007, Annals of Applied
-Statistics 1:386-411). One seed tells nothing of the luck of seeds: that part is then absent, and
-the leaderboard speaks of these very neurons, not of their configurations. The rows that trained
-them are never in question: all of it is about neurons trained on those rows.
+Statistics 1:386-411). One seed tells nothing of the luck of seeds: it is taken for the largest
+that another candidate has. Where none has two seeds that part is absent, and the leaderboard
+speaks of these very neurons, not of their configurations. The rows that trained them are never in
+question: all of it is about neurons trained on those rows.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ class _Influence:
     """
 
     rows: Array  # (k, n), or fewer candidates
-    seeds: Array  # (k, distinct seeds); 0 where the candidate has not the seed, or no other
-    seed_freedom: Array  # (k,): s_c - 1, infinite where there is one seed
-    count: Array  # (n,)
+    seeds: Array  # (k, distinct seeds, then one for each candidate that has a single seed)
+    seed_freedom: Array  # (k,): s_c - 1, of the candidate that lent its luck where s_c is 1
+    count: Array  # (n,), of independent rows
 
     def apart(self, one: int) -> _Influence:
         """The influence on the difference between every candidate and ``one``."""
@@ -65,6 +66,7 @@ def leaderboard(
     seeds: Sequence[Sequence[Seed]],
     count: Array,
     *,
+    worth: float = 1.0,
     confidence: float = 0.95,
     draws: int = 2000,
     rng_seed: int = 0,
@@ -89,6 +91,9 @@ def leaderboard(
         seeds: an equal name is one shared source of luck.
     count
         How many times each row occurs (n,).
+    worth
+        How many independent rows each row is worth: less than 1 where rows of one table were drawn
+        several times.
     confidence
         Of ``low`` and ``high`` for a candidate alone, of the excess for all pairs together.
     draws, rng_seed
@@ -100,12 +105,12 @@ def leaderboard(
         If a loss is not a number of nats from 0 to ``ABSURD``, a seed is named twice, or shapes,
         counts or settings do not fit; by the name of the argument.
     """
-    _require_settings(confidence, draws)
+    _require_settings(confidence, draws, worth)
     _require_losses(losses, seeds, count)
     rows = np.stack([of_seeds.mean(axis=0) for of_seeds in losses])
     seed_means = [_average(of_seeds, count) for of_seeds in losses]
     mean = _average(rows, count)
-    influence = _influence(rows - mean[:, None], seed_means, seeds, count)
+    influence = _influence(rows - mean[:, None], seed_means, seeds, count * worth)
 
     best = int(np.argmin(mean))
     apart = influence.apart(best)
@@ -143,8 +148,13 @@ def _influence(
     """The influence of rows, given as deviations from the mean (k, n), and of seeds."""
     n_rows = count.sum()
     place = {seed: j for j, seed in enumerate(sorted({s for names in seeds for s in names}))}
-    by_seeds = np.zeros((len(rows), len(place)))
+    single = [c for c, names in enumerate(seeds) if len(names) == 1]
+    by_seeds = np.zeros((len(rows), len(place) + len(single)))
     freedom = np.full(len(rows), np.inf)
+    if 0 < len(single) < len(seeds):
+        several = max((v for v in seed_means if len(v) > 1), key=lambda v: v.var(ddof=1))
+        by_seeds[single, len(place) + np.arange(len(single))] = several.std(ddof=1)
+        freedom[single] = len(several) - 1
     for c, (names, values) in enumerate(zip(seeds, seed_means, strict=True)):
         s = len(names)
         if s > 1:
@@ -244,10 +254,12 @@ def _skewed(t: Array, skewness: Array) -> Array:
     return end
 
 
-def _require_settings(confidence: float, draws: int) -> None:
+def _require_settings(confidence: float, draws: int, worth: float) -> None:
     if not (0 < confidence < 1 and draws >= 100):
         got = f"{confidence} and {draws}"
         raise ValueError(f"confidence must lie in (0, 1) and draws be 100 or more; got {got}")
+    if not 0 < worth <= 1:
+        raise ValueError(f"worth must lie above 0 and be 1 at most; got {worth}")
 
 
 def _require_losses(losses: Sequence[Array], seeds: Sequence[Sequence[Seed]], count: Array) -> None:

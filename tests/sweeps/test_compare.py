@@ -6,9 +6,12 @@ import zlib
 import numpy as np
 import pytest
 from comparisons import failed, run
+from scipy.stats import binom
 
 from pipeline.errors import ConfigError
 from pipeline.sweeps.compare import compare
+from pipeline.sweeps.comparison import worth
+from pipeline.sweeps.ties import leaderboard
 
 RATE = "optimiser.learning_rate"
 DIGEST = "d" * 64
@@ -95,6 +98,65 @@ def test_splits_are_repeats_and_a_run_that_lacks_one_is_left_out():
     found = compare("s", [*runs, lonely])
     assert [len(c.runs) for c in found.candidates] == [6, 6]
     assert found.left_out == (("they lack a split that the others were measured on", 1),)
+
+
+def dealt(rng, k, m, n=400):
+    """Runs of k candidates that are equally good, on m splits that deal the same n rows anew."""
+    table = 5 + rng.exponential(0.3, n) + rng.normal(0, 0.3, (k, n))
+    more = {"split.valid": 0.2, "split.name": "stratified", "train.l2": 0.0}
+    runs = []
+    for split in range(m):
+        rows = rng.permutation(n)[: n // 5]
+        for c in range(k):
+            rate = {RATE: 0.1 * (c + 1)}
+            settings = {"seed": 0, "split.seed": split, **more, **rate}
+            values = {"settings": settings, "losses": table[c, rows], "count": np.ones(n // 5)}
+            runs.append(run(rate, 0, **values, data_digest=DIGEST))
+    return runs
+
+
+@pytest.mark.slow
+def test_many_splits_of_one_table_do_not_make_its_luck_knowledge():
+    """20 splits hold 4 times as many rows out as the table has."""
+    n, alarms, naive = 50, 0, 0
+    for number in range(n):
+        runs = dealt(np.random.default_rng(number), 4, 20)
+        found = compare("s", runs)
+        alarms += not found.board.tied.all()
+        tables = [np.concatenate([r.losses for r in c.runs])[None] for c in found.candidates]
+        once = leaderboard(tables, [[(0, 0)]] * 4, np.ones(tables[0].size), draws=500)
+        naive += not once.tied.all()
+    assert alarms <= binom.ppf(0.99, n, 0.05)
+    assert naive > n / 3  # the control: rows of several splits taken for as many rows
+
+
+@pytest.mark.parametrize("m", [1, 2, 7, 20])
+def test_what_rows_of_overlapping_splits_are_worth_is_what_their_mean_varies_by(m):
+    """Against a simulation: 4,000 tables of 200 rows, m splits of 40."""
+    rng = np.random.default_rng(m)
+    means = []
+    for _ in range(4000):
+        losses = rng.normal(0, 1, 200)
+        means.append(np.mean([losses[rng.permutation(200)[:40]].mean() for _ in range(m)]))
+    variance_of_as_many = 1 / (40 * m)
+    runs = dealt(rng, 1, m)
+    assert variance_of_as_many / np.var(means) == pytest.approx(worth(runs), rel=0.08)
+
+
+def test_splits_of_an_unknown_share_are_worth_one():
+    runs = [run({}, 0, settings={"seed": 0, "split.seed": split}) for split in range(4)]
+    assert worth(runs) == 1 / 4
+    assert worth(runs[:1]) == 1
+    assert worth([]) == 1
+
+
+def test_a_candidate_of_a_single_seed_is_chosen_only_where_all_are_so():
+    runs = [measured({"train.l2": l2}, seed, 0.0) for l2 in (0.0, 0.1) for seed in range(3)]
+    lone = [r for r in runs if r.settings["train.l2"] == 0.0 or r.seed[0] == 0]
+    for some, l2 in ((runs, 0.1), (lone, 0.0), ([r for r in runs if r.seed[0] == 0], 0.1)):
+        found = compare("s", some)
+        assert found.board.tied.all()
+        assert found.candidates[found.chosen].params == {"train.l2": l2}
 
 
 def test_failed_runs_are_told_and_never_ranked():

@@ -127,6 +127,28 @@ def test_pairs_are_compared_by_the_t_test_over_rows_where_seeds_make_no_differen
     assert luck_of_pairs(pairs, cost) == pytest.approx(expected, rel=1e-9)
 
 
+def test_splits_that_deal_the_same_rows_anew_are_not_as_many_rows_as_they_hold():
+    """Ten splits that hold out half of 60 rows each; neither of two candidates is the better one."""
+    rng, n, found, naive = np.random.default_rng(9), 300, 0, 0
+    for _ in range(n):
+        table = rng.normal(5, 1, (2, 60))
+        pairs, values = [], []
+        for split in range(10):
+            rows = rng.permutation(60)[:30]
+            settings = {"seed": 0, "split.seed": split, "split.valid": 0.5}
+            ends = [
+                Run("0" * 32, "FINISHED", settings, {"cost": of[rows].mean()}, {}, of[rows],
+                    np.ones(30))
+                for of in table
+            ]  # fmt: skip
+            pairs.append(tuple(ends))
+            values.append([end.metrics["cost"] for end in ends])
+        found += luck_of_pairs(pairs, cost) < 0.05
+        naive += stats.ttest_rel(*np.transpose(values)).pvalue < 0.05
+    assert found <= stats.binom.ppf(0.99, n, 0.05)
+    assert naive > n / 3  # the control: splits taken for as many observations
+
+
 def test_a_row_that_occurs_five_times_is_five_rows():
     rows, again = normal(8, 2, 12)
     count = np.arange(1.0, 13)

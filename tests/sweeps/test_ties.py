@@ -264,6 +264,26 @@ def test_candidates_may_have_other_seeds_and_other_numbers_of_them():
     assert np.isfinite(np.stack([found.low, found.high, found.excess_low, found.excess_high])).all()
 
 
+def test_rows_drawn_several_times_are_worth_as_many_as_there_are():
+    losses = 5 + np.random.default_rng(21).exponential(0.3, (3, 80))
+    once, again = board(losses), board(np.tile(losses, 4), worth=1 / 4)
+    assert again.low == pytest.approx(once.low, rel=1e-12)
+    assert again.high == pytest.approx(once.high, rel=1e-12)
+    naive = board(np.tile(losses, 4))  # the control: 80 rows taken for 320
+    assert (naive.high - naive.mean < 0.6 * (once.high - once.mean)).all()
+
+
+def test_the_luck_of_a_single_seed_is_taken_for_the_largest_of_the_others():
+    """Of two candidates 3 seeds of one say how much a seed may do: t with 2 degrees of freedom."""
+    rng = np.random.default_rng(22)
+    means = [5 + 0.01 * rng.normal(size=3), 5 + rng.normal(size=1)]
+    names = [[(0, 0), (1, 0), (2, 0)], [(0, 0)]]
+    found = leaderboard([seeded(m[None])[0] for m in means], names, np.ones(30), draws=100_000)
+    worse = int(np.argmax(found.mean))
+    wanted = t.isf(0.025, 2) * math.sqrt(means[0].var(ddof=1) * (1 / 3 + 1))
+    assert found.excess_high[worse] - found.excess[worse] == pytest.approx(wanted, rel=0.03)
+
+
 @pytest.mark.parametrize("value", [np.inf, np.nan, -0.1, 1e12])
 def test_a_loss_that_is_none_is_refused_by_its_place(value):
     losses = np.ones((3, 2, 10))
@@ -286,6 +306,8 @@ def test_a_loss_that_is_none_is_refused_by_its_place(value):
         ({"losses": np.ones((2, 1, 1)), "count": np.ones(1)}, "count .* must"),
         ({"confidence": 1.0}, "confidence must"),
         ({"draws": 0}, "draws be"),
+        ({"worth": 0.0}, "worth must"),
+        ({"worth": 1.5}, "worth must"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_by_name(change, words):
@@ -369,6 +391,26 @@ def test_of_candidates_that_differ_by_the_luck_of_seeds_none_is_called_worse(s):
     print(f"{s} seeds: {alarms} false alarms in {len(sets)} sets, naively {naive}")
     assert alarms <= binom.ppf(0.99, len(sets), 0.05)
     assert naive >= 0.6 * len(sets)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [1, 5, 15])
+def test_a_candidate_of_a_single_seed_neither_wins_nor_loses_by_its_luck(single):
+    """A lone seed is the extreme one of 20 means over five as often as not."""
+    rng, n = np.random.default_rng(23), 300
+    alarms = leads = 0
+    for number in range(n):
+        spread = 0.1 * np.exp(rng.normal(0, 1, (20, 1)))
+        means = 1000 + spread * rng.normal(0, 1, (20, 5))
+        kept = [of[: 1 if c < single else 5] for c, of in enumerate(means)]
+        names = [[(j, 0) for j in range(len(of))] for of in kept]
+        losses = [np.repeat(of[:, None], 3, axis=1) for of in kept]
+        found = leaderboard(losses, names, np.ones(3), draws=500, rng_seed=number)
+        alarms += not found.tied.all()
+        leads += int(np.argmin(found.mean)) < single
+    print(f"{single} of 20 with a single seed: {alarms} false alarms in {n} sets, {leads} lead")
+    assert alarms <= binom.ppf(0.99, n, 0.05)
+    assert leads > 1.5 * n * single / (20 + single)  # so that by their luck they would win
 
 
 # Shuffled labels: 200 real neurons that have nothing to learn.
