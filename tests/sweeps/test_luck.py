@@ -128,7 +128,7 @@ def test_pairs_are_compared_by_the_t_test_over_rows_where_seeds_make_no_differen
 
 
 def test_splits_that_deal_the_same_rows_anew_are_not_as_many_rows_as_they_hold():
-    """Ten splits that hold out half of 60 rows each; neither of two candidates is the better one."""
+    """Ten splits that hold out half of 60 rows each; neither of two candidates is better."""
     rng, n, found, naive = np.random.default_rng(9), 300, 0, 0
     for _ in range(n):
         table = rng.normal(5, 1, (2, 60))
