@@ -39,6 +39,31 @@ def luck_of_effect(grid: Grid, effect: Sequence[str]) -> float:
     return float(fdtrc(freedom, error_freedom, square / error)) if error > 0 else 0.0
 
 
+def luck_of_rows(grid: Grid, effect: Sequence[str]) -> float:
+    """Probability that the choice of validation rows makes the effect as large; 0 without rows.
+
+    The F test of ``luck_of_effect`` with rows for repeats: each row tells the effect once.
+    """
+    from scipy.special import fdtrc
+
+    found = _by_row(grid.runs)
+    if found is None:
+        return 0.0
+    losses, count = found
+    n, axes = float(count.sum()), tuple(grid.names.index(name) for name in effect)
+    table = effect_of(losses.reshape(*grid.shape, -1), (*axes, len(grid.shape)))
+    apart = table.reshape(-1, losses.shape[1])  # of each row, less the mean over rows as they are
+    mean = apart @ count / n  # which is not that over all copies
+    apart = apart - mean[:, None]
+    square = float(((effect_of((losses @ count / n).reshape(grid.shape), axes)) ** 2).sum())
+    products = (apart * count) @ apart.T
+    error = float(np.trace(products)) / (n * (n - 1))
+    if not error > 0:
+        return 0.0
+    freedom = min(_freedom(grid, axes), float(np.trace(products) ** 2 / (products**2).sum()))
+    return float(fdtrc(freedom, freedom * (n - 1), square / error))
+
+
 def luck_of_pairs(pairs: Sequence[tuple[Run, Run]], response: Response) -> float:
     """Probability that luck makes the mean difference of the pairs as large; 1 with one repeat.
 
@@ -100,6 +125,28 @@ def _once(grid: Grid, axes: Sequence[int]) -> tuple[float, float, float, float] 
 
 def _freedom(grid: Grid, axes: Sequence[int]) -> float:
     return float(math.prod(grid.shape[axis] - 1 for axis in axes))
+
+
+def _by_row(cells: Sequence[Sequence[Run]]) -> tuple[Array, Array] | None:
+    """The losses of each cell by rows (cells, n), those of its splits side by side, and counts.
+
+    A count is that of independent rows. None where the rows of some run are not known, or where
+    the cells were not measured on the same splits.
+    """
+    every = [run for cell in cells for run in cell]
+    splits = sorted({run.seed[1] for run in every})
+    counts = {run.seed[1]: run.count for run in every}
+    losses = []
+    for cell in cells:
+        parts = [[run.losses for run in cell if run.seed[1] == split] for split in splits]
+        known = [[part for part in of_split if part is not None] for of_split in parts]
+        if not all(known) or list(map(len, known)) != list(map(len, parts)):
+            return None
+        losses.append(np.concatenate([np.mean(of_split, axis=0) for of_split in known]))
+    kept = [np.asarray(count) for split in splits if (count := counts[split]) is not None]
+    if not losses or len(kept) < len(splits):
+        return None
+    return np.stack(losses), np.concatenate(kept) * worth(every)
 
 
 def _row_variance(pairs: Sequence[tuple[Run, Run]]) -> tuple[float, float]:

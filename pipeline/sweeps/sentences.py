@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nn.arrays import Array
 from pipeline.sweeps.comparison import Comparison, Run, Value
 from pipeline.sweeps.labels import brief, counted, cut, number, printable, short_names
-from pipeline.sweeps.luck import luck_of_effect
+from pipeline.sweeps.luck import luck_of_effect, luck_of_rows
 from pipeline.sweeps.rows import VALID_COST, known_params
 from pipeline.sweeps.shares import full_grid
 from pipeline.sweeps.training import GAP, TOO_EARLY, UNKNOWN, ending, named, training
@@ -67,6 +67,7 @@ def _explained(comparison: Comparison, names: Mapping[str, str]) -> Iterator[str
         if share >= TOLD
         and {*effect} <= {*grid.names}
         and luck_of_effect(grid, effect) * len(every) < RATE
+        and luck_of_rows(grid, effect) * len(every) < RATE
     ]
     main = [(name, share) for name, size, share in sure if size == 1]
     pairs = [(name, share) for name, size, share in sure if size == 2]

@@ -36,6 +36,7 @@ class Grid:
     shape: tuple[int, ...]  # their numbers of levels
     cells: tuple[Mapping[int, Sequence[float]], ...]  # in C order: the responses of each repeat
     left_out: str  # the levels without which it is full, as name=value; "" where there are none
+    runs: tuple[tuple[Run, ...], ...] = ()  # of each cell
 
     @property
     def means(self) -> Array:
@@ -107,9 +108,8 @@ def full_grid(
     if isinstance(values, str):
         return values
     names = tuple(varying[place] for place in axes)
-    return Grid(
-        names, tuple(len(levels[place]) for place in axes), _repeats(runs, values), left_out
-    )
+    shape = tuple(len(levels[place]) for place in axes)
+    return Grid(names, shape, _repeats(runs, values), left_out, tuple(map(tuple, runs)))
 
 
 def effect_of(table: Array, axes: Sequence[int]) -> Array:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from pipeline.sweeps.comparison import Candidate, Run
-from pipeline.sweeps.luck import luck_of_effect, luck_of_pairs
+from pipeline.sweeps.luck import luck_of_effect, luck_of_pairs, luck_of_rows
 from pipeline.sweeps.shares import full_grid
 
 
@@ -101,6 +101,60 @@ def test_luck_alone_is_called_no_luck_as_often_as_it_says(spread):
         table = normal(seed, 4, 1, 5) * scale + 0.01 * normal(seed + n, 4, 3, 5)
         low += luck_of_effect(grid(table), ("a",)) < 0.05
     assert low <= stats.binom.isf(1e-4, n, 0.06)
+
+
+def measured(losses, count=None, splits=1):
+    """The grid of parameters a, b … of losses (levels …, rows), on so many splits side by side."""
+    names = "abcdef"[: losses.ndim - 1]
+    count = np.ones(losses.shape[-1] // splits) if count is None else count
+    candidates = []
+    for place in itertools.product(*map(range, losses.shape[:-1])):
+        parts = np.split(losses[place], splits)
+        runs = [run(of.mean(), 0, split, of, count) for split, of in enumerate(parts)]
+        candidates.append(Candidate(dict(zip(names, place, strict=True)), tuple(runs)))
+    return full_grid(candidates, names, cost)
+
+
+def test_two_levels_are_compared_by_the_paired_t_test_over_rows():
+    losses = normal(31, 2, 3, 60)
+    first, second = losses.mean(axis=1)
+    expected = stats.ttest_rel(first, second).pvalue
+    assert luck_of_rows(measured(losses), ["a"]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_row_of_an_effect_that_occurs_several_times_is_so_many_rows():
+    losses, count = normal(32, 3, 2, 12), np.tile([1.0, 2.0, 3.0], 4)
+    again = np.repeat(losses, count.astype(int), axis=-1)
+    for effect in (["a"], ["b"], ["a", "b"]):
+        expected = luck_of_rows(measured(again), effect)
+        assert 0.001 < expected < 0.999
+        assert luck_of_rows(measured(losses, count), effect) == pytest.approx(expected, rel=1e-9)
+
+
+def test_rows_of_the_same_split_twice_are_no_more_rows():
+    """Of an unknown share each row of m splits is worth 1 / m, and none is told twice."""
+    losses = normal(33, 3, 2, 40)
+    twice = np.concatenate([losses, losses], axis=-1)
+    expected = luck_of_rows(measured(losses), ["a"])
+    assert luck_of_rows(measured(twice, splits=2), ["a"]) == pytest.approx(expected, rel=1e-9)
+    assert luck_of_rows(measured(twice), ["a"]) != pytest.approx(expected, rel=0.01)  # the control
+
+
+@pytest.mark.parametrize("spread", [(1, 1, 1, 1), (1, 1, 1, 9)])
+def test_the_luck_of_rows_is_called_no_luck_as_often_as_it_says(spread):
+    n, shared = 2000, np.array(spread)[:, None]
+    found = [luck_of_rows(measured(shared * normal(s, 4, 60)), ["a"]) < 0.05 for s in range(n)]
+    low, high = stats.binom.ppf([0.001, 0.999], n, 0.05)
+    assert low <= sum(found) <= high
+
+
+def test_without_the_rows_of_every_run_nothing_is_held_against_an_effect():
+    assert luck_of_rows(grid(normal(34, 3, 4)), ["a"]) == 0
+    candidates = [
+        Candidate({"a": 0}, (run(0.1, 0, 0, np.ones(9), np.ones(9)),)),
+        Candidate({"a": 1}, (run(0.2, 0, 1, np.ones(9), np.ones(9)),)),
+    ]
+    assert luck_of_rows(full_grid(candidates, "a", cost), ["a"]) == 0  # of other splits
 
 
 def test_pairs_are_compared_by_the_t_test_over_seeds():

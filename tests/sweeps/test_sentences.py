@@ -134,6 +134,40 @@ def test_the_luck_of_few_seeds_that_a_level_shares_explains_nothing():
     assert claims <= 5
 
 
+def on_rows(comparison, losses):
+    """The comparison with losses (rate, choice, encoding, rows) that all seeds share."""
+    places = [{value: i for i, value in enumerate(known)} for known in LEVELS.values()]
+    candidates = tuple(
+        replace(c, runs=tuple(
+            replace(r, losses=losses[tuple(
+                place[c.params[name]] for name, place in zip(LEVELS, places, strict=True)
+            )], count=np.ones(losses.shape[-1]))
+            for r in c.runs
+        ))
+        for c in comparison.candidates
+    )  # fmt: skip
+    return replace(comparison, candidates=candidates)
+
+
+def test_the_luck_of_validation_rows_explains_nothing():
+    claims = naive = 0
+    for s in range(60):
+        losses = np.random.default_rng(s).normal(5, 1, (*SHAPE, 40))
+        costs = losses.mean(axis=-1)[..., None] + 1e-6 * luck_alone(s)
+        comparison = compared(costs)
+        naive += bool(told(comparison, "explain"))
+        claims += bool(told(on_rows(comparison, losses), "explain"))
+    assert claims <= 4  # of a rate of 0.01 for each effect looked at, once in 1e3 times
+    assert naive == 60  # the control: seeds alone deny none of it
+
+
+def test_an_effect_that_rows_and_seeds_show_is_told():
+    costs = table(0.81, 0.06, 0.12, 0.01)
+    rows = np.random.default_rng(0).normal(0, 0.01, (*SHAPE, 40))
+    losses = costs.mean(axis=-1)[..., None] + rows - rows.mean(axis=-1, keepdims=True)
+    assert told(on_rows(compared(costs), losses), "explains") == told(compared(costs), "explains")
+
+
 def test_one_seed_is_told_as_such_and_its_luck_explains_nothing():
     text = told(compared(table(0.81, 0.1, 0.08, 0.01, seeds=1)), "explains")
     assert re.match(r"learning_rate explains 8[012] % .* valid cost, with one seed", text)
