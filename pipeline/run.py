@@ -94,7 +94,7 @@ def run(config: RunConfig, watch: Watch = lambda _: False, call: Call = plainly)
             config.optimiser, config.train, config.seed, watch,
         )  # fmt: skip
         theta, l2 = result.trained.theta, config.train.l2
-        result.certificate = certify(result.trained, train_examples, config.train)
+        result.certificate = certify(result.trained, train_examples, l2)
         result.trained.require(config.optimiser)
         if result.trained.ended == "stopped":
             raise Stopped

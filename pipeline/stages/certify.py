@@ -8,13 +8,12 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from nn import Examples, five_point_gradient, logits, loss_and_gradient, mean_loss, penalty
 from nn.arrays import Array
 from nn.bounds import gap_bound, self_concordance, strong_convexity
 from nn.newton import newton
-from pipeline.config import TrainSettings
+from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.train import Trained
 
 Verdict = Literal["converged", "stopped early", "diverged", "no finite optimum", "not certified"]
@@ -81,12 +80,12 @@ class Certificate:
         }
 
 
-def certify(trained: Trained, examples: Examples, settings: TrainSettings) -> Certificate:
+@on_one_thread
+def certify(trained: Trained, examples: Examples, l2: float) -> Certificate:
     """The certificate of the kept neuron on the rows that trained it, as ``certificate``."""
     if trained.ended == "diverged":
         return Certificate("diverged")
-    with threadpool_limits(settings.blas_threads, user_api="blas"):
-        return certificate(trained.theta, examples, trained.inputs, settings.l2)
+    return certificate(trained.theta, examples, trained.inputs, l2)
 
 
 def certificate(theta: Array, examples: Examples, inputs: Sequence[str], l2: float) -> Certificate:

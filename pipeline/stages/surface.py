@@ -8,6 +8,7 @@ import numpy as np
 
 from nn import Examples, logits, mean_loss, penalty
 from nn.arrays import Array
+from pipeline.stages.one_thread import on_one_thread
 
 POINTS = 81  # of the grid, along each axis
 ROOM = 0.5  # beside the path, as a share of its extent, on either side
@@ -31,6 +32,7 @@ class Surface:
     share: float
 
 
+@on_one_thread
 def slice_surface(path: Array, examples: Examples, l2: float) -> Surface:
     """The slice that shows ``path`` (epochs + 1, d + 1) best, on the rows that trained."""
     origin = path[-1]

@@ -293,7 +293,8 @@ def _run_and_commit(task: Task, reuse: Reuse, stop: StopRequest) -> tuple[Record
     if result.failure:
         print(redact(f"\n{result.failure.traceback or ''}{result.failure.message}"))
     again = record.repeat
-    return record, "" if again is None or again.identical else f"not the same: {again.difference}"
+    same = again is None or again.identical or again.elsewhere  # another machine rounds otherwise
+    return record, "" if same or again is None else f"not the same: {again.difference}"
 
 
 def _end_with_parent() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import paths
+from pipeline.lineage import COMPUTING
 from pipeline.record import Record, RecordError, read, records
 from pipeline.sweeps.grid import UNNAMED, Grid, Job, ranges
 from pipeline.sweeps.labels import counted
@@ -87,9 +88,12 @@ def _change(job: Job, traced: Traced, last: Sweep | None) -> str:
     if lineage["data_digest"] != traced.data_digest:
         was, now = lineage["data_digest"][:8], traced.data_digest[:8]
         reasons.insert(0, f"data changed: digest {now}, it was {was}")
-    numpy, before_it = (traced.versions or {}).get("numpy"), lineage["versions"]["numpy"]
-    if numpy != before_it:
-        reasons.append(f"numpy changed: {numpy}, it was {before_it}")
+    versions, earlier = traced.versions or {}, lineage["versions"]
+    reasons += [
+        f"{name} changed: {versions.get(name)}, it was {earlier.get(name)}"
+        for name in ("python", *COMPUTING)
+        if versions.get(name) != earlier.get(name)
+    ]
     return "; ".join(reasons)
 
 

@@ -165,7 +165,7 @@ def test_training_that_diverged_is_called_so() -> None:
     settings = TrainSettings(epochs=5)
     inputs = tuple(f"x{j}" for j in range(rows.examples.X.shape[1]))
     diverged = train(rows.examples, None, inputs, wild, settings, 0, lambda _: False)
-    found = certify(diverged, rows.examples, settings)
+    found = certify(diverged, rows.examples, settings.l2)
     assert found == Certificate("diverged")
     assert found.text == "diverged"
     assert found.figures == {}
