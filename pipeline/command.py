@@ -110,7 +110,7 @@ def _meant(name: str, words: Sequence[str], folder: Path) -> Record:
 
 def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
     """Make the run that is meant again, and say whether it is the same."""
-    from pipeline.reproduce import reproduce, told
+    from pipeline.reproduction.reproduce import reproduce, told
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # what was checked out is removed first
         signal.signal(number, _leave)
@@ -142,7 +142,7 @@ def _made(record: Record) -> str:
 
 def export(name: str, target: Path, words: Sequence[str]) -> int:
     """Write the record of the run that is meant to a zip."""
-    from pipeline.bundle import export_record
+    from pipeline.reproduction.bundle import export_record
 
     with TemporaryDirectory() as folder:
         record = _meant(name, words, Path(folder))
@@ -154,7 +154,7 @@ def export(name: str, target: Path, words: Sequence[str]) -> int:
 
 def take_in(source: Path, tracking: TrackingSettings, words: Sequence[str] = ()) -> int:
     """Take in the record that a zip holds, and publish it: where it was, if not told otherwise."""
-    from pipeline.bundle import import_record
+    from pipeline.reproduction.bundle import import_record
 
     check_address(tracking)
     record, new = import_record(source, paths.RUNS)

@@ -12,8 +12,8 @@ import pytest
 from pipeline.config import RunConfig
 from pipeline.paths import PROJECT
 from pipeline.record import write
-from pipeline.reproduce import Reproduction, reproduce, told
-from pipeline.retrain import answer
+from pipeline.reproduction.reproduce import Reproduction, reproduce, told
+from pipeline.reproduction.retrain import answer
 from pipeline.run import run
 
 # Long and wide enough that BLAS takes several threads if it may.

@@ -19,11 +19,11 @@ from projects import copy_project, edit, git, launch, make_record, reseal, start
 
 from pipeline import car, paths
 from pipeline.compose import configuration
-from pipeline.difference import difference
 from pipeline.errors import ConfigError
 from pipeline.record import Record, RecordError, find, read, write
-from pipeline.reproduce import SCRIPT, Reproduction, causes, reproduce, told
-from pipeline.retrain import answer
+from pipeline.reproduction.difference import difference
+from pipeline.reproduction.reproduce import SCRIPT, Reproduction, causes, reproduce, told
+from pipeline.reproduction.retrain import answer
 from pipeline.reuse import Reuse
 from pipeline.run import run
 from pipeline.shipped import breast_cancer
@@ -118,7 +118,7 @@ def first_epoch(one: Record, other: Record) -> int | None:
 def test_thirty_runs_of_every_kind_are_bit_identical_in_a_clean_process(make, tmp_path):
     script = (
         "import sys, json; sys.path[0] = sys.argv[1]\n"
-        "from pipeline.retrain import answer\n"
+        "from pipeline.reproduction.retrain import answer\n"
         "for line in sys.stdin:\n"
         "    assert 'refused' not in answer(*json.loads(line))\n"
     )

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from projects import copy_project, launch, make_record, reseal
 
-from pipeline import bundle, command, paths
-from pipeline.bundle import export_record, import_record
+from pipeline import command, paths
 from pipeline.config import TrackingSettings
 from pipeline.errors import ConfigError, DataError
 from pipeline.record import Record
 from pipeline.record import write as write_to
+from pipeline.reproduction import bundle
+from pipeline.reproduction.bundle import export_record, import_record
 
 
 def write(result, folder: Path | None = None) -> Record:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.difference import difference
+from pipeline.reproduction.difference import difference
 
 N = 50
 SERIES = ("objective", "train_cost", "train_accuracy", "valid_cost", "valid_accuracy")

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from pipeline import paths
-from pipeline.difference import Difference, difference
 from pipeline.errors import OK, ConfigError, DataError
 from pipeline.lineage import other_machine
 from pipeline.record import Record
 from pipeline.redact import redact
+from pipeline.reproduction.difference import Difference, difference
 from pipeline.shipped import write_if_missing
 
 SCRIPT = Path(__file__).with_name("retrain.py")
