@@ -500,6 +500,15 @@ def test_bars_hold_all_of_the_variance():
     assert texts[-2:] == ["three or more together", "seeds"]
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_what_three_do_together_is_told_of_three_or_more(n):
+    names = ("a", "b", "c")[:n]
+    drawn = draw_shares(made.shares(names))
+    texts = drawn.layout["yaxis"]["ticktext"]
+    assert ("three or more together" in texts) == ("three or more" in drawn.caption) == (n > 2)
+    assert len(texts) == len(drawn.data[0]["x"]) == n + n * (n - 1) // 2 + (n > 2) + 1
+
+
 # --- words -----------------------------------------------------------------------------------
 
 
@@ -746,7 +755,7 @@ def test_what_is_selected_on_an_axis_stands_out_in_the_leaderboard(browser, tmp_
 def test_a_curve_tells_under_the_pointer_whose_it_is(browser, tmp_path):
     from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
-    comparison = made.grid(seeds=2)
+    comparison = made.grid({made.RATE: (1e-4, 0.3)}, seeds=2)  # curves far apart
     opened(browser, tmp_path, page(comparison))
     x, y = browser.execute_script(
         "const plot = document.getElementById('curves');"
@@ -754,8 +763,8 @@ def test_a_curve_tells_under_the_pointer_whose_it_is(browser, tmp_path):
         "const { xaxis, yaxis, _size } = plot._fullLayout;"
         "const box = plot.getBoundingClientRect();"
         "const trace = plot._fullData.find(trace => trace.name[0] == 2);"
-        "return [box.left + _size.l + xaxis.c2p(trace.x[20]),"
-        " box.top + _size.t + yaxis.c2p(trace.y[20])]"
+        "return [box.left + _size.l + xaxis.c2p(trace.x[45]),"
+        " box.top + _size.t + yaxis.c2p(trace.y[45])]"
     )
     for step in (3, 0):
         actions = ActionBuilder(browser)
@@ -765,4 +774,5 @@ def test_a_curve_tells_under_the_pointer_whose_it_is(browser, tmp_path):
     (told,) = browser.execute_script(
         "return [...document.querySelectorAll('#curves .hovertext')].map(e => e.textContent)"
     )
-    assert re.match(r"candidate \d+learning_rate = .*valid cost 0\.\d{4} at epoch \d+", told)
+    cost = np.mean([run.curve["valid_cost"][45] for run in comparison.candidates[1].runs])
+    assert told == f"candidate 2learning_rate = 0.0001valid cost {cost:.4f} at epoch 45"

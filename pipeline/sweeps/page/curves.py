@@ -58,7 +58,7 @@ def draw(comparison: Comparison) -> Figure | None:
             xaxis=axis("epoch", type="linear"),
             yaxis=cost_axis(costs, "cost (nats per row)"),
             legend=_legend(max(len(name) for name in names)),
-            margin={"l": 60, "r": 12, "t": 28, "b": 8},
+            margin={"l": 60, "r": 24, "t": 28, "b": 8},  # 24: half of the last label
         ),
         height=470 + 21 * len(leaders),
         caption=_caption(

@@ -24,6 +24,7 @@ Bar = tuple[str, float, str]  # its whole name, its share, its colour
 def draw(shares: Shares) -> Figure:
     """The largest share on top; pairs beyond ``MOST_BARS`` are added up in one bar."""
     bars = _bars(shares)
+    three = "with three or more together, " if len(shares.main) > 2 else ""
     return Figure(
         [
             {
@@ -51,7 +52,8 @@ def draw(shares: Shares) -> Figure:
         caption=(
             "How much of the variance of the valid cost, over all runs of the full grid, goes with "
             "each parameter alone (dark), with a pair beyond what its two explain alone (light), "
-            "with three or more together, and with the seeds (grey). The shares add up to 100 %."
+            f"{three}and with the seeds (grey). The shares add up to 100 %. They are of these runs "
+            "and rows: the sentences on top tell those that luck would not make."
         ),
     )  # fmt: skip
 
@@ -62,7 +64,8 @@ def _bars(shares: Shares) -> list[Bar]:
     pairs = [
         (f"{names[a]} × {names[b]}", share, PALE_BLUE) for (a, b), share in shares.pairs.items()
     ]
-    last = [("three or more together", shares.rest, PALE), ("seeds", shares.seeds, GREY)]
+    rest = [("three or more together", shares.rest, PALE)] if len(main) > 2 else []
+    last = [*rest, ("seeds", shares.seeds, GREY)]
     room = max(MOST_BARS - len(main), 1)
     return [*_ordered([*main, *_fewer(_ordered(pairs), room)]), *last]
 
