@@ -128,14 +128,14 @@ def test_a_signal_from_outside_leaves_a_killed_run(copied, name):
     """C05, C07: the exit code of the process is 128 + n."""
     number = signal.Signals[name]
     process = start(copied, "train.epochs=1000000", f"seed={int(number)}")
-    before = set((copied / "runs").iterdir())
+    before = set((copied / "runs").glob("*/result.json"))
     time.sleep(8)
     process.send_signal(number)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 128 + number, err
     assert f"run KILLED: ended by {name}" in err
-    (new,) = set((copied / "runs").iterdir()) - before
-    assert '"status": "KILLED"' in (new / "result.json").read_text()
+    (new,) = set((copied / "runs").glob("*/result.json")) - before
+    assert '"status": "KILLED"' in new.read_text()
 
 
 def test_a_second_signal_ends_the_process_at_once(copied):
