@@ -18,7 +18,7 @@ BIN    := .venv/bin
 STAMP  := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sweep compare promote reproduce export import predict ui sync test check format bench bench-sweep data clean lock
+.PHONY: help setup run sweep compare promote reproduce export import predict ui sync test exhaustive check format bench bench-sweep data clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -64,15 +64,18 @@ ui: $(STAMP) ## look at the runs in MLflow, on this machine only
 sync: $(STAMP) ## publish the runs that the store or server has missed (ARGS="tracking=server ...")
 	@$(BIN)/python -m pipeline sync --args
 
-test: $(STAMP) ## every test (ARGS='-m "not slow"' leaves out processes, servers and the browser)
-	@$(BIN)/python -m pytest -n auto --quiet $(ARGS)
+test: $(STAMP) ## the tests (ARGS='-m "not slow"' leaves out processes, servers and the browser)
+	@$(BIN)/python -m pytest -n auto --quiet -m "not exhaustive" $(ARGS)
+
+exhaustive: $(STAMP) ## what takes longest: a kill at every I/O call, writers by the dozen, simulated luck
+	@$(BIN)/python -m pytest -n auto --quiet -m exhaustive $(ARGS)
 
 check: $(STAMP) ## what must be green before a commit: format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 1
-	@$(BIN)/python -m pytest -n auto --quiet
+	@$(BIN)/python -m pytest -n auto --quiet -m "not exhaustive"
 
 format: $(STAMP) ## format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -33,6 +33,7 @@ def _imported(result):
     contents(result)
 
 
+@pytest.mark.exhaustive
 def test_eight_writers_of_twenty_runs_lose_none(
     settings, results, project, fork, exit_codes, capsys
 ):
@@ -81,6 +82,7 @@ def test_who_holds_the_store_for_a_while_is_waited_for(how, settings, result, fo
     assert len(rows("metrics WHERE key = 'train/cost'")) == 5
 
 
+@pytest.mark.exhaustive
 def test_six_processes_on_a_fresh_folder_make_one_store_twenty_times(project, fork, exit_codes):
     """A01: the one that has the lock makes it, the others find it."""
     for number in range(20):

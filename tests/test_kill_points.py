@@ -84,6 +84,7 @@ def test_a_kill_is_where_it_is_said_to_be(tmp_path, fork):
     assert found == [None, b"", b"", b"a", b"a", b"ab"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("standing", ["nothing", "a failed run", "a run without figures"])
 def test_a_kill_at_any_io_call_of_a_commit_loses_nothing(
     standing, result, failed_results, tmp_path, fork, capsys
@@ -160,6 +161,7 @@ def published(settings, results, project, monkeypatch):
     return record, prepare, action
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_kill_at_any_io_call_of_a_publication_loses_nothing(
     part, published, settings, project, fork, exit_codes, capsys

@@ -110,6 +110,7 @@ def test_processes_that_start_at_once_on_a_fresh_folder_make_one_store(project, 
         }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_kill_at_any_instant_of_the_first_start_leaves_no_half_store(project, fork, exit_codes):
     """A02: SIGKILL at ten instants; the next start finds nothing or all, and no litter."""

@@ -405,6 +405,7 @@ def mlflow_server(folder: Path, port: int):
         server.wait()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_server_that_dies_loses_nothing_that_sync_does_not_bring(
     project, results, store_template, tmp_path

@@ -149,6 +149,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"),
@@ -206,6 +207,7 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words(launch, shown)
     wait_until(lambda: not processes_in(shown))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_page_of_another_server_is_not_taken_for_ours(settings, result, monkeypatch, capsys):
     """A port that was free may be taken by the time the server starts."""

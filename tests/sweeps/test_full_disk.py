@@ -40,6 +40,7 @@ def calm(tmp_path_factory, store_template) -> Path:
     return folder
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("leave", [0, 60_000, 400_000, 1_200_000])
 def test_a_full_disk_is_told_and_with_room_the_same_command_ends_the_sweep(
     disk, calm, store_template, leave

@@ -9,6 +9,7 @@ from swept import launch, points, statuses
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("how", ["reader", "writer"])
 def test_who_holds_the_store_for_too_long_costs_a_sweep_no_run(copied, how):
     """B02, B03: MLflow gives up after 20 s, the sweep asks again at its end."""

@@ -48,7 +48,10 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]])
+JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]
+
+
+@pytest.mark.parametrize("launcher", [[], pytest.param(JOBLIB, marks=pytest.mark.exhaustive)])
 def test_a_run_that_misbehaves_is_named_and_the_others_are_done(copied, launcher):
     """C08 to C14, D01, D02, D04, D05: raises, exits, crashes, is killed, hangs, fills memory."""
     sabotage(copied, SABOTAGE)
@@ -180,6 +183,7 @@ def test_serial_and_joblib_give_the_same_bits(copied, tmp_path):
     assert weights(copied) == before
 
 
+@pytest.mark.exhaustive
 def test_slurms_launcher_makes_the_runs_on_this_machine(copied):
     words = ["seed=range(2)", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=2"]
     code, _, err = launch(copied, *words)
@@ -213,6 +217,7 @@ def test_a_dead_server_costs_no_run_and_sync_brings_them_later(copied):
     assert "3 runs were not published" in out
 
 
+@pytest.mark.exhaustive
 def test_kills_at_any_moment_lose_nothing(copied, tmp_path):
     """The whole group of processes is killed 20 times; then the runs are those of a calm sweep."""
     calm = tmp_path / "calm"

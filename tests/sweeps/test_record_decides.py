@@ -153,6 +153,7 @@ HOST = "os.getppid()"  # which makes runs in processes of their own
 ASKER = PARENT.format(HOST)  # who asks it to: the sweep, or one of joblib's workers
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("victim", "launcher", "told"),
     [

@@ -361,6 +361,7 @@ def naively_different(losses) -> bool:
     return bool((d.mean(axis=1) > norm.isf(0.025) * error).any())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("world", "factor"), [(normal, 5), (heavy, 5), (skewed, 2)])
 def test_of_equal_candidates_one_is_called_worse_in_at_most_5_percent(world, factor):
@@ -468,6 +469,7 @@ def shuffled(number, encodings, positive):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_on_shuffled_labels_200_neurons_are_tied_in_at_least_95_percent_of_the_shuffles():
     """What is said, and what is false of it, are two questions; both are put to 100 shuffles.
