@@ -62,14 +62,18 @@ def self_concordance(theta: Array, examples: Examples, l2: float) -> tuple[float
     """
     X, _, weight = examples
     _, slope = loss_and_gradient(theta, *examples, l2)
-    curvature, axes = np.linalg.eigh(hessian(theta, X, weight, l2))
-    along = axes.T @ slope
+    # In units in which the largest value of each input is 1: else small inputs would look flat.
+    unit = np.append(np.max(np.abs(X), axis=0, initial=0.0), 1.0)
+    unit[unit == 0] = 1.0
+    inputs = X / unit[:-1]
+    curvature, axes = np.linalg.eigh(hessian(theta, X, weight, l2) / unit[:, None] / unit)
+    along = axes.T @ (slope / unit)
     used = curvature > len(theta) * EPS * curvature[-1]
-    if used.sum() < _rank(X, weight, l2) or not used.any():
+    if used.sum() < _rank(inputs, weight, l2) or not used.any():
         return np.inf, False
     mu = float(curvature[used].min())
     decrement = float(np.sqrt(np.sum(along[used] ** 2 / curvature[used])))
-    u = decrement * np.hypot(_longest(X), 1.0) / np.sqrt(mu)
+    u = decrement * np.hypot(_longest(inputs), 1.0) / np.sqrt(mu)
     if u >= 1:
         return np.inf, False
     # (1 - u) log(1 - u) + u = u^2 / 2 + u^3 / 6 + …: of small u the terms would cancel.

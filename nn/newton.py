@@ -8,7 +8,7 @@ from nn.arrays import Array
 from nn.neuron import Examples, hessian, loss_and_gradient
 
 MAX_STEPS = 60
-RIDGE = 1e-13  # of the largest curvature: what a direction without any is given
+RIDGE = 1e-13  # of the curvature of a parameter alone: what a direction without any is given
 ARMIJO = 1e-4
 HALVINGS = 50
 ROUNDING = 1e-17  # nats per row: what another step would gain is below the last bit of the cost
@@ -52,10 +52,14 @@ def newton(theta: Array, examples: Examples, l2: float = 0.0) -> Optimum:
 
 
 def _step(theta: Array, slope: Array, examples: Examples, l2: float) -> Array:
+    """Newton's step; each parameter is measured by its own curvature, whatever its input's unit."""
     curvature = hessian(theta, examples.X, examples.weight, l2)
     place = np.diag_indices(len(theta))
-    curvature[place] += RIDGE * curvature[place].max() + np.finfo(float).tiny
-    return np.asarray(np.linalg.solve(curvature, slope), np.float64)
+    unit = np.sqrt(curvature[place])
+    unit[unit == 0] = 1.0
+    curvature = curvature / unit[:, None] / unit
+    curvature[place] += RIDGE
+    return np.asarray(np.linalg.solve(curvature, slope / unit) / unit, np.float64)
 
 
 def _lower(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -66,7 +67,7 @@ class Certificate:
             return f"converged: {self.gap:.1e} nats above the optimum, all that this model can do"
         if self.verdict == "not certified":
             return (
-                "not certified: the table is too large; at most "
+                "not certified: the table is too large, or its numbers too extreme; at most "
                 f"{self.bound:.2g} nats above the best possible cost"
             )
         return self.verdict
@@ -82,10 +83,21 @@ class Certificate:
 
 @on_one_thread
 def certify(trained: Trained, examples: Examples, l2: float) -> Certificate:
-    """The certificate of the kept neuron on the rows that trained it, as ``certificate``."""
+    """The certificate of the kept neuron on the rows that trained it, as ``certificate``.
+
+    A run is never lost by it: where numbers are too extreme to tell, it says so.
+    """
     if trained.ended == "diverged":
         return Certificate("diverged")
-    return certificate(trained.theta, examples, trained.inputs, l2)
+    with np.errstate(all="ignore"):
+        try:
+            found = certificate(trained.theta, examples, trained.inputs, l2)
+        except np.linalg.LinAlgError:
+            found = Certificate("not certified")
+        if all(math.isfinite(figure) for figure in found.figures.values()) and found.figures:
+            return found
+        value = loss_and_gradient(trained.theta, *examples, l2)[0]  # no cost is negative
+    return Certificate("not certified", bound=value)
 
 
 def certificate(theta: Array, examples: Examples, inputs: Sequence[str], l2: float) -> Certificate:
@@ -155,7 +167,10 @@ def separation(theta: Array, examples: Examples) -> tuple[Rows, list[int], float
         if has_minimum:
             return rows, named, value
     rows = separated_rows(examples)
-    return rows, direction(examples, rows) or [], _rest(examples, rows)[0]
+    named = direction(examples, rows) if rows.any() else []
+    if named is None:
+        raise np.linalg.LinAlgError("rows that are separated must have a sum that does it")
+    return rows, named, _rest(examples, rows)[0]
 
 
 def separated_rows(examples: Examples) -> Rows:
@@ -176,6 +191,8 @@ def separated_rows(examples: Examples) -> Rows:
         bounds=[(None, None)] * d + [(0, 1)] * n,
         method="highs",
     )
+    if found.x is None:  # it always has a solution, all zeros
+        raise np.linalg.LinAlgError(f"the linear programme must be solved; got {found.message}")
     rows = np.zeros(len(examples.y), bool)
     rows[examples.weight > 0] = found.x[d:] > 0.5
     return rows

@@ -2,21 +2,15 @@
 
 import numpy as np
 import pytest
+from problems import one_hot_cars
 
 from nn import Examples
-from pipeline import car
 
 
 @pytest.fixture(scope="session")
 def cars() -> Examples:
     """All 1,728 cars, one-hot (1728, 21), without any code of ours but the table's."""
-    columns = [np.array(column) for column in zip(*car.rows(), strict=True)]
-    one_hot = [
-        (column[:, None] == np.array(values)).astype(np.float64)
-        for column, values in zip(columns, car.ATTRIBUTES.values(), strict=False)
-    ]
-    y = (columns[-1] != "unacc").astype(np.float64)
-    return Examples(np.hstack(one_hot), y, np.ones(len(y)))
+    return one_hot_cars()
 
 
 @pytest.fixture

@@ -116,6 +116,30 @@ def test_no_minimum_is_proven_where_there_is_none(cars: Examples) -> None:
     assert self_concordance(newton(np.zeros(22), cars, 0.1).theta, cars, 0.1)[1]
 
 
+@pytest.mark.parametrize("unit", [1e-10, 1e-8, 1e-4, 1e4, 1e8])
+def test_the_unit_of_an_input_changes_neither_optimum_nor_bound(unit) -> None:
+    """In a small unit its curvature is below the last bit of the bias', and is there all the same.
+
+    Without a penalty, which does know units; where the classes overlap.
+    """
+    checked = 0
+    for rows in PROBLEMS:
+        X, y, weight = rows.examples
+        best = newton(rows.start, rows.examples)
+        bound, proven = self_concordance(best.theta * (1 + 1e-4), rows.examples, 0.0)
+        if not proven:
+            continue
+        other = Examples(X * np.append(unit, np.ones(X.shape[1] - 1)), y, weight)
+        scaled = best.theta / np.append(unit, np.ones(X.shape[1]))
+        assert newton(rows.start, other).objective == pytest.approx(best.objective, abs=1e-12)
+        again, proven = self_concordance(scaled * (1 + 1e-4), other, 0.0)
+        assert proven
+        if rows.kind == "one-hot":  # its largest value is 1 already, so the unit is undone exactly
+            assert again == pytest.approx(bound, rel=1e-4)
+        checked += 1
+    assert checked > 50
+
+
 def test_without_penalty_and_proof_the_cost_itself_is_the_bound(cars: Examples) -> None:
     """No cost is negative."""
     theta = np.random.default_rng(0).normal(size=22)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import PROBLEMS, objective
+from problems import PROBLEMS, objective, one_hot_cars
 from sklearn.linear_model import LogisticRegression
 
 from nn import Examples, loss_and_gradient
@@ -18,20 +18,14 @@ from pipeline.stages.certify import (
     gradient_check,
     separated_rows,
 )
-from pipeline.stages.train import train
+from pipeline.stages.train import Trained, train
 
 CAR_INPUTS = [f"{name}={value}" for name, values in car.ATTRIBUTES.items() for value in values]
 
 
-@pytest.fixture(scope="module")
-def one_hot_cars() -> Examples:
-    columns = [np.array(column) for column in zip(*car.rows(), strict=True)]
-    hot = [
-        (column[:, None] == np.array(values)).astype(np.float64)
-        for column, values in zip(columns, car.ATTRIBUTES.values(), strict=False)
-    ]
-    y = (columns[-1] != "unacc").astype(np.float64)
-    return Examples(np.hstack(hot), y, np.ones(len(y)))
+@pytest.fixture(name="one_hot_cars", scope="module")
+def one_hot_cars_fixture() -> Examples:
+    return one_hot_cars()
 
 
 def line(x, y, weight=None) -> Examples:
@@ -191,6 +185,32 @@ def test_without_a_penalty_a_large_table_is_certified_only_by_its_curvature(monk
     found = certified(line([1, 2, 3, 4], [0, 0, 1, 1]))
     assert (found.verdict, found.gap, found.optimum) == ("not certified", None, None)
     assert found.bound == pytest.approx(np.log(2))
+
+
+EXTREMES = {
+    "inputs of 1e150": (1e150, 1.0),
+    "inputs of 1e-200": (1e-200, 1.0),
+    "parameters of 1e150": (1.0, 1e150),
+    "parameters of 1e-300": (1.0, 1e-300),
+    "inputs and parameters of 1e100": (1e100, 1e100),
+}
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("name", EXTREMES)
+def test_no_number_is_so_extreme_that_certifying_costs_a_run(name, l2) -> None:
+    """Warnings are errors here; what is not known is None, and what is told is a number."""
+    by_inputs, by_parameters = EXTREMES[name]
+    for rows in PROBLEMS[:30]:
+        X, y, weight = rows.examples
+        inputs = tuple(f"x{j}" for j in range(X.shape[1]))
+        curve = {"epoch": np.zeros(1)}
+        trained = Trained(rows.start * by_parameters, inputs, curve, 0, "epochs")
+        found = certify(trained, Examples(X * by_inputs, y, weight), l2)
+        assert found.text
+        assert all(np.isfinite(list(found.figures.values())))
+        if found.gap is not None:
+            assert found.bound >= found.gap >= -1e-12 * max(1.0, abs(found.optimum))
 
 
 def test_many_separating_inputs_are_counted() -> None:
