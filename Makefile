@@ -95,6 +95,8 @@ lock: $(STAMP) ## choose the versions anew and write them, with hashes, to the l
 	  --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
 	@grep -A 99 '^uv==' requirements.lock | awk 'NR > 1 && !/^ / {exit} {print}' | sed '$$ s/ \\$$//' > bootstrap.lock
 
-clean: ## remove .venv, caches and data/; runs/, mlflow.db and mlartifacts/ are results and stay
-	@rm -rf .venv data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+clean: ## remove .venv, caches and the tables that make data writes again; tables of yours and results stay
+	@! test -x $(BIN)/python || $(BIN)/python -m pipeline data --remove 2>/dev/null \
+	  || echo "data/ stays as it is: .venv cannot say which tables are make data's" >&2
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find nn pipeline tests bench -name __pycache__ -prune -exec rm -rf {} +

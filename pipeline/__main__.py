@@ -171,10 +171,16 @@ def take_in(words: list[str]) -> int:
     return take_in(Path(options.input), tracking, overrides)
 
 
-def data(_: list[str]) -> int:
-    """Write the tables that come with the project."""
-    from pipeline.shipped import TABLES, write_if_missing
+def data(words: list[str]) -> int:
+    """Write the tables that come with the project, or with --remove take them away again."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline data")
+    parser.add_argument("--remove", action="store_true", help="those that could be written again")
+    options = parser.parse_args(words)
+    from pipeline.shipped import TABLES, remove_written, write_if_missing
 
+    if options.remove:
+        print("".join(f"removed: {path}\n" for path in remove_written()), end="")
+        return OK
     for path in TABLES:
         print(f"{'written' if write_if_missing(path) else 'there already'}: {path}")
     return OK

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from pipeline import car, paths
@@ -48,3 +50,25 @@ def write_if_missing(path: str) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def remove_written() -> list[str]:
+    """Remove the shipped tables that would be written again byte for byte; their paths.
+
+    One that was edited, or is a link, stays, as does whatever else is there. A folder that this
+    leaves empty goes too.
+    """
+    removed = [path for path, made in TABLES.items() if _holds(paths.PROJECT / path, made)]
+    for path in removed:
+        (paths.PROJECT / path).unlink()
+    for folder in {(paths.PROJECT / path).parent for path in TABLES}:
+        with suppress(OSError):  # something else is in it, or it is not there
+            folder.rmdir()
+    return removed
+
+
+def _holds(path: Path, made: Callable[[], bytes]) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    content = made()
+    return path.stat().st_size == len(content) and path.read_bytes() == content
