@@ -88,7 +88,7 @@ bench-sweep: $(STAMP) ## how fast sweeps are, against their floor and the naive 
 	@$(BIN)/python -m bench.sweep
 
 data: $(STAMP) ## write the tables that come with the project to data/
-	@$(BIN)/python -m pipeline data
+	@$(BIN)/python -m pipeline data --args
 
 lock: $(STAMP) ## choose the versions anew and write them, with hashes, to the lock files
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes \

@@ -7,20 +7,16 @@ import stands in the function that needs it, so that help and refusals come at o
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
-import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from pipeline.errors import OK, ConfigError, PipelineError, disk_error
 from pipeline.paths import CONF
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from pipeline.words import Parser, ask_hydra, typed
 
 HELP = """\
 One neuron, every number tracked.
@@ -46,7 +42,7 @@ def run(words: list[str]) -> int:
     if {"--multirun", "-m"} & set(words):
         return sweep(words)
     if any(word.startswith("-") for word in words):
-        _ask_hydra(words)
+        ask_hydra(words)
         return OK
     from pipeline.compose import configuration
 
@@ -74,11 +70,11 @@ def sweep(words: list[str]) -> int:
 
 def predict(words: list[str]) -> int:
     """Score a file with the model of a run."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline predict")
+    parser = Parser("predict", "evaluate.threshold", "tracking")
     parser.add_argument("--run", default="latest", help="identity, latest, or champion")
-    parser.add_argument("--input", required=True, help="rows to score: csv, csv.gz or parquet")
-    parser.add_argument("--output", required=True, help="CSV to write")
-    options, overrides = parser.parse_known_args(words)
+    parser.add_argument("--input", default="", help="rows to score: csv, csv.gz or parquet")
+    parser.add_argument("--output", default="", help="CSV to write")
+    options, overrides, given = parser.read(words)
     if not (options.input and options.output):
         raise ConfigError(
             "INPUT and OUTPUT must be given: make predict RUN=latest INPUT=new.csv OUTPUT=out.csv; "
@@ -86,14 +82,15 @@ def predict(words: list[str]) -> int:
         )
     from pipeline.command import score
 
-    return score(options.run, Path(options.input), Path(options.output), overrides)
+    threshold = given.get("evaluate.threshold")
+    return score(options.run, Path(options.input), Path(options.output), overrides, threshold)
 
 
 def ui(words: list[str]) -> int:
     """Serve MLflow's page until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline ui")
+    parser = Parser("ui")
     parser.add_argument("--port", type=int, default=5000, help="a free one is taken if it is not")
-    options = parser.parse_args(words)
+    options, _, _ = parser.read(words)
     from pipeline.ui import serve
 
     return serve(options.port)
@@ -101,9 +98,10 @@ def ui(words: list[str]) -> int:
 
 def sync(words: list[str]) -> int:
     """Publish every record that the store or server does not have."""
+    _, overrides, _ = Parser("sync", "tracking").read(words)
     from pipeline.compose import configuration
 
-    tracking = configuration(words).tracking
+    tracking = configuration(overrides).tracking
     from pipeline.command import publish_missing
 
     return publish_missing(tracking)
@@ -111,10 +109,10 @@ def sync(words: list[str]) -> int:
 
 def compare(words: list[str]) -> int:
     """Compare the runs of a sweep, or of any filter of MLflow."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline compare")
+    parser = Parser("compare", "tracking")
     parser.add_argument("--sweep", default="latest", help="name, id (or its beginning), or latest")
     parser.add_argument("--filter", default="", help="of MLflow, as: params.seed = '0'")
-    options, overrides = parser.parse_known_args(words)
+    options, overrides, _ = parser.read(words)
     from pipeline.sweeps.conclude import compare_again
 
     return compare_again(options.sweep, options.filter, overrides)
@@ -122,9 +120,9 @@ def compare(words: list[str]) -> int:
 
 def promote(words: list[str]) -> int:
     """Make the best of a sweep the champion of the registry, if it passes the gate."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline promote")
+    parser = Parser("promote", "promote", "tracking")
     parser.add_argument("--sweep", default="latest", help="name, id (or its beginning), or latest")
-    options, overrides = parser.parse_known_args(words)
+    options, overrides, _ = parser.read(words)
     from pipeline.sweeps.promote import promote
 
     return promote(options.sweep, overrides)
@@ -132,23 +130,24 @@ def promote(words: list[str]) -> int:
 
 def reproduce(words: list[str]) -> int:
     """Train a run again from its record, and say whether it is the same."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline reproduce")
+    parser = Parser("reproduce", "data.path", "train.blas_threads", "tracking")
     parser.add_argument("--run", default="latest", help="identity, id in MLflow, latest, champion")
     parser.add_argument("--from", dest="source", default="", help="source: the code on record")
-    options, overrides = parser.parse_known_args(words)
+    options, overrides, given = parser.read(words)
     if options.source not in ("", "source"):
         raise ConfigError(f"FROM must be source, or not be given; got {options.source!r}")
     from pipeline.command import make_again
 
-    return make_again(options.run, overrides, from_source=bool(options.source))
+    changes = [f"{key}={value}" for key, value in given.items() if not key.startswith("tracking")]
+    return make_again(options.run, overrides, changes, from_source=bool(options.source))
 
 
 def export(words: list[str]) -> int:
     """Write the record of a run to a zip."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline export")
+    parser = Parser("export", "tracking")
     parser.add_argument("--run", default="latest", help="identity, id in MLflow, latest, champion")
-    parser.add_argument("--output", required=True, help="zip to write")
-    options, overrides = parser.parse_known_args(words)
+    parser.add_argument("--output", default="", help="zip to write")
+    options, overrides, _ = parser.read(words)
     if not options.output:
         raise ConfigError("OUTPUT must be given: make export RUN=latest OUTPUT=run.zip; got ''")
     from pipeline.command import export
@@ -158,9 +157,9 @@ def export(words: list[str]) -> int:
 
 def take_in(words: list[str]) -> int:
     """Take in a run that was exported elsewhere."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline import")
-    parser.add_argument("--input", required=True, help="zip that export has written")
-    options, overrides = parser.parse_known_args(words)
+    parser = Parser("import", "tracking")
+    parser.add_argument("--input", default="", help="zip that export has written")
+    options, overrides, _ = parser.read(words)
     if not options.input:
         raise ConfigError("INPUT must be given: make import INPUT=run.zip; got ''")
     from pipeline.compose import configuration
@@ -173,9 +172,9 @@ def take_in(words: list[str]) -> int:
 
 def data(words: list[str]) -> int:
     """Write the tables that come with the project, or with --remove take them away again."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline data")
+    parser = Parser("data")
     parser.add_argument("--remove", action="store_true", help="those that could be written again")
-    options = parser.parse_args(words)
+    options, _, _ = parser.read(words)
     from pipeline.shipped import TABLES, remove_written, write_if_missing
 
     if options.remove:
@@ -205,7 +204,7 @@ def main() -> NoReturn:
     # Nothing to collect until a run begins: without collections, imports take a fifth less.
     gc.disable()
     try:
-        words = _words(sys.argv[1:])
+        words = typed(sys.argv[1:])
         named = COMMANDS.get(words[0]) if words else None
         code = named(words[1:]) if named else run(words)
     except PipelineError as refusal:
@@ -229,44 +228,6 @@ def _refuse(refusal: PipelineError) -> int:
 
     print(redact(str(refusal)), file=sys.stderr)
     return refusal.exit_code
-
-
-def _words(words: list[str]) -> list[str]:
-    """The words of the command line; ``--args`` stands for those in the variable ARGS.
-
-    So make hands them on as they were typed: a shell would not take ``seed=range(5)``.
-    """
-    if "--args" not in words:
-        return words
-    typed = os.environ.get("ARGS", "")
-    try:
-        more = shlex.split(typed)
-    except ValueError as error:
-        raise ConfigError(f"ARGS must be words; got {typed!r}: {str(error).lower()}") from None
-    place = words.index("--args")
-    return [*words[:place], *more, *words[place + 1 :]]
-
-
-def _ask_hydra(words: list[str]) -> None:
-    """Have Hydra answer --cfg, --info, --version and their like."""
-    import hydra
-
-    @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
-    def refuse(_: DictConfig) -> None:
-        flags = " ".join(word for word in words if word.startswith("-"))
-        raise ConfigError(f"flags must be among those that --help tells of; got {flags}")
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raises what it would otherwise print and swallow
-    overrides = [word for word in words if "=" in word and not word.startswith("-")]
-    sys.argv[1:] = [*(word for word in words if word not in overrides), *overrides]
-    try:
-        refuse()
-    except Exception as refusal:
-        from pipeline.compose import REFUSALS, explain
-
-        if not isinstance(refusal, REFUSALS):
-            raise
-        raise explain(refusal, overrides) from None
 
 
 def _groups() -> str:

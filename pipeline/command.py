@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
@@ -72,16 +73,25 @@ def run_and_track(
     return _published(record, configuration.tracking, publish) or code
 
 
-def score(name: str, source: Path, target: Path, words: Sequence[str] = ()) -> int:
-    """Score the rows of a file with the model of the run that is meant."""
+def score(
+    name: str,
+    source: Path,
+    target: Path,
+    words: Sequence[str] = (),
+    threshold: float | None = None,
+) -> int:
+    """Score the rows of a file with the model of the run that is meant; None: at its threshold."""
     from pipeline.predict import model_of, predict_file
 
     with TemporaryDirectory() as folder:
         record = _meant(name, words, Path(folder))
         model = model_of(record)
-    done = predict_file(model, source, target)
+    at = model if threshold is None else replace(model, threshold=threshold)
+    done = predict_file(at, source, target)
     rows = "1 row" if done.n_rows == 1 else f"{done.n_rows:,} rows"
     print(f"{rows} scored by run {record.identity[:12]}, {done.n_positive:,} of them positive")
+    if threshold is not None:
+        print(f"decided at threshold {threshold} (the run's is {model.threshold})")
     print(f"written to {target}")
     for attribute, n in done.unseen.items():
         print(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")
@@ -108,18 +118,18 @@ def _meant(name: str, words: Sequence[str], folder: Path) -> Record:
         return found
 
 
-def make_again(name: str, words: Sequence[str], *, from_source: bool) -> int:
-    """Make the run that is meant again, and say whether it is the same."""
+def make_again(
+    name: str, words: Sequence[str], changes: Sequence[str] = (), *, from_source: bool
+) -> int:
+    """Make the run that is meant again, with ``changes``, and say whether it is the same."""
     from pipeline.reproduction.reproduce import reproduce, told
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # what was checked out is removed first
         signal.signal(number, _leave)
-    tracked = [word for word in words if word.startswith("tracking")]
     with TemporaryDirectory() as folder:
-        record = _meant(name, tracked, Path(folder))
+        record = _meant(name, words, Path(folder))
         print(f"{'Run':10}{record.identity[:12]}, {_made(record)}", flush=True)
-        rest = [word for word in words if word not in tracked]
-        found = reproduce(record, rest, from_source=from_source)
+        found = reproduce(record, changes, from_source=from_source)
         lines = told(record, found)
     print("\n".join(lines))
     same = found.found is not None and found.found.identical
