@@ -11,6 +11,7 @@ import numpy as np
 from nn.arrays import Array
 from pipeline.config import Categorical, DataSettings
 from pipeline.errors import DataError
+from pipeline.safe_arrays import MISSHAPEN
 from pipeline.stages.encode import Block, Encoder, OneHot, Standard
 from pipeline.stages.validate import MISSING
 
@@ -72,9 +73,17 @@ def from_json(text: str) -> Model:
     DataError
         If it is of another format, or its parts do not fit each other.
     """
-    tree = json.loads(text)
-    if tree.get("format") != FORMAT:
-        raise DataError(f"model format must be {FORMAT}; got {tree.get('format')!r}")
+    try:
+        tree = json.loads(text)
+        if tree.get("format") != FORMAT:
+            raise DataError(f"model format must be {FORMAT}; got {tree.get('format')!r:.80}")
+        return _parsed(tree)
+    except MISSHAPEN as error:
+        told = " ".join(str(error).split())[:200]
+        raise DataError(f"model must be one of make run; got a misshapen one ({told})") from None
+
+
+def _parsed(tree: dict[str, Any]) -> Model:
     blocks = tuple(_block(block) for block in tree["blocks"])
     encoder = Encoder(blocks, tree["unseen"])
     theta = np.array(tree["theta"], dtype=np.float64)

@@ -34,6 +34,13 @@ def redact_tree(tree: Any) -> Any:
     return _masked_tree(tree, _secrets())
 
 
+def printable(text: str, keep: str = "") -> str:
+    r"""The text with what a terminal obeys or an eye does not see written out, as in ``\x1b``."""
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def _masked_tree(tree: Any, secrets: list[str]) -> Any:
     if isinstance(tree, str):
         return _masked(tree, secrets)

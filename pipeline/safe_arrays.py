@@ -18,6 +18,8 @@ from pipeline.errors import DataError
 
 MAX_BYTES = 256 * 2**20  # of all arrays together, inflated
 MAX_ARRAYS = 64
+# What reading a tree of another shape raises.
+MISSHAPEN = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
 _MAX_HEADER = 4096  # bytes; a header of ours has 128
 

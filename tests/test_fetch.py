@@ -45,7 +45,7 @@ def test_of_several_attempts_the_finished_one_counts(settings, result, failed_re
     whole = fetch_run(finished.identity, settings, tmp_path / "one")
     assert (whole.status, whole.attempt) == ("FINISHED", finished.attempt)
     (found,), lost = fetch(settings, "", tmp_path / "two")
-    assert (found.status, found.attempt, lost) == ("FINISHED", finished.attempt, 0)
+    assert (found.status, found.attempt, lost) == ("FINISHED", finished.attempt, [])
     assert found.theta.tobytes() == result.trained.theta.tobytes()
 
 
@@ -79,7 +79,7 @@ def test_a_record_that_is_not_whole_in_the_store_is_told_as_such(
     with pytest.raises(RecordError, match=told) as refusal:
         fetch_run(record.identity, settings, tmp_path)
     assert refusal.value.exit_code == 3
-    assert fetch(settings, "", tmp_path) == ([], 1)
+    assert fetch(settings, "", tmp_path) == ([], [str(refusal.value)])
 
 
 def test_a_damaged_record_here_is_replaced_by_that_in_mlflow(settings, result, tmp_path):

@@ -48,6 +48,14 @@ def test_a_model_whose_parts_do_not_fit_is_refused(model, key, value, rule):
         from_json(json.dumps(tree))
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", "[" * 100_000, '{"format": 1}', '{"format": 1, "blocks": [3]}']
+)
+def test_a_model_of_another_shape_is_refused_in_a_sentence(text):
+    with pytest.raises(DataError, match="model must be one of make run; got a misshapen one"):
+        from_json(text)
+
+
 def test_a_model_with_a_weight_that_is_no_number_is_refused(model):
     text = to_json(model).replace(repr(float(model.theta[0])), "NaN")
     with pytest.raises(DataError, match="finite"):

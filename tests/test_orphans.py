@@ -10,7 +10,7 @@ from stored import rows, state
 from pipeline import disk, paths
 from pipeline.record import write
 from pipeline.tracking import close_orphans, open_store, publish
-from pipeline.tracking.projection import OWNER
+from pipeline.tracking.projection import KEY, OWNER
 
 
 @pytest.fixture
@@ -91,6 +91,15 @@ def test_one_that_is_published_from_elsewhere_is_left_alone(orphan, owner, recor
         shutil.rmtree(record.path)
     close_orphans(store, paths.RUNS)
     assert status(store, run_id) == "RUNNING"
+
+
+def test_a_key_that_is_no_identity_leads_nowhere(orphan, tmp_path):
+    """Whoever can write to the store would have had us lock any folder of this machine."""
+    store, _, run_id, _ = orphan
+    for key in (str(tmp_path), "../..", f"{'a' * 32}/..", ""):
+        store.client.set_tag(run_id, KEY, key)
+        close_orphans(store, paths.RUNS)
+        assert rows("runs", "status") == [("RUNNING",)]
 
 
 def test_a_run_that_is_none_of_ours_is_left_alone(settings):

@@ -3,19 +3,15 @@
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import free_port, mlflow_server
 from stored import rows, state
 
 from pipeline import paths
@@ -380,31 +376,6 @@ def test_tracking_module_does_not_import_mlflow_before_it_opens_a_store():
     assert subprocess.run([sys.executable, "-c", code], cwd=project, check=False).returncode == 0
 
 
-@contextlib.contextmanager
-def mlflow_server(folder: Path, port: int):
-    """A real server with a store of its own in ``folder``."""
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
-        *("--artifacts-destination", str(folder / "artifacts")),
-    ]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    server = subprocess.Popen(
-        command, env={**os.environ, **quiet}, start_new_session=True, stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, cwd=folder,
-    )  # fmt: skip
-    try:
-        for _ in range(600):
-            with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                break
-            time.sleep(0.1)
-        yield
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_server_that_dies_loses_nothing_that_sync_does_not_bring(
@@ -412,9 +383,7 @@ def test_server_that_dies_loses_nothing_that_sync_does_not_bring(
 ):
     """E04, E05, E06: one run before, one while it is away, and replies that are lost."""
     shutil.copy2(store_template, tmp_path / "mlflow.db")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = TrackingSettings(uri=f"http://127.0.0.1:{port}", experiment="tiny")
     first, second, third = (
         write(results(identity=letter * 32), project / "runs") for letter in "abc"

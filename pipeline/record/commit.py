@@ -22,16 +22,15 @@ from pipeline.lineage import other_machine
 from pipeline.record.contents import arrays, contents, json_bytes, lineage_tree, scalars
 from pipeline.record.reading import (
     FORMAT,
-    IDENTITY,
     RESULT,
     Record,
     RecordError,
     Repeat,
-    check_name,
+    check_identity,
     read,
     seal_of,
 )
-from pipeline.record.search import PUBLISHED
+from pipeline.record.shape import check_free
 from pipeline.redact import redact, redact_tree
 from pipeline.run import RunResult
 
@@ -83,9 +82,7 @@ def write(
     RecordError
         If a name in ``extra`` leads out of the record.
     """
-    target = folder / result.lineage.identity
-    if not IDENTITY.fullmatch(target.name):
-        raise RecordError(f"identity must be 8 to 64 hex digits; got {target.name[:80]!r}")
+    target = folder / check_identity(result.lineage.identity)
     files = contents(result) | _checked(extra or {})
     try:
         disk.make_private(folder)
@@ -184,9 +181,7 @@ def _is_tracking(override: str) -> bool:
 
 def _checked(extra: Mapping[str, bytes]) -> dict[str, bytes]:
     for name in extra:
-        check_name(name)
-        if name in (RESULT, PUBLISHED) or name.startswith("."):
-            raise RecordError(f"file names must not be the record's own; got {name!r}")
+        check_free(name)
     return dict(extra)
 
 

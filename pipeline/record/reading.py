@@ -46,6 +46,7 @@ class Record:
     path: Path
     tree: dict[str, Any]  # result.json
     repeat: Repeat | None = None  # set by write() where the record stood already
+    source: str = ""  # by whom and where it was published, of one that was fetched
 
     @property
     def identity(self) -> str:
@@ -198,6 +199,13 @@ def seal_of(tree: dict[str, Any]) -> str:
     """sha256 of the tree: a slip of the disk or of an editor is noticed, a forger is not."""
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_identity(identity: str) -> str:
+    """The identity, which is the name of a folder; RecordError if it is anything else: a path."""
+    if not IDENTITY.fullmatch(identity):
+        raise RecordError(f"identity must be 8 to 64 hex digits; got {identity[:80]!r}")
+    return identity
 
 
 def check_name(name: str) -> None:

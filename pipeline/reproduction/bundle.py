@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
-import re
 import stat
 import struct
 import zipfile
@@ -16,18 +14,16 @@ from pipeline import disk, paths
 from pipeline.errors import ConfigError, DataError, bounded
 from pipeline.record import Record, adopt, read
 from pipeline.record.reading import IDENTITY, RESULT, check_name
+from pipeline.record.shape import MAX_BYTES, MAX_FILES, listed, require_shape
+from pipeline.redact import printable
+from pipeline.safe_arrays import MISSHAPEN
 from pipeline.tracking.projection import project
 
-MAX_FILES = 1000
-MAX_BYTES = 2**30  # of the zip, and of all files in it, inflated
-MAX_TIME = 2**43  # in ms since 1970: the year 2248
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same record is the same zip, to the byte
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises on bytes that are no zip, besides OSErrors.
 MALFORMED = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, ValueError,
              IndexError, OverflowError)  # fmt: skip
-# What reading trees of another shape raises.
-MISSHAPEN = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 
 
 def export_record(record: Record, target: Path) -> int:
@@ -75,7 +71,7 @@ def import_record(source: Path, folder: Path = paths.RUNS) -> tuple[Record, bool
             return adopt(held, folder)
         except DataError as refusal:  # names in it come from the file
             text = str(refusal).replace(name, "INPUT")
-            raise DataError(bounded([_printable(text)])) from None
+            raise DataError(bounded([printable(text, keep="\n")])) from None
 
 
 def _require_file(source: Path) -> None:
@@ -132,40 +128,18 @@ def _checked(folder: Path) -> Record:
     """
     try:
         record = read(folder)
+        listed(record.tree)
         there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
         more = sorted(there - {RESULT, *record.files})
         if more:
             raise DataError(
                 f"INPUT must hold the files of its record alone; got {more[0][:80]!r} too"
             )
-        _require_shape(record)
+        require_shape(record)
         project(record)
     except MISSHAPEN as error:
         raise DataError(f"INPUT must hold a record; got a misshapen one ({_told(error)})") from None
     return record
-
-
-def _require_shape(record: Record) -> None:
-    """Raise ValueError, or what comes of reading a tree of another shape."""
-    tree, lineage, data = record.tree, record.lineage, record.config["data"]
-    times = [tree["started_ms"], tree["ended_ms"]]
-    if not all(isinstance(time, int) and 0 <= time < MAX_TIME for time in times):
-        raise ValueError("times must be milliseconds since 1970")
-    if record.status not in ("FINISHED", "FAILED", "KILLED"):
-        raise ValueError("status must be FINISHED, FAILED or KILLED")
-    best = record.best_epoch
-    if not (best is None or (isinstance(best, int) and 0 <= best < MAX_TIME)):
-        raise ValueError("best_epoch must be a number or null")
-    figures = tree["metrics"].items()
-    if not all(isinstance(value, float) and math.isfinite(value) for _, value in figures):
-        raise ValueError("metrics must be finite numbers by name")
-    words = [tree["experiment"], tree["attempt"], data["path"], data["name"], lineage["platform"]]
-    if not all(isinstance(word, str) for word in [*words, *tree["overrides"]]):
-        raise ValueError("names must be text")
-    if not re.fullmatch("[0-9a-f]{64}", lineage["data_digest"]):
-        raise ValueError("data_digest must be a sha256")
-    if record.status == "FINISHED" and not {"theta", "epoch"} <= record.arrays.keys():
-        raise ValueError("a run that FINISHED must have its weights and its curve")
 
 
 def _too_large(got: str) -> str:
@@ -177,7 +151,3 @@ def _told(error: Exception) -> str:
     """The reason on a line: names in it come from the file."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())[:200]
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

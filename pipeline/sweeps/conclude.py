@@ -10,12 +10,13 @@ from tempfile import TemporaryDirectory
 
 from pipeline import disk, paths
 from pipeline.compose import configuration
-from pipeline.errors import OK, ConfigError, TrackingError, disk_error
+from pipeline.errors import OK, ConfigError, TrackingError, bounded, disk_error
 from pipeline.publisher import Publisher
 from pipeline.redact import redact
 from pipeline.sweeps.compare import compare
 from pipeline.sweeps.comparison import Comparison
 from pipeline.sweeps.gather import axes_of, known, runs_of
+from pipeline.sweeps.labels import counted
 from pipeline.sweeps.manifest import Sweep, find_sweep
 from pipeline.tracking import Summary, check_address, fetch
 
@@ -48,7 +49,8 @@ def compare_again(word: str, query: str, words: Sequence[str]) -> int:
         records, lost = fetch(tracking, query, Path(folder))
         runs = known(records)
     if lost:
-        print(f"{lost} runs are left out: their records are neither here nor whole in the store")
+        print(f"{counted(len(lost), 'run')} left out, neither here nor whole in the store:")
+        print(redact(bounded(lost, 1000)))
     if not runs:
         raise ConfigError(
             f"FILTER must find runs; got none for {query!r}; settings go by names such as "

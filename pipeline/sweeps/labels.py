@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from pipeline.redact import printable
 from pipeline.sweeps.comparison import Run, Value
 
 NONE = "–"  # where there is no value
@@ -80,13 +81,6 @@ def percent(share: float) -> str:
 def counted(n: int, one: str, many: str | None = None) -> str:
     """``1 run``, ``1,000 runs``."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def printable(text: str, keep: str = "") -> str:
-    r"""The text with what a terminal obeys or an eye does not see written out, as in ``\x1b``."""
-    return "".join(
-        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def cut(text: str, length: int) -> str:

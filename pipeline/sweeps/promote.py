@@ -122,8 +122,9 @@ def _challenge(
     with TemporaryDirectory() as folder:
         other = registry.record(held, Path(folder))
         champion = _scored(_fitting(other, record), test)
+        caution = _caution(other, record)
     found = paired(challenger, champion, gate.metric)
-    return Challenge(challenger, baseline, Defence(held, champion, found, _caution(other, record)))
+    return Challenge(challenger, baseline, Defence(held, champion, found, caution))
 
 
 def _test_rows(record: Record) -> Table:

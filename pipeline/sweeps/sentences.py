@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nn.arrays import Array
+from pipeline.redact import printable
 from pipeline.sweeps.comparison import Comparison, Run, Value
-from pipeline.sweeps.labels import brief, counted, cut, number, printable, short_names
+from pipeline.sweeps.labels import brief, counted, cut, number, short_names
 from pipeline.sweeps.luck import luck_of_effect, luck_of_rows
 from pipeline.sweeps.rows import VALID_COST, known_params
 from pipeline.sweeps.shares import full_grid

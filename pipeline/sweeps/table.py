@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
+from pipeline.redact import printable
 from pipeline.sweeps.comparison import Comparison
 from pipeline.sweeps.labels import (
     brief,
@@ -14,7 +15,6 @@ from pipeline.sweeps.labels import (
     interval,
     number,
     percent,
-    printable,
     short_names,
     signed,
     state,

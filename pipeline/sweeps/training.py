@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from pipeline.redact import printable
 from pipeline.sweeps.comparison import Run
-from pipeline.sweeps.labels import counted, cut, printable
+from pipeline.sweeps.labels import counted, cut
 
 TOO_EARLY = 1e-3  # nats per row above the optimum, from which on it is worth a sentence
 GAP, BOUND = "certificate/gap", "certificate/bound"

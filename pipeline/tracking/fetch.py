@@ -7,10 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, paths
+from pipeline import paths
 from pipeline.config import TrackingSettings
 from pipeline.errors import ConfigError
 from pipeline.record import Record, RecordError, read
+from pipeline.record.reading import check_identity
+from pipeline.tracking.download import download
 from pipeline.tracking.projection import ATTEMPT, KEY
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.store import Store, failures, open_store, refusal
@@ -18,8 +20,8 @@ from pipeline.tracking.store import Store, failures, open_store, refusal
 PAGE = 1000  # runs that a search answers at once
 
 
-def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Record], int]:
-    """The records of the runs that ``query`` finds in all experiments, and how many have none.
+def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Record], list[str]]:
+    """The records of the runs that ``query`` finds in all experiments, and why others have none.
 
     A record that is not in this project's ``runs/`` is downloaded to ``folder`` and verified. Of
     several attempts at one run the FINISHED one counts, or else the youngest.
@@ -33,14 +35,14 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
     """
     store = open_store(settings)
     records: dict[str, Record] = {}
-    lost = 0
+    lost: list[str] = []
     try:
         with quiet_mlflow():
             for run in list(_search(store, query)):
                 try:
                     record = _record(store, run, folder)
-                except RecordError:
-                    lost += 1
+                except RecordError as fault:
+                    lost.append(str(fault))
                     continue
                 held = records.setdefault(record.identity, record)
                 if record.status == "FINISHED" != held.status:
@@ -106,7 +108,7 @@ def _search(store: Store, query: str) -> Iterator[Any]:
 
 
 def _identity(run: Any) -> str:
-    return str(run.data.tags[KEY].partition(".")[0])
+    return check_identity(str(run.data.tags.get(KEY, "")).partition(".")[0])
 
 
 def _record(store: Store, run: Any, folder: Path) -> Record:
@@ -121,16 +123,7 @@ def _record(store: Store, run: Any, folder: Path) -> Record:
     record = record_here(paths.RUNS / identity)
     if record and (record.attempt == attempt or run.info.status == record.status == "FINISHED"):
         return record
-    target = folder / run.info.run_id / identity  # each attempt in its own
-    disk.make_private(target)
-    try:
-        store.client.download_artifacts(run.info.run_id, "", str(target))
-    except failures() as error:
-        told = " ".join(str(error).split())[:300]
-        raise RecordError(
-            f"artifacts of run {run.info.run_id} must be in the store; got {told}"
-        ) from None
-    return read(target)
+    return download(store, run, identity, folder)
 
 
 def record_here(folder: Path) -> Record | None:

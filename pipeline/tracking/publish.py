@@ -29,11 +29,12 @@ from pipeline.record import (
     records,
     remove_litter,
 )
+from pipeline.record.reading import IDENTITY
 from pipeline.redact import redact
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
 from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, Point, Projection, key, project
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.store import Store, failures, local_path, open_store, private, refusal
+from pipeline.tracking.store import Store, failures, open_store, refusal
 
 T = TypeVar("T")
 
@@ -198,17 +199,12 @@ def _dataset(record: Record) -> Any:
 
 def _log_files(store: Store, run: Any, record: Record, files: dict[str, bytes]) -> None:
     """Upload the files as they were verified, from a private folder that a kill cannot strand."""
-    local = local_path(run.info.artifact_uri)
     with tempfile.TemporaryDirectory(prefix=".upload.", dir=record.path) as name:
         for file, content in files.items():
             path = Path(name) / file
             disk.make_private(path.parent)
             path.write_bytes(content)
-        if local is not None:
-            disk.make_private(local)
         store.client.log_artifacts(run.info.run_id, name)
-    if local is not None:
-        private(local)
 
 
 def _read_back(store: Store, run_id: str, projection: Projection) -> None:
@@ -272,7 +268,10 @@ def _owner(folder: Path) -> str:
 
 def _lonely(folder: Path, run: Any) -> bool:
     """Whether no process here publishes the run: its record has gone, or has made way."""
-    path = folder / run.data.tags[KEY].partition(".")[0]
+    identity = run.data.tags.get(KEY, "").partition(".")[0]
+    if not IDENTITY.fullmatch(identity):
+        return False  # none of ours, whatever it says of itself
+    path = folder / identity
     if not path.is_dir():
         return True
     lock = disk.try_lock(path)

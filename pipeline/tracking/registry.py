@@ -10,15 +10,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, paths
+from pipeline import paths
 from pipeline.config import TrackingSettings
 from pipeline.errors import ConfigError, TrackingError
-from pipeline.record import Record, read
+from pipeline.record import Record
+from pipeline.record.reading import check_identity
+from pipeline.redact import printable
+from pipeline.tracking.download import check_run_id, download
 from pipeline.tracking.fetch import record_here
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.store import failures, local_path, open_store, private, refusal
+from pipeline.tracking.store import failures, open_store, refusal
 
 CHAMPION = "champion"
 FOLDER = "model"  # of the run's artifacts
@@ -60,16 +63,14 @@ class Registry:
         Raises
         ------
         RecordError
-            If it is damaged.
+            If it is damaged, or the version names no record.
         """
-        here = record_here(paths.RUNS / held.identity)
+        here = record_here(paths.RUNS / check_identity(held.identity))
         if here is not None and here.status == "FINISHED":
             return here
-        target = folder / held.identity
-        disk.make_private(target)
         with self._asked():
-            self._store.client.download_artifacts(held.run_id, "", str(target))
-        return read(target)
+            run = self._store.client.get_run(check_run_id(held.run_id))
+            return download(self._store, run, held.identity, folder)
 
     def register(self, model: str, record: Record, served: Path) -> Version:
         """The version that holds the run's neuron; made where it is missing.
@@ -121,9 +122,6 @@ class Registry:
         with tempfile.TemporaryDirectory() as name:
             _save(Path(name) / FOLDER, record, served)
             self._store.client.log_artifacts(run_id, str(Path(name) / FOLDER), FOLDER)
-        local = local_path(run.info.artifact_uri)
-        if local is not None:
-            private(local)
         return f"{run.info.artifact_uri}/{FOLDER}"
 
     @contextmanager
@@ -152,7 +150,7 @@ def champion_record(word: str, settings: TrackingSettings, folder: Path) -> Reco
     if len(meant) == 1:
         return registry.record(meant[0], folder)
     names = ", ".join(f"{held.model}@{CHAMPION}" for held in known) or "none: make promote"
-    raise ConfigError(f"RUN must name one champion; got {word!r}, have {names}")
+    raise ConfigError(f"RUN must name one champion; got {word!r}, have {printable(names)[:400]}")
 
 
 def is_champion(word: str) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pipeline import disk, paths
 from pipeline.config import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError
-from pipeline.redact import redact
+from pipeline.redact import printable, redact
 from pipeline.tracking.address import Address, check_address
 from pipeline.tracking.names import escaped
 from pipeline.tracking.quiet import quiet_mlflow
@@ -55,9 +53,9 @@ def open_store(settings: TrackingSettings) -> Store:
         probe(address)
     try:
         with quiet_mlflow():
-            from mlflow import MlflowClient
+            from pipeline.tracking.client import Client
 
-            client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+            client = Client(address)
             return Store(
                 client, address, _experiment(client, escaped(settings.experiment), address)
             )
@@ -97,7 +95,7 @@ def failures() -> tuple[type[Exception], ...]:
 
 def refusal(error: Exception, address: Address) -> TrackingError:
     """What a failure of the store says on one line, without secrets."""
-    text = redact(" ".join(str(error).partition("[SQL:")[0].split()))
+    text = printable(redact(" ".join(str(error).partition("[SQL:")[0].split())))
     status = getattr(error, "get_http_status_code", lambda: 0)()
     if status in (401, 403):
         text = f"{status}, {CREDENTIALS}"
@@ -116,7 +114,7 @@ def _experiment(client: Any, name: str, address: Address) -> str:
         raise TrackingError(
             f"experiment must not be deleted; got {name!r} deleted in {address.shown}: restore it "
             f"with: MLFLOW_TRACKING_URI='{redact(address.uri)}' .venv/bin/mlflow experiments "
-            f"restore --experiment-id {number}"
+            f"restore --experiment-id {shlex.quote(str(number)[:80])}"
         )
     return str(experiment.experiment_id)
 
@@ -134,16 +132,3 @@ def _create_experiment(client: Any, name: str, address: Address) -> Any:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.get_experiment_by_name(name)
-
-
-def local_path(artifact_uri: str) -> Path | None:
-    """The folder that an artifact address names on this machine; None where it is elsewhere."""
-    if not artifact_uri.startswith("file:"):
-        return None
-    return Path(url2pathname(urlsplit(artifact_uri).path))
-
-
-def private(folder: Path) -> None:
-    """Make what MLflow copied into the folder its owner's alone: it copies without the modes."""
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(disk.PRIVATE_FOLDER if path.is_dir() else disk.PRIVATE_FILE)

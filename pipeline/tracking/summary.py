@@ -10,7 +10,7 @@ from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
 from pipeline.tracking.projection import KEY
 from pipeline.tracking.publish import Published
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.store import Store, failures, local_path, open_store, private, refusal
+from pipeline.tracking.store import Store, failures, open_store, refusal
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,6 @@ def publish_summary(summary: Summary, settings: TrackingSettings) -> Published:
             for name, value in summary.metrics.items():
                 store.client.log_metric(run_id, name, value, timestamp=summary.started_ms, step=0)
             store.client.log_artifact(run_id, summary.file)
-            folder = local_path(run.info.artifact_uri)
-            if folder is not None:
-                private(folder)
             store.client.set_terminated(run_id, "FINISHED")
     except failures() as error:
         raise refusal(error, store.address) from None

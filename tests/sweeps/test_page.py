@@ -14,8 +14,9 @@ import comparisons as made
 import numpy as np
 import pytest
 
+from pipeline.redact import printable
 from pipeline.sweeps.comparison import Candidate, Shares
-from pipeline.sweeps.labels import brief, configuration, number, printable, short_names, value_text
+from pipeline.sweeps.labels import brief, configuration, number, short_names, value_text
 from pipeline.sweeps.page import page
 from pipeline.sweeps.page.curves import mean_curve, thinned
 from pipeline.sweeps.page.document import _link

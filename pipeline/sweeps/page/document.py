@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pipeline.redact import redact, redact_tree
+from pipeline.redact import printable, redact, redact_tree
 from pipeline.sweeps import labels
 from pipeline.sweeps.comparison import Comparison, Run
 from pipeline.sweeps.page import curves, effects, parallel, shares
@@ -156,7 +156,7 @@ def _shown() -> Callable[[Any], Any]:
     def shown(value: Any) -> Any:
         is_ours = hasattr(value, "__html__")  # markup
         if isinstance(value, str) and not is_ours:
-            return labels.printable(hide(value), keep="\n")
+            return printable(hide(value), keep="\n")
         return value
 
     return shown

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
+from pipeline.redact import printable
 from pipeline.sweeps.comparison import Value
-from pipeline.sweeps.labels import cut, printable, value_text
+from pipeline.sweeps.labels import cut, value_text
 
 # Okabe and Ito 2008, told apart by colour-blind readers, without their yellow; then three more.
 COLOURS = (
