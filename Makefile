@@ -9,9 +9,10 @@ OUTPUT ?=
 SWEEP  ?= latest
 FILTER ?=
 FROM   ?=
+TRUST  ?=
 PLAN   ?=
 # Through the environment: the shell would stumble over seed=range(5).
-export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM
+export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST
 # Where it is set, every process compiles its imports anew: seconds, each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
@@ -46,8 +47,8 @@ compare: $(STAMP) ## compare runs: SWEEP=name, id or latest, or FILTER="params.s
 promote: $(STAMP) ## the best of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest
 	@$(BIN)/python -m pipeline promote --sweep "$$SWEEP" --args
 
-reproduce: $(STAMP) ## make a run again and say whether it is the same: RUN=latest (FROM=source: by its own code)
-	@$(BIN)/python -m pipeline reproduce --run "$$RUN" --from "$$FROM" --args
+reproduce: $(STAMP) ## make a run again and say whether it is the same: RUN=latest (FROM=source: by its own code; TRUST=yes: another's too)
+	@$(BIN)/python -m pipeline reproduce --run "$$RUN" --from "$$FROM" --trust "$$TRUST" --args
 
 export: $(STAMP) ## hand a run on as one file: RUN=latest OUTPUT=run.zip
 	@$(BIN)/python -m pipeline export --run "$$RUN" --output "$$OUTPUT" --args

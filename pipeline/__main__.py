@@ -133,13 +133,17 @@ def reproduce(words: list[str]) -> int:
     parser = Parser("reproduce", "data.path", "train.blas_threads", "tracking")
     parser.add_argument("--run", default="latest", help="identity, id in MLflow, latest, champion")
     parser.add_argument("--from", dest="source", default="", help="source: the code on record")
+    parser.add_argument("--trust", default="", help="yes: also code that was not made here")
     options, overrides, given = parser.read(words)
     if options.source not in ("", "source"):
         raise ConfigError(f"FROM must be source, or not be given; got {options.source!r}")
+    if options.trust not in ("", "yes"):
+        raise ConfigError(f"TRUST must be yes, or not be given; got {options.trust!r}")
     from pipeline.command import make_again
 
     changes = [f"{key}={value}" for key, value in given.items() if not key.startswith("tracking")]
-    return make_again(options.run, overrides, changes, from_source=bool(options.source))
+    source, trusted = bool(options.source), bool(options.trust)
+    return make_again(options.run, overrides, changes, from_source=source, trusted=trusted)
 
 
 def export(words: list[str]) -> int:

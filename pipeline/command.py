@@ -119,17 +119,25 @@ def _meant(name: str, words: Sequence[str], folder: Path) -> Record:
 
 
 def make_again(
-    name: str, words: Sequence[str], changes: Sequence[str] = (), *, from_source: bool
+    name: str,
+    words: Sequence[str],
+    changes: Sequence[str] = (),
+    *,
+    from_source: bool,
+    trusted: bool = False,
 ) -> int:
     """Make the run that is meant again, with ``changes``, and say whether it is the same."""
     from pipeline.reproduction.reproduce import reproduce, told
+    from pipeline.reproduction.trust import whose
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # what was checked out is removed first
         signal.signal(number, _leave)
     with TemporaryDirectory() as folder:
         record = _meant(name, words, Path(folder))
         print(f"{'Run':10}{record.identity[:12]}, {_made(record)}", flush=True)
-        found = reproduce(record, changes, from_source=from_source)
+        if from_source and trusted and (owner := whose(record)):
+            print(f"{'Trusted':10}its code was not made here: {owner}", flush=True)
+        found = reproduce(record, changes, from_source=from_source, trusted=trusted)
         lines = told(record, found)
     print("\n".join(lines))
     same = found.found is not None and found.found.identical

@@ -36,6 +36,15 @@ def write_new(path: Path, content: bytes) -> None:
         os.fsync(descriptor)
 
 
+def append(path: Path, content: bytes) -> None:
+    """Add to the end of a file in one step, and make it where it is missing."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(path, flags, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, PRIVATE_FILE)
+        file.write(content)
+
+
 def replace(path: Path, content: bytes) -> None:
     """Put ``content`` where ``path`` is, in one atomic step; what a kill left on its way goes."""
     for litter in path.parent.glob(f".{path.name}.*"):

@@ -196,7 +196,7 @@ def test_failed_record_makes_way_for_any_other(result, failed_results, tmp_path)
     second = write(failed_results(), tmp_path)
     assert first.attempt != second.attempt
     assert write(result, tmp_path).status == "FINISHED"
-    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == [first.identity]
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] != "."] == [first.identity]
 
 
 def altered(path: Path) -> None:
@@ -376,6 +376,7 @@ def test_processes_that_commit_one_identity_at_once_make_one_record(
     assert sorted(again for _, again in told) == ["True"] * 7 + ["first"]
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {
         ".lock",
+        ".made",
         result.lineage.identity,
     }
 

@@ -5,6 +5,7 @@ the sha256 of every other file, so a record is either whole or it is damaged and
 """
 
 from pipeline.record.commit import CommitError, adopt, write
+from pipeline.record.origin import made_here
 from pipeline.record.reading import Record, RecordError, Repeat, read
 from pipeline.record.search import (
     find,
@@ -24,6 +25,7 @@ __all__ = [
     "Repeat",
     "adopt",
     "find",
+    "made_here",
     "mark_member",
     "mark_published",
     "memberships",

@@ -20,6 +20,7 @@ from pipeline import disk, paths
 from pipeline.errors import PipelineError
 from pipeline.lineage import other_machine
 from pipeline.record.contents import arrays, contents, json_bytes, lineage_tree, scalars
+from pipeline.record.origin import remember
 from pipeline.record.reading import (
     FORMAT,
     RESULT,
@@ -92,12 +93,13 @@ def write(
             return standing
         head = _head(result, overrides, experiment, started_ms)
         with _partial_folder(folder, target.name) as partial:
-            _fill(partial, files, head)
+            seal = _fill(partial, files, head)
             with disk.locked(folder / _LOCK):
                 # Another process may have committed this identity meanwhile.
                 standing = _standing(target, result)
                 if standing is not None and not _lacks(standing, files):
                     return standing
+                remember(folder, seal)
                 return replace(_move(partial, target), repeat=standing.repeat if standing else None)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -260,7 +262,8 @@ def _tidy(folder: Path) -> None:
                 os.close(lock)
 
 
-def _fill(partial: Path, files: Mapping[str, bytes], head: dict[str, Any]) -> None:
+def _fill(partial: Path, files: Mapping[str, bytes], head: dict[str, Any]) -> str:
+    """Write the record into the folder; its seal."""
     for name, content in files.items():
         path = partial / name
         disk.make_private(path.parent)
@@ -270,9 +273,11 @@ def _fill(partial: Path, files: Mapping[str, bytes], head: dict[str, Any]) -> No
         for name, content in sorted(files.items())
     }
     tree = {**head, "files": digests}
-    disk.write_new(partial / RESULT, json_bytes({**tree, "seal": seal_of(tree)}))
+    seal = seal_of(tree)
+    disk.write_new(partial / RESULT, json_bytes({**tree, "seal": seal}))
     for path in [partial, *(path for path in partial.rglob("*") if path.is_dir())]:
         disk.sync_folder(path)
+    return seal
 
 
 def _move(partial: Path, target: Path) -> Record:

@@ -23,6 +23,7 @@ from pipeline.lineage import other_machine
 from pipeline.record import Record
 from pipeline.redact import redact
 from pipeline.reproduction.difference import Difference, difference
+from pipeline.reproduction.trust import DIFF, require_trust
 from pipeline.shipped import write_if_missing
 
 SCRIPT = Path(__file__).with_name("retrain.py")
@@ -71,6 +72,7 @@ def reproduce(
     words: Sequence[str] = (),
     *,
     from_source: bool,
+    trusted: bool = False,
     retrain: Callable[[Path, Mapping[str, Any], Path], dict[str, Any]] = clean_process,
 ) -> Reproduction:
     """Train the run again and compare weights and every point of the curve.
@@ -84,6 +86,8 @@ def reproduce(
         number of threads does.
     from_source
         Whether the recorded commit and diff are checked out and run, not the code that stands here.
+    trusted
+        Whether they are run though they were not made here.
     retrain
         What trains, given the code, the configuration and where the arrays go.
 
@@ -91,7 +95,7 @@ def reproduce(
     ------
     ConfigError
         If the run did not end by itself, a word sets something else, or the recorded source is not
-        to be had.
+        to be had or not to be trusted.
     """
     if not record.arrays or record.status == "KILLED":
         raise ConfigError(
@@ -104,6 +108,9 @@ def reproduce(
         "path": str(paths.PROJECT / tree["data"]["path"]),
         "sha256": None,  # the digest on record is of every cell, and is compared afterwards
     }
+    if from_source:
+        _require_commit(record)
+        require_trust(record, trusted=trusted)
     with TemporaryDirectory() as folder, _code(record, from_source, Path(folder)) as code:
         target = Path(folder) / "again.npz"
         begun = time.monotonic()
@@ -166,20 +173,26 @@ def _code(record: Record, from_source: bool, folder: Path) -> Iterator[Path]:
     if not from_source:
         yield paths.PROJECT
         return
-    commit = record.lineage["git_commit"]
-    if not commit:
-        raise ConfigError("FROM=source needs a commit on record; got none: it was made without git")
     tree = folder / "source"
     try:
+        commit = record.lineage["git_commit"]
         _git("worktree", "add", "--detach", "--quiet", str(tree), commit)
-        if "source.diff" in record.files:
-            diff = folder / "source.diff"
-            diff.write_bytes(record.content("source.diff"))
+        if DIFF in record.files:
+            diff = folder / DIFF
+            diff.write_bytes(record.content(DIFF))
             _git("apply", "--binary", "--whitespace=nowarn", str(diff), folder=tree)
         yield tree
     finally:
         with suppress(ConfigError):  # it may not have come into being
             _git("worktree", "remove", "--force", str(tree))
+
+
+def _require_commit(record: Record) -> None:
+    """Refuse what git would take for another word than a commit."""
+    commit = record.lineage["git_commit"] or ""
+    if not re.fullmatch("[0-9a-f]{40}([0-9a-f]{24})?", commit):
+        got = repr(commit[:80]) if commit else "none: it was made without git"
+        raise ConfigError(f"FROM=source needs a commit on record; got {got}")
 
 
 def _git(*words: str, folder: Path | None = None) -> None:

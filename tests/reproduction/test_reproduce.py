@@ -397,6 +397,10 @@ def past(tmp_path_factory) -> Path:
     return copied
 
 
+# What is on record was altered by a test, and so is not what was made here.
+SOURCE = ["reproduce", "--from", "source", "--trust", "yes"]
+
+
 def state(folder: Path) -> tuple[str, ...]:
     """What of git must stay as it is: commit, index, changes, worktrees, branches."""
     words = [["rev-parse", "HEAD"], ["ls-files", "-s"], ["diff"], ["worktree", "list"],
@@ -431,7 +435,7 @@ def test_the_worktree_is_removed_when_it_fails_too(history):
     honest = diff.read_bytes()
     spoilt = honest.replace(b"+SCALE = 1 - 1e-9", b"+SCALE = 1 / 0 - 9")
     replace_file(record.path, "source.diff", spoilt)
-    code, out, _ = launch(history, "reproduce", "--from", "source")
+    code, out, _ = launch(history, *SOURCE)
     assert code == 3
     assert "because   code: it ended with 1: ZeroDivisionError" in out
     assert state(history) == before
@@ -439,14 +443,14 @@ def test_the_worktree_is_removed_when_it_fails_too(history):
     replace_file(
         record.path, "source.diff", honest.replace(b"import numpy as np", b"import nonsense")
     )
-    code, out, err = launch(history, "reproduce", "--from", "source")
+    code, out, err = launch(history, *SOURCE)
     assert code == 2
     assert "FROM=source needs the commit on record in the project's git, and its diff to fit" in err
     assert state(history) == before
 
     tree = json.loads((record.path / "lineage.json").read_bytes()) | {"git_commit": "a" * 40}
     replace_file(record.path, "lineage.json", json.dumps(tree).encode())
-    code, out, err = launch(history, "reproduce", "--from", "source")
+    code, out, err = launch(history, *SOURCE)
     assert code == 2
     assert "FROM=source needs the commit on record" in err
     assert "Traceback" not in err
@@ -460,7 +464,7 @@ def test_a_signal_removes_the_worktree(history):
     slow = (record.path / "source.diff").read_bytes()
     slow = slow.replace(b"+SCALE = 1 - 1e-9", b"+import time; time.sleep(30); SCALE = 1")
     replace_file(record.path, "source.diff", slow)
-    process = start(history, "reproduce", "--from", "source")
+    process = start(history, *SOURCE)
     deadline = time.monotonic() + 30
     while git(history, "worktree", "list").count("\n") < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
