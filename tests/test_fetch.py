@@ -1,12 +1,13 @@
 """A run in MLflow becomes its record again, though nothing is left of it in this project."""
 
 import shutil
+import sys
 
 import pytest
 from projects import reseal
 
 from pipeline import command, paths
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import RecordError
 from pipeline.record import write as write_to
 from pipeline.tracking import fetch, fetch_run, publish
@@ -80,6 +81,25 @@ def test_a_record_that_is_not_whole_in_the_store_is_told_as_such(
         fetch_run(record.identity, settings, tmp_path)
     assert refusal.value.exit_code == 3
     assert fetch(settings, "", tmp_path) == ([], [str(refusal.value)])
+
+
+def test_what_a_search_may_answer_has_an_end(settings, results, tmp_path, monkeypatch):
+    """A server can go on for ever: with pages, or with records that fill the disk."""
+    module = sys.modules["pipeline.tracking.fetch"]
+    for letter in "abc":
+        publish(write(results(identity=letter * 32)), settings)
+    shutil.rmtree(paths.RUNS)
+    assert len(fetch(settings, "", tmp_path)[0]) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "MOST_BYTES", 5_000)
+        with pytest.raises(
+            ConfigError, match=r"FILTER must find at most .* of records that are not"
+        ):
+            fetch(settings, "", tmp_path)
+    monkeypatch.setattr(module, "PAGE", 1)
+    monkeypatch.setattr(module, "MOST_PAGES", 2)
+    with pytest.raises(TrackingError, match="search must end within 2 runs; got more at sqlite"):
+        fetch(settings, "", tmp_path)
 
 
 def test_a_damaged_record_here_is_replaced_by_that_in_mlflow(settings, result, tmp_path):

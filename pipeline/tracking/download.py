@@ -42,9 +42,10 @@ def download(store: Store, run: Any, identity: str, folder: Path) -> Record:
         If it is not whole there, of another shape, or not where such a store may have it. Nothing
         of it is left.
     """
+    check_identity(identity)
     disk.make_private(folder)
     place = Path(tempfile.mkdtemp(dir=folder))
-    target = place / check_identity(identity)
+    target = place / identity
     whence = f"run {run.info.run_id} of {store.address.shown}"
     try:
         check_run_id(run.info.run_id)

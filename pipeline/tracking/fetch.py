@@ -9,15 +9,18 @@ from typing import Any
 
 from pipeline import paths
 from pipeline.config import TrackingSettings
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import Record, RecordError, read
 from pipeline.record.reading import check_identity
+from pipeline.redact import printable
 from pipeline.tracking.download import download
 from pipeline.tracking.projection import ATTEMPT, KEY
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.store import Store, failures, open_store, refusal
 
 PAGE = 1000  # runs that a search answers at once
+MOST_PAGES = 100
+MOST_BYTES = 8 * 2**30  # of the records of one search that are not here
 
 
 def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Record], list[str]]:
@@ -29,11 +32,12 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
     Raises
     ------
     ConfigError
-        If MLflow does not understand the query.
+        If MLflow does not understand the query, or it finds more than can be compared.
     TrackingError
         If the store fails.
     """
     store = open_store(settings)
+    fetched = 0
     records: dict[str, Record] = {}
     lost: list[str] = []
     try:
@@ -44,6 +48,9 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
                 except RecordError as fault:
                     lost.append(str(fault))
                     continue
+                fetched += _size(record) if record.source else 0
+                if fetched > MOST_BYTES:
+                    raise ConfigError(_too_much())
                 held = records.setdefault(record.identity, record)
                 if record.status == "FINISHED" != held.status:
                     records[record.identity] = record
@@ -93,18 +100,31 @@ def _search(store: Store, query: str) -> Iterator[Any]:
 
     experiments = [e.experiment_id for e in store.client.search_experiments()]
     token = None
-    while True:
+    for _ in range(MOST_PAGES):
         try:
             page = store.client.search_runs(experiments, query, max_results=PAGE, page_token=token)
         except MlflowException as error:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
-            told = " ".join(str(error).split())[:300]
+            told = printable(" ".join(str(error).split())[:300])
             raise ConfigError(f"FILTER must be a filter of MLflow; got {query!r}: {told}") from None
         yield from (run for run in page if ATTEMPT in run.data.tags)
         token = page.token
         if not token:
             return
+    raise TrackingError(
+        f"search must end within {MOST_PAGES * PAGE:,} runs; got more at {store.address.shown}: "
+        "narrow it with FILTER"
+    )
+
+
+def _size(record: Record) -> int:
+    return sum(entry["bytes"] for entry in record.files.values())
+
+
+def _too_much() -> str:
+    limit = f"{MOST_BYTES / 2**30:.0f} GiB of records that are not here"
+    return f"FILTER must find at most {limit}; got more: narrow it"
 
 
 def _identity(run: Any) -> str:
