@@ -12,6 +12,7 @@ from pipeline.paths import PROJECT
 from pipeline.record.reading import seal_of
 
 ODD = ("GIT_", "HYDRA", "MLFLOW", "PYTHON")
+STRICT = {"PYTHONWARNINGS": "error"}  # a warning is a defect: ours, or one that we let be seen
 
 
 def copy_project(folder: Path, store: Path | None = None) -> Path:
@@ -29,7 +30,7 @@ def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith(ODD)}
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *words], cwd=folder, text=True,
-        env={**kept, "PYTHONPATH": str(folder), **variables},
+        env={**kept, "PYTHONPATH": str(folder), **STRICT, **variables},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 

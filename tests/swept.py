@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from projects import STRICT
+
 from pipeline import car
 from pipeline.paths import PROJECT
 
@@ -39,7 +41,7 @@ def start(
 ) -> subprocess.Popen[str]:
     odd = ("MLFLOW", "HYDRA", "PYTHONDONTWRITEBYTECODE")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(odd)}
-    environment = {**kept, "PYTHONPATH": str(folder), **more.pop("env", {})}
+    environment = {**kept, "PYTHONPATH": str(folder), **STRICT, **more.pop("env", {})}
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *(command or ("-m", QUICK)), *words],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from projects import STRICT
 
 from pipeline import car
 from pipeline.paths import PROJECT
@@ -36,7 +37,7 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *words],
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(folder), **environment},
+        env={**kept, "PYTHONPATH": str(folder), **STRICT, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +69,7 @@ def test_another_working_directory_is_the_same_project(copied, tmp_path):
     process = subprocess.run(
         [sys.executable, "-m", "pipeline", QUICK],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(copied)},
+        env={**os.environ, "PYTHONPATH": str(copied), **STRICT},
         capture_output=True,
         text=True,
         check=True,

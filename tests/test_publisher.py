@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from projects import STRICT
 
 from pipeline.config import TrackingSettings
 from pipeline.errors import TrackingError
@@ -175,7 +176,7 @@ def launched(tmp_path) -> Iterator[subprocess.Popen[str]]:
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline", *words],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            env={**os.environ, "PYTHONPATH": str(PROJECT), **STRICT},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

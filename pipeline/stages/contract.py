@@ -20,6 +20,7 @@ Holds = npt.NDArray[np.bool_]
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 CONTROL = r"[\x00-\x1f\x7f]"
+LARGEST = 1e100  # the squares of more, and their sums, overflow
 SHOWN = 12  # allowed values that a message lists
 
 
@@ -76,10 +77,13 @@ def missing_marks(column: Categorical | Numeric | Target, data: DataSettings) ->
     return {"", *data.missing_values} - listed
 
 
-def numbers(values: pd.Series[str]) -> npt.NDArray[np.float64]:
-    """Each text as float64, correctly rounded; NaN where it is not the text of a finite number."""
+def numbers(values: pd.Series[str], absent: set[str]) -> npt.NDArray[np.float64]:
+    """Each text as float64, correctly rounded; NaN where it is not the text of a finite number.
+
+    NaN as well where it is one of the texts in ``absent``, which mean "missing".
+    """
     found = np.full(len(values), np.nan)
-    is_number = values.str.fullmatch(NUMBER).to_numpy(bool)
+    is_number = (values.str.fullmatch(NUMBER) & ~values.isin(absent)).to_numpy(bool)
     found[is_number] = values[is_number].to_numpy(object).astype(np.float64)
     found[~np.isfinite(found)] = np.nan
     return found
@@ -103,7 +107,8 @@ def _rules(name: str, column: Categorical | Numeric, data: DataSettings) -> tupl
     refused = (_not_missing(absent, allow),) if column.missing == "refuse" else ()
     if isinstance(column, Numeric):
         some = _some_number(name, absent)
-        return (*refused, _number(absent), *_bounds(column), *(() if refused else (some,)))
+        rules = (*refused, _number(absent), _moderate(absent), *_bounds(column, absent))
+        return rules if refused else (*rules, some)
     if column.categories is not None:
         return (*refused, _one_of(name, column.categories, absent))
     return (*refused, _no_control(absent), _few(name, data.max_categories))
@@ -127,19 +132,29 @@ def _one_of(name: str, allowed: tuple[str, ...], absent: set[str]) -> Rule:
 def _number(absent: set[str]) -> Rule:
     return Rule(
         "must be a number",
-        lambda values: values.isin(absent).to_numpy(bool) | ~np.isnan(numbers(values)),
+        lambda values: values.isin(absent).to_numpy(bool) | ~np.isnan(numbers(values, absent)),
         number_hint,
     )
 
 
-def _bounds(column: Numeric) -> list[Rule]:
+def _moderate(absent: set[str]) -> Rule:
+    return Rule(
+        f"must be from {-LARGEST:g} to {LARGEST:g}",
+        lambda values: ~(np.abs(numbers(values, absent)) > LARGEST),
+        lambda _: "does it stand for a missing value? Then add it to data.missing_values",
+    )
+
+
+def _bounds(column: Numeric, absent: set[str]) -> list[Rule]:
     """Inclusive; NaN, which is no number or missing, is left to the other rules."""
     low, high = column.minimum, column.maximum
     found = []
     if low is not None:
-        found.append(Rule(f"must be at least {low:g}", lambda values: ~(numbers(values) < low)))
+        rule = f"must be at least {low:g}"
+        found.append(Rule(rule, lambda values: ~(numbers(values, absent) < low)))
     if high is not None:
-        found.append(Rule(f"must be at most {high:g}", lambda values: ~(numbers(values) > high)))
+        rule = f"must be at most {high:g}"
+        found.append(Rule(rule, lambda values: ~(numbers(values, absent) > high)))
     return found
 
 

@@ -98,9 +98,11 @@ def standard_errors(contrasts: Array, curvature: Array, n_rows: float) -> list[f
     values, vectors = np.linalg.eigh(curvature)
     known = values > 1e-10 * values[-1]
     along = contrasts @ vectors
-    reach = np.linalg.norm(along[:, ~known], axis=1) / np.linalg.norm(contrasts, axis=1)
+    reach = np.linalg.norm(along[:, ~known], axis=1)
+    # Never where the length is 0: a category that is the only one has no contrast.
+    bounded = reach < 1e-6 * np.linalg.norm(contrasts, axis=1)
     variance = (along[:, known] ** 2 / values[known]).sum(axis=1) / n_rows
-    return [float(np.sqrt(v)) if r < 1e-6 else None for v, r in zip(variance, reach, strict=True)]
+    return [float(np.sqrt(v)) if b else None for v, b in zip(variance, bounded, strict=True)]
 
 
 def importance(theta: Array, encoder: Encoder, test: Examples) -> tuple[Importance, ...]:

@@ -164,7 +164,7 @@ def _absent(subject: str, values: pd.Series[str], listed: tuple[str, ...]) -> li
 
 
 def _numeric(name: str, found: Tally, absent: set[str]) -> ColumnProfile:
-    x = numbers(found.values)
+    x = numbers(found.values, absent)
     known = ~np.isnan(x)
     n_missing = int(found.n_rows[found.values.isin(absent)].sum())
     if not known.any():

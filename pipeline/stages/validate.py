@@ -137,9 +137,10 @@ def _converted(
 ) -> pd.Series[str] | pd.Series[float]:
     import pandas as pd
 
+    absent = missing_marks(column, data)
     if isinstance(column, Numeric):
-        return pd.Series(numbers(cells), index=cells.index)
-    return cells.mask(cells.isin(missing_marks(column, data)), MISSING)
+        return pd.Series(numbers(cells, absent), index=cells.index)
+    return cells.mask(cells.isin(absent), MISSING)
 
 
 def _located(broken: Sequence[Broken], rows: Rows, data: DataSettings) -> tuple[Fault, ...]:

@@ -65,6 +65,21 @@ def test_effects_sum_to_zero_over_the_categories_and_leave_every_logit_as_it_was
     assert logits(centred, examples.X) == pytest.approx(logits(theta, examples.X), abs=1e-12)
 
 
+def test_a_category_that_is_the_only_one_has_no_effect_and_no_interval():
+    """Its contrast is the zero vector, whatever the weight; a warning would be an error here."""
+    table = make_table({"a": ["only"] * 40, "x": np.tile([0.0, 1, 2, 3], 10)}, [0, 1, 0, 1] * 10)
+    kinds = {"a": {"kind": "categorical"}, "x": {"kind": "numeric"}}
+    encoder = fit_encoder(table, EncodeSettings(), make_data(kinds))
+    examples = encode(encoder, table, "all")
+    for l2 in (0.0, 0.01):
+        found = explain(np.array([0.7, 0.4, -0.1]), encoder, examples, examples, l2)
+        alone, x = found.effects
+        assert (alone.log_odds, alone.odds_ratio) == (0, 1)
+        assert (alone.standard_error, alone.low, alone.high) == (None, None, None)
+        assert x.standard_error > 0
+        assert found.intercept == pytest.approx(0.6)
+
+
 def test_standard_errors_are_those_of_a_model_without_the_redundant_inputs(noisy):
     """Oracle: effect coding has full rank, so its covariance is a plain inverse."""
     encoder, examples = noisy

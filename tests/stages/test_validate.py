@@ -408,6 +408,32 @@ def test_a_missing_number_that_is_allowed_is_nan(path):
     assert "column x must not be missing" in messages(numeric(path, ["1", "", "?", "4"]))
 
 
+def test_a_number_that_is_listed_as_missing_is_no_number(path):
+    """It keeps no bound, and neither the profile nor the neuron takes it for a value."""
+    rows = [[value, ("unacc", "acc")[i % 2]] for i, value in enumerate(["1", "-999", "4", "1e999"])]
+    more = {"names": ["x", "class"], "min_rows": 1, "missing_values": ["", "-999", "1e999"]}
+    column = NUMBER | {"minimum": 0, "missing": "input"}
+    found = checked(path, rows, columns={"x": column}, **more)
+    x = found.require().frame["x"].to_numpy()
+    assert sorted(x[~np.isnan(x)].tolist()) == [1.0, 4.0]
+    assert np.isnan(x).sum() == found.profile[0].n_missing == 2
+    assert (found.profile[0].minimum, found.profile[0].mean) == (1.0, 2.5)
+    refused = checked(path, rows, columns={"x": NUMBER | {"minimum": 0}}, **more)
+    assert [(fault.rule, fault.n_rows) for fault in refused.faults] == [("must not be missing", 2)]
+
+
+def test_a_number_too_large_to_reckon_with_is_refused_with_its_line(path):
+    """Its square, and sums of such, would overflow; it stands for something else."""
+    assert numeric(path, ["1e100", "-1e100", "5"]).require()
+    (fault,) = numeric(path, ["1", "1.7976931348623157e308", "-1e101", "5"]).faults
+    assert fault.lines == (2, 3)
+    assert fault.message == (
+        "column x must be from -1e+100 to 1e+100; got '-1e101' (1), '1.7976931348623157e308' (1) "
+        "in 2 rows (50.0 %), lines 2, 3; does it stand for a missing value? Then add it to "
+        "data.missing_values"
+    )
+
+
 def test_a_column_of_missing_numbers_only_is_refused(path):
     """G12: empty column; there is no mean to put in place."""
     text = messages(numeric(path, ["", "?"] * 2, missing="input"))

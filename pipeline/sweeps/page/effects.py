@@ -32,6 +32,7 @@ LONGEST_NAME = 36
 HEIGHT = 270  # pixels
 DECADES = 2.5  # fewer need ticks at 2 and 5 as well
 UNKNOWN = math.nan  # no level
+LARGEST = 308.25  # power of ten that is a number
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _axis(scale: Scale, title: str) -> Tree:
     ticks: Tree = {"dtick": "D2" if few else 1} if scale.kind == "log" else {}
     if scale.is_labelled:
         ticks = {
-            "tickvals": _unlogged(scale, scale.levels),
+            "tickvals": _values(scale, places).tolist(),
             "ticktext": list(map(rich, scale.ticks())),
         }
     more = {"range": [-0.6, len(scale.levels) - 0.4]} if scale.kind == "levels" else {}
@@ -99,9 +100,9 @@ def _axis(scale: Scale, title: str) -> Tree:
     return axis(rich(title), type=kind, showgrid=False, **ticks, **more)
 
 
-def _unlogged(scale: Scale, levels: Sequence[Value]) -> list[float]:
-    places = scale.places(levels)
-    return [float(x) for x in (10.0**places if scale.kind == "log" else places)]
+def _values(scale: Scale, places: Array) -> Array:
+    """What stands at the places of the axis; the largest number stands for a larger one."""
+    return 10.0 ** np.minimum(places, LARGEST) if scale.kind == "log" else places
 
 
 def _spread(scale: Scale, places: Array) -> Array:
@@ -109,7 +110,7 @@ def _spread(scale: Scale, places: Array) -> Array:
     few = min(0.16 * scale.gap, 0.02 * max(np.nanmax(places) - np.nanmin(places), scale.gap))
     width = 0.16 if scale.kind == "levels" else few
     moved = places + width * (2 * ((np.arange(len(places)) * 0.6180339887) % 1) - 1)
-    return 10.0**moved if scale.kind == "log" else moved
+    return _values(scale, moved)
 
 
 def _runs(points: Points, places: Array, scale: Scale) -> list[Tree]:
@@ -135,7 +136,7 @@ def _means(costs: Array, places: Array, scale: Scale) -> Tree:
         "type": "scatter",
         "mode": "markers" if scale.kind == "levels" else "lines+markers",
         "visible": not many,
-        "x": packed(10.0**at if scale.kind == "log" else at),
+        "x": packed(_values(scale, at)),
         "y": packed(means),
         "marker": {"color": INK, "size": 20, "symbol": "line-ew-open", "line": {"width": 2.5}},
         "line": {"color": INK, "width": 1},
