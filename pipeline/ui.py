@@ -22,15 +22,19 @@ from typing import IO, cast
 
 from pipeline import paths
 from pipeline.errors import OK, ConfigError, TrackingError
+from pipeline.guard import HOST
 from pipeline.redact import redact
 from pipeline.signals import StopRequest
 from pipeline.tracking import store_address, youngest_run
 
-HOST = "127.0.0.1"
 PREFERRED_PORT = 5000
 START_S = 60.0  # until the server answers
 STOP_S = 5.0  # until it is killed
 POLL_S = 0.1
+# Variables of these names would set options of the server, and let others in.
+WIDENING = ("MLFLOW", "_MLFLOW", "UVICORN", "GUNICORN")
+# Without the job executor it is 2 processes and 0.5 GB instead of 15 and 3 GB.
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 # The page opens on its tracing mode; this link opens the runs as charts.
 RUN = "api/2.0/mlflow/runs/get?run_id={}"
 CHARTS = "#/experiments/{}/runs?workflowType=machine_learning&compareRunsMode=CHART"
@@ -150,11 +154,9 @@ def _last_line(log: IO[bytes]) -> str:
 def main() -> None:
     """Keep a server on the given port until standard input ends; the exit code is the server's."""
     port = sys.argv[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", port,
-               "--workers", "1", "--backend-store-uri", store_address()]  # fmt: skip
-    # Without the job executor it is 2 processes and 0.5 GB instead of 15 and 3 GB.
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    server = subprocess.Popen(command, env={**os.environ, **quiet}, stdin=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "pipeline.guard", port, store_address()]
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(WIDENING)}
+    server = subprocess.Popen(command, env={**kept, **QUIET}, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the group gets it; we leave after the server
     threading.Thread(target=_end_with_command, daemon=True).start()
     sys.exit(server.wait())

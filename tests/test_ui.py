@@ -1,11 +1,14 @@
 """The page that shows the runs: found by its link, on this machine alone, gone with the command."""
 
 import contextlib
+import http.client
+import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -197,11 +200,12 @@ def test_the_server_listens_on_this_machine_alone_and_on_a_port_that_is_free(lau
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_start_is_told_with_its_last_words(launch, shown):
-    process = launch(MLFLOW_GUNICORN_OPTS="--no-such-option")
+def test_a_server_that_does_not_start_is_told_with_its_last_words(launch, shown, tmp_path):
+    (tmp_path / "uvicorn.py").write_text("raise SystemExit('there is none here')\n")
+    process = launch(PYTHONPATH=f"{shown}{os.pathsep}{tmp_path}")
     out, err = process.communicate(timeout=START_S)
     assert (process.returncode, out) == (5, "")
-    assert "MLflow's server must go on; it ended" in err
+    assert "MLflow's server must go on; it ended: there is none here" in err
     assert "Traceback" not in err
     assert len(err.splitlines()) == 1
     wait_until(lambda: not processes_in(shown))
@@ -234,6 +238,69 @@ def test_the_page_of_another_server_is_not_taken_for_ours(settings, result, monk
 def test_two_that_start_at_once_serve_at_two_ports(launch):
     both = [launch(), launch()]
     assert len({link_of(process) for process in both}) == 2
+
+
+# --- who may ask -----------------------------------------------------------------------------
+
+WIDER = {
+    "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
+    "MLFLOW_SERVER_X_FRAME_OPTIONS": "NONE",
+    "MLFLOW_HOST": "0.0.0.0",
+    "MLFLOW_GUNICORN_OPTS": "--bind 0.0.0.0:0",
+    "MLFLOW_STATIC_PREFIX": "/elsewhere",
+    "UVICORN_ROOT_PATH": "/elsewhere",
+}
+CREATE = ("/api/2.0/mlflow/experiments/create", "/ajax-api/2.0/mlflow/experiments/create")
+
+
+def ask(port: int, path: str, body: str | None = None, **headers: str) -> int:
+    """The status of the answer to a request with exactly these headers."""
+    connection = http.client.HTTPConnection(ui.HOST, port, timeout=60)
+    with contextlib.closing(connection):
+        connection.putrequest("POST" if body else "GET", path, skip_host=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(len(body or "")))
+        connection.endheaders((body or "").encode())
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+
+def experiments(folder: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as store:
+        return {name for (name,) in store.execute("select name from experiments")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variables", [{}, WIDER], ids=["plainly", "with variables"])
+def test_only_its_own_address_may_ask_and_only_its_own_page_may_write(launch, shown, variables):
+    """Whatever the variables of the shell say that would let in more."""
+    port = int(re.search(r":(\d+)/", link_of(launch(**variables)))[1])
+    own = [f"127.0.0.1:{port}", f"localhost:{port}"]
+    foreign = ["evil.com", f"evil.com:{port}", "10.evil.com", "192.168.evil.com", "172.16.evil.com",
+               "10.0.0.1", f"0.0.0.0:{port}", "127.0.0.1", f"localhost:{port + 1}"]  # fmt: skip
+    for path in ("/", "/health", "/version", "/graphql", "/api/2.0/mlflow/experiments/search"):
+        assert {host: ask(port, path, Host=host) for host in foreign} == dict.fromkeys(foreign, 403)
+    assert [ask(port, "/", Host=host) for host in own] == [200, 200]
+
+    before = experiments(shown)
+    others = [f"http://{host}" for host in foreign] + ["http://localhost:1", "http://localhost",
+              "http://[::1]:1", f"https://localhost:{port}", "null"]  # fmt: skip
+    for path in (*CREATE, "/graphql"):
+        for origin in others:
+            assert ask(port, path, '{"name": "planted"}', Host=own[0], Origin=origin) == 403, origin
+    assert experiments(shown) == before
+
+    for i, path in enumerate(CREATE):
+        for host in own:
+            name = f"made by {host} {i} {len(variables)}"
+            body = json.dumps({"name": name})
+            assert ask(port, path, body, Host=host, Origin=f"http://{host}") == 200
+            assert name in experiments(shown)
 
 
 # --- the browser -----------------------------------------------------------------------------
