@@ -5,20 +5,29 @@ from scipy.special import xlogy
 
 from nn import Epoch, Examples, fit, gradient_descent, initial_theta
 from nn.arrays import Array
-from pipeline import car
+from pipeline.stages.read import car
 
 LEARNING_RATE = 0.1
 
 
-def cars() -> Examples:
-    """All 1,728 cars, one-hot (1728, 21)."""
+def cars(n: int = 1728) -> Examples:
+    """Cars chosen at random, one-hot (n, 21)."""
     columns = [np.array(column) for column in zip(*car.rows(), strict=True)]
     one_hot = [
         (column[:, None] == np.array(values)).astype(np.float64)
         for column, values in zip(columns, car.ATTRIBUTES.values(), strict=False)
     ]
     y = (columns[-1] != "unacc").astype(np.float64)
-    return Examples(np.hstack(one_hot), y, np.ones(len(y)))
+    chosen = np.sort(np.random.default_rng(0).permutation(len(y))[:n])
+    return Examples(np.hstack(one_hot)[chosen], y[chosen], np.ones(n))
+
+
+def numbers(n: int = 200_000, d: int = 20) -> Examples:
+    """Numbers of mean 0 and deviation 1, and classes that overlap."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d))
+    z = X @ rng.normal(size=d) * 0.6
+    return Examples(X, (z + rng.logistic(size=n) > 0).astype(np.float64), np.ones(n))
 
 
 def start(rows: Examples) -> Array:
@@ -26,20 +35,20 @@ def start(rows: Examples) -> Array:
     return initial_theta(rows.X.shape[1], np.random.default_rng(0))
 
 
-def ours(rows: Examples, epochs: int) -> list[Epoch]:
+def by_nn(rows: Examples, epochs: int) -> list[Epoch]:
     """The neuron and its curve, by nn."""
     return list(fit(start(rows), rows, gradient_descent(LEARNING_RATE), epochs))
 
 
 def plain_numpy(rows: Examples, epochs: int) -> list[tuple[float, float]]:
-    """The same curve, cost and accuracy, by the fewest NumPy calls; digits are lost on the way."""
+    """The same curve, loss and accuracy, by the fewest NumPy calls; digits are lost on the way."""
     (X, y, _), theta = rows, start(rows)
     w, b, n, curve = theta[:-1], theta[-1], len(y), []
     for epoch in range(epochs + 1):
         z = X @ w + b
         p = 1 / (1 + np.exp(-z))
-        cost = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
-        curve.append((float(cost), float(np.mean((z >= 0) == (y == 1)))))
+        loss = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+        curve.append((float(loss), float(np.mean((z >= 0) == (y == 1)))))
         if epoch < epochs:
             error = (p - y) / n
             w = w - LEARNING_RATE * (X.T @ error)

@@ -7,62 +7,69 @@ Every function of this package uses these letters, shapes and units, and nothing
 =========  ========  ==============================================================================
 ``X``      (n, d)    inputs, float64
 ``y``      (n,)      labels, each exactly 0.0 or 1.0
-``weight`` (n,)      how many times each row counts, >= 0; n rows of weight 2 equal 2n rows
+``count``  (n,)      how many times each row counts, >= 0; n rows that count 2 equal 2n rows
 ``theta``  (d + 1,)  parameters: the d weights, then the bias (the article's W and b in one vector)
 ``z``      (n,)      logits, log-odds of class 1
 ``p``      (n,)      probabilities of class 1
 ``l2``     ()        strength of the penalty ``l2 / 2 * sum(weights ** 2)``; the bias is free
 =========  ========  ==============================================================================
 
-Costs are in nats per row. One-dimensional means one-dimensional: a label column of shape (n, 1)
-would broadcast against logits of shape (n,) into an (n, n) matrix, so a shape that does not fit is
-refused by name and never broadcast.
+``Examples`` are ``(X, y, count)``. Losses are in nats per row; the *objective* is the mean loss
+plus the penalty. Nothing is broadcast: labels of shape (n, 1) less probabilities of shape (n,)
+would make an (n, n) matrix, so a shape that does not fit is refused by name.
 
 "Article" is *Building your first neural network, part 1* (Heba, 2022); its equation numbers are
 used throughout. ``docs/article.md`` maps each of them to the function that holds it.
 """
 
 from nn.arrays import ShapeError
-from nn.fit import Epoch, fit, initial_theta
+from nn.fit import Epoch, fit, fit_newton, initial_theta
 from nn.gradcheck import five_point_gradient, relative_error
-from nn.loss import binary_cross_entropy, residual, sigmoid
+from nn.loss import binary_cross_entropy, loss_slope, sigmoid
 from nn.neuron import (
     Examples,
-    accuracy,
+    Pass,
+    examine,
     gradient,
     hessian,
     logits,
-    loss_and_gradient,
     mean_loss,
+    objective,
     penalty,
     predict_proba,
     row_logits,
 )
 from nn.optim import Transform, adam, chain, gradient_descent, momentum
+from nn.optimum import Optimum, gap_bound, newton
 
 __all__ = [
     "Epoch",
     "Examples",
+    "Optimum",
+    "Pass",
     "ShapeError",
     "Transform",
-    "accuracy",
     "adam",
     "binary_cross_entropy",
     "chain",
+    "examine",
     "fit",
+    "fit_newton",
     "five_point_gradient",
+    "gap_bound",
     "gradient",
     "gradient_descent",
     "hessian",
     "initial_theta",
     "logits",
-    "loss_and_gradient",
+    "loss_slope",
     "mean_loss",
     "momentum",
+    "newton",
+    "objective",
     "penalty",
     "predict_proba",
     "relative_error",
-    "residual",
     "row_logits",
     "sigmoid",
 ]

@@ -1,24 +1,16 @@
-"""Training: the only loop over data, as a generator that hands out one state per epoch."""
+"""Training: the only loop over epochs, as a generator that hands out one state per epoch."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nn.arrays import Array, require_shape
-from nn.loss import cost_and_residual
-from nn.neuron import (
-    Examples,
-    accuracy,
-    average,
-    gradient,
-    gradient_from_residual,
-    logits,
-    mean_loss,
-    penalty,
-)
+from nn.arrays import Array
+from nn.neuron import Examples, Pass, examine, gradient
 from nn.optim import Transform
+from nn.optimum import newton_steps
 
 Indices = npt.NDArray[np.intp]
 
@@ -29,21 +21,21 @@ INITIAL_BOUND = 0.5
 class Epoch(NamedTuple):
     """The neuron after ``number`` passes over the training rows; number 0 is before the first.
 
-    Costs are in nats per row, accuracies are shares of rows. ``objective`` is ``train_cost`` plus
+    Losses are in nats per row, accuracies are shares of rows. ``objective`` is ``train_loss`` plus
     the penalty: what descent descends. The ``valid_`` fields are NaN where there are no valid rows.
     """
 
     number: int
     theta: Array
     objective: float
-    train_cost: float
+    train_loss: float
     train_accuracy: float
-    valid_cost: float
+    valid_loss: float
     valid_accuracy: float
 
 
 def initial_theta(d: int, rng: np.random.Generator) -> Array:
-    """Parameters (d + 1,) to start from: weights from U(-0.5, 0.5), bias 0 (article, cell 1)."""
+    """Return parameters (d + 1,) to start from: weights U(-0.5, 0.5), bias 0 (article, cell 1)."""
     return np.append(rng.uniform(-INITIAL_BOUND, INITIAL_BOUND, d), 0.0)
 
 
@@ -73,69 +65,69 @@ def fit(
     ShapeError
         If an array does not have the shape of the Conventions.
     """
-    copies = _copies(train.weight, batch_size, rng)
+    copies = _copies(train.count, batch_size, rng)
     state = optimiser.init(theta)
     for number in range(epochs + 1):
-        residual, epoch = _examine(number, theta, train, valid, l2)
-        yield epoch
+        found = examine(theta, train, l2)
+        yield _epoch(number, theta, found, valid)
         if number == epochs:
             return
-        with _quiet():
-            if batch_size is None or rng is None:
-                slope = gradient_from_residual(theta, residual, train.X, train.weight, l2)
-                theta, state = _step(theta, slope, optimiser, state)
-                continue
-            for batch in _deal(train, rng.permutation(copies), batch_size):
-                slope = gradient(theta, logits(theta, batch.X), *batch, l2)
-                theta, state = _step(theta, slope, optimiser, state)
+        if batch_size is None or rng is None:
+            theta, state = _update(theta, found.gradient, optimiser, state)
+            continue
+        for batch in _deal(train, rng.permutation(copies), batch_size):
+            theta, state = _update(theta, gradient(theta, batch, l2), optimiser, state)
 
 
-def _quiet() -> np.errstate:
-    """Overflow makes infinities and NaNs, which are handed out as they are, without a warning."""
-    return np.errstate(over="ignore", invalid="ignore")
+def fit_newton(
+    theta: Array, train: Examples, epochs: int, *, valid: Examples | None = None, l2: float = 0.0
+) -> Iterator[Epoch]:
+    """Yield the neuron before training and after each step of Newton's method, an epoch each.
+
+    It ends before ``epochs`` where no further step lowers the objective: about ten steps.
+
+    Raises
+    ------
+    ShapeError
+        If an array does not have the shape of the Conventions.
+    numpy.linalg.LinAlgError
+        If the curvature overflows.
+    """
+    for number, point in enumerate(islice(newton_steps(theta, train, l2), epochs + 1)):
+        yield _epoch(number, point.theta, point.found, valid)
 
 
-def _examine(
-    number: int, theta: Array, train: Examples, valid: Examples | None, l2: float
-) -> tuple[Array, Epoch]:
-    """The residuals of the training rows, for the gradient, and the epoch."""
-    with _quiet():
-        z = logits(theta, train.X)
-        costs, residual = cost_and_residual(z, train.y)
-        require_shape("weight", train.weight, z.shape)
-        cost = average(costs, train.weight)
-        objective = cost + penalty(theta, l2)
-        train_accuracy = accuracy(z, train.y, train.weight)
-        valid_cost = valid_accuracy = float("nan")
-        if valid is not None:
-            z_valid = logits(theta, valid.X)
-            valid_cost = mean_loss(z_valid, valid.y, valid.weight)
-            valid_accuracy = accuracy(z_valid, valid.y, valid.weight)
-    epoch = Epoch(number, theta, objective, cost, train_accuracy, valid_cost, valid_accuracy)
-    return residual, epoch
+def _epoch(number: int, theta: Array, train: Pass, valid: Examples | None) -> Epoch:
+    valid_loss = valid_accuracy = float("nan")
+    if valid is not None:
+        valid_loss, _, valid_accuracy, *_ = examine(theta, valid)
+    return Epoch(
+        number, theta, train.objective, train.loss, train.accuracy, valid_loss, valid_accuracy
+    )
 
 
-def _step(theta: Array, slope: Array, optimiser: Transform, state: Any) -> tuple[Array, Any]:
+@np.errstate(over="ignore", invalid="ignore")
+def _update(theta: Array, slope: Array, optimiser: Transform, state: Any) -> tuple[Array, Any]:
     update, state = optimiser.update(slope, state)
     return theta + update, state
 
 
-def _copies(weight: Array, batch_size: int | None, rng: np.random.Generator | None) -> Indices:
-    """Positions of the rows, each as often as it counts; none where there are no batches."""
+def _copies(count: Array, batch_size: int | None, rng: np.random.Generator | None) -> Indices:
+    """Return positions of the rows, each as often as it counts; none where there are no batches."""
     if batch_size is None:
         return np.arange(0)
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more; got {batch_size}")
     if rng is None:
         raise ValueError("rng must be given with batch_size; got None")
-    odd = weight[(weight < 0) | (weight != np.floor(weight))]
-    if odd.size:
-        raise ValueError(f"weight must count whole rows with batch_size; got {odd[0]}")
-    return np.repeat(np.arange(len(weight)), weight.astype(np.int64))
+    invalid = count[(count < 0) | (count != np.floor(count))]
+    if invalid.size:
+        raise ValueError(f"count must be of whole rows with batch_size; got {invalid[0]}")
+    return np.repeat(np.arange(len(count)), count.astype(np.int64))
 
 
 def _deal(train: Examples, order: Indices, size: int) -> Iterator[Examples]:
-    """Batches of ``size`` rows in the given order; the last may be shorter."""
+    """Yield batches of ``size`` rows in the given order; the last may be shorter."""
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         yield Examples(train.X[rows], train.y[rows], np.ones(len(rows)))

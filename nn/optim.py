@@ -21,12 +21,12 @@ class Transform(NamedTuple):
 
 
 def gradient_descent(learning_rate: float) -> Transform:
-    """Update ``-learning_rate * gradient``: Step 7 of the article (its code has 0.1)."""
+    """Return the update ``-learning_rate * gradient``: Step 7 of the article (its code has 0.1)."""
     return _scale(-learning_rate)
 
 
 def momentum(learning_rate: float, decay: float = 0.9, nesterov: bool = False) -> Transform:
-    """Gradient descent along a decaying sum of the gradients.
+    """Return gradient descent along a decaying sum of the gradients.
 
     Heavy ball (Polyak 1964), or Nesterov's variant in the form of Sutskever et al. 2013.
     """
@@ -36,12 +36,12 @@ def momentum(learning_rate: float, decay: float = 0.9, nesterov: bool = False) -
 def adam(
     learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
 ) -> Transform:
-    """Adam with bias correction, epsilon outside the root (Kingma and Ba 2015, Algorithm 1)."""
+    """Return Adam with bias correction, epsilon outside the root (Kingma, Ba 2015, Algorithm 1)."""
     return chain(_scale_by_moments(beta1, beta2, epsilon), _scale(-learning_rate))
 
 
 def chain(*transforms: Transform) -> Transform:
-    """Transforms applied one after the other, each to what the one before made."""
+    """Return the transforms applied one after the other, each to what the one before made."""
 
     def init(theta: Array) -> tuple[Any, ...]:
         return tuple(t.init(theta) for t in transforms)

@@ -1,20 +1,26 @@
-"""What can go wrong that is not a defect of ours, and the exit code of each.
+"""What can end a command: refusals, failures and signals, and the exit code of each.
 
-Messages have one form: *thing* must *rule*; got *value* [at *place*]. They go to stderr without a
-traceback and hold at most 2 kB, every fault in them.
+Messages have one form: *thing* must *rule*; got *value* [at *place*]; then the cure. They go to
+stderr without a traceback, every violation in one message of at most 2 kB.
 """
 
+from __future__ import annotations
+
 import errno
+import signal
+import traceback
+from dataclasses import dataclass
+from types import FrameType
 
 OK = 0
-DEFECT = 1
-MAX_MESSAGE = 2000  # characters; the whole is in the report of the run
+INTERNAL = 1  # an internal error: a traceback
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class PipelineError(Exception):
     """A refusal: a message for the person at the terminal, and an exit code."""
 
-    exit_code = DEFECT
+    exit_code = INTERNAL
 
 
 class ConfigError(PipelineError):
@@ -35,41 +41,83 @@ class TrainingError(PipelineError):
     exit_code = 4
 
 
+class DiskError(PipelineError):
+    """The disk is full, or may not be written to."""
+
+    exit_code = 4
+
+
 class TrackingError(PipelineError):
     """MLflow's store or server cannot be used; the record of the run is kept."""
 
     exit_code = 5
 
 
-# Of a disk that is full, or does not let us write.
+@dataclass(frozen=True)
+class Failure:
+    """Why a run did not finish. ``kind`` is the name of the error or of the signal."""
+
+    kind: str
+    message: str
+    traceback: str | None  # of an internal error
+    exit_code: int
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what is recorded of an exception: a refusal, or an internal error."""
+    kind = type(error).__name__
+    if isinstance(error, PipelineError):
+        return Failure(kind, str(error), None, error.exit_code)
+    return Failure(kind, str(error), "".join(traceback.format_exception(error)), INTERNAL)
+
+
+# The disk is full, or does not let us write.
 _UNWRITABLE = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EIO")
 
 
-class DiskError(PipelineError):
-    """The disk is full, or does not let us write."""
-
-    exit_code = 4
-
-
 def disk_error(error: OSError, what: str = "results") -> DiskError | None:
-    """What is told of an error of the disk; None where it is another one."""
+    """Return the refusal that an error of the disk is; None where it is another one."""
     if error.errno not in {getattr(errno, name) for name in _UNWRITABLE}:
         return None
-    reason = (error.strerror or str(error)).lower()
     place = f" at {error.filename}" if error.filename else ""
     return DiskError(
-        f"{what} must be written; got {reason}{place}: make room or leave to write, then repeat "
-        "the command"
+        f"{what} must be written; got {reason_of(error)}{place}: make room or give permission, "
+        "then repeat the command"
     )
 
 
-def bounded(lines: list[str], limit: int = MAX_MESSAGE) -> str:
-    """The lines as one text of at most ``limit`` characters, saying how many were left out."""
-    text = ""
-    for i, line in enumerate(lines):
-        more = f"… and {len(lines) - i} more"
-        cut = line if len(line) <= 400 else line[:399] + "…"
-        if len(text) + len(cut) + len(more) + 2 > limit:
-            return text + more
-        text += cut + "\n"
-    return text.rstrip("\n")
+def reason_of(error: Exception) -> str:
+    """Return what went wrong in a few words, as the system names it."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+
+
+class StopRequest:
+    """Whether, and by which signal, the process was asked to stop.
+
+    The first SIGTERM, SIGHUP or Ctrl-C only sets a flag, which training reads after every epoch, so
+    that what was learned is kept. The second one ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def listen(self) -> None:
+        """Take the signals from now on."""
+        for number in SIGNALS:
+            signal.signal(number, self._take)
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the number of the signal; 0 without one."""
+        return 128 + self.signal if self.signal else 0
+
+    @property
+    def failure(self) -> Failure:
+        """Why a run that was stopped did not finish."""
+        name = self.signal.name if self.signal else "Stopped"
+        return Failure(name, f"ended by {name}; what it had learned is kept", None, self.exit_code)
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        self.signal = signal.Signals(number)
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)

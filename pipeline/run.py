@@ -1,22 +1,23 @@
-"""The whole on one screen: from a configuration to everything that a run finds out."""
+"""The whole on one screen: a table becomes a trained, certified, evaluated neuron. Start here.
+
+``prepare`` does everything before training, which is the same for every run of a sweep that shares
+data, split and encoding; ``learn`` does the rest. Equal configurations give equal bits. What comes
+of them is written down by ``record``, published by ``tracking`` and compared by ``compare``.
+"""
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.config import RunConfig
-from pipeline.errors import DEFECT, PipelineError
-from pipeline.lineage import Lineage, surroundings, trace
-from pipeline.reuse import Call, plainly
+from nn import Examples
+from pipeline.config.schema import RunConfig
+from pipeline.errors import Failure, failure_of
 from pipeline.stages.certify import Certificate, certify
 from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
 from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, row_losses
 from pipeline.stages.explain import Effects, explain
-from pipeline.stages.read import read_rows
+from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.split import split_table
 from pipeline.stages.surface import Surface, slice_surface
 from pipeline.stages.train import Trained, Watch, train
@@ -26,101 +27,123 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a run did not finish. ``kind`` is the name of the error or of the signal."""
+class Prepared:
+    """Everything before training. ``sizes``: rows of train, valid and test, by count."""
 
-    kind: str
-    message: str
-    traceback: str | None  # of a defect of ours
-    exit_code: int
+    data_digest: str
+    validation: Validation
+    sizes: tuple[int, int, int]
+    held_out: bool  # False where train and test are the same rows
+    train_share: float  # of positive rows
+    encoder: Encoder
+    unseen: dict[str, int]  # rows with a category that train lacks, by attribute
+    train: Examples
+    valid: Examples | None
+    test: Examples
 
 
-@dataclass
-class RunResult:
-    """What a run found out, filled stage by stage; all of it where ``status`` is FINISHED."""
+@dataclass(frozen=True)
+class Refused:
+    """Data that break their contract or cannot be split or encoded, and why."""
+
+    data_digest: str
+    validation: Validation | None
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Everything that a run finds out."""
 
     config: RunConfig
-    lineage: Lineage
-    status: Status = "FINISHED"
-    failure: Failure | None = None
-    validation: Validation | None = None
-    n_train: int = 0  # rows, by count
-    n_valid: int = 0
-    n_test: int = 0
-    unseen: dict[str, int] | None = None  # rows with a category that train lacks, by attribute
-    encoder: Encoder | None = None
+    prepared: Prepared
+    trained: Trained
+    certificate: Certificate
+    validation_losses: RowLosses | None  # None without validation rows
+    evaluation: Evaluation
+    effects: Effects
+    surface: Surface | None  # where train.keep_path is set
+    status: Literal["FINISHED"] = "FINISHED"
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that was refused, diverged, stopped or crashed, and what it found out until then."""
+
+    config: RunConfig
+    prepared: Prepared | Refused
+    failure: Failure
+    status: Literal["FAILED", "KILLED"] = "FAILED"
     trained: Trained | None = None
     certificate: Certificate | None = None
-    valid_losses: RowLosses | None = None
-    evaluation: Evaluation | None = None
-    effects: Effects | None = None
-    surface: Surface | None = None  # where train.keep_path is set
 
 
-class Stopped(Exception):  # noqa: N818 (a request, not an error)
-    """Training was asked to stop, by a signal."""
+Outcome = Finished | Unfinished
 
 
-def run(config: RunConfig, watch: Watch = lambda _: False, call: Call = plainly) -> RunResult:
-    """Everything that the run of ``config`` finds out; equal configurations give equal bits.
-
-    ``call`` calls a stage; in a sweep it hands back what the stage made of the same inputs before.
-
-    A run that is refused, diverges, is stopped or crashes is a result as well: its ``failure`` says
-    why, and what was found out until then is there.
+def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
+    """Read the table (unless its ``rows`` are given), check it, split it and encode it.
 
     Raises
     ------
     DataError
         If the file cannot be read: without rows there is nothing to record.
     """
-    rows = call(read_rows, config.data)
-    result = RunResult(config, trace(config, rows.digest, call(surroundings)))
-    with _kept(result):
-        result.validation = call(validate, rows, config.data)
-        table = result.validation.require()
+    rows = rows or read_rows(config.data)
+    validation = None
+    try:
+        validation = validate(rows, config.data)
+        table = validation.require()
+        split = split_table(table, config.split)
+        encoder = fit_encoder(split.train, config.encode, config.data)
+        return Prepared(
+            data_digest=rows.digest,
+            validation=validation,
+            sizes=split.sizes,
+            held_out=split.held_out,
+            train_share=split.train.share,
+            encoder=encoder,
+            unseen=count_unseen(encoder, table),
+            train=encode(encoder, split.train, "train"),
+            valid=encode(encoder, split.valid, "valid") if split.valid else None,
+            test=encode(encoder, split.test, "test"),
+        )
+    except Exception as error:
+        return Refused(rows.digest, validation, failure_of(error))
 
-        split = call(split_table, table, config.split)
-        result.n_train, result.n_valid, result.n_test = split.sizes
 
-        result.encoder = encoder = call(fit_encoder, split.train, config.encode, config.data)
-        result.unseen = call(count_unseen, encoder, table)
-        train_examples = call(encode, encoder, split.train, "train")
-        valid_examples = call(encode, encoder, split.valid, "valid") if split.valid else None
-        test_examples = call(encode, encoder, split.test, "test")
-
-        result.trained = call(
-            train, train_examples, valid_examples, encoder.inputs,
+def learn(
+    prepared: Prepared | Refused, config: RunConfig, watch: Watch = lambda _: False
+) -> Outcome:
+    """Train the neuron, certify it, evaluate it on rows that it has not seen, and explain it."""
+    if isinstance(prepared, Refused):
+        return Unfinished(config, prepared, prepared.failure)
+    trained = certificate = None
+    try:
+        trained = train(
+            prepared.train, prepared.valid, prepared.encoder.inputs,
             config.optimiser, config.train, config.seed, watch,
         )  # fmt: skip
-        theta, l2 = result.trained.theta, config.train.l2
-        result.certificate = certify(result.trained, train_examples, l2)
-        result.trained.require(config.optimiser)
-        if result.trained.ended == "stopped":
-            raise Stopped
-
-        result.valid_losses = row_losses(theta, valid_examples) if valid_examples else None
-        result.evaluation = evaluate(
-            theta, test_examples, split.train.share, config.evaluate, held_out=split.held_out
-        )
-        result.effects = explain(theta, encoder, train_examples, test_examples, l2)
-        if result.trained.path is not None:
-            result.surface = slice_surface(result.trained.path, train_examples, l2)
-    return result
-
-
-@contextmanager
-def _kept(result: RunResult) -> Iterator[None]:
-    """Turn what goes wrong inside into the failure of the result."""
-    try:
-        yield
-    except Stopped:
-        result.status = "KILLED"
-    except PipelineError as error:
-        result.status = "FAILED"
-        kind = type(error).__name__
-        result.failure = Failure(kind, str(error), None, error.exit_code)
-    except Exception as error:  # a defect of ours: recorded, then told as such
-        result.status = "FAILED"
-        trace_ = traceback.format_exc()
-        result.failure = Failure(type(error).__name__, str(error), trace_, DEFECT)
+        theta, l2 = trained.theta, config.train.l2
+        certificate = certify(trained, prepared.train, l2)
+        trained.require_finite(config.optimiser)
+        if trained.ended == "stopped":
+            failure = Failure("Stopped", "training was stopped; what it learned is kept", None, 1)
+            return Unfinished(config, prepared, failure, "KILLED", trained, certificate)
+        return Finished(
+            config=config,
+            prepared=prepared,
+            trained=trained,
+            certificate=certificate,
+            validation_losses=row_losses(theta, prepared.valid) if prepared.valid else None,
+            evaluation=evaluate(
+                theta, prepared.test, prepared.train_share, config.evaluate,
+                held_out=prepared.held_out,
+            ),
+            effects=explain(theta, prepared.encoder, prepared.train, prepared.test, l2),
+            surface=None if trained.path is None else slice_surface(
+                trained.path, prepared.train, l2
+            ),
+        )  # fmt: skip
+    except Exception as error:
+        return Unfinished(config, prepared, failure_of(error), "FAILED", trained, certificate)

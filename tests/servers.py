@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ def mlflow_server(folder: Path, port: int) -> Iterator[None]:
     )  # fmt: skip
     try:
         for _ in range(600):
-            with contextlib.suppress(OSError):  # not there yet, or busy starting
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
                 break
             time.sleep(0.1)

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import ODD, copy_project
+from builders import FOREIGN, copy_project
 
-from pipeline import car
-from pipeline.paths import PROJECT
-from pipeline.shipped import breast_cancer
+from pipeline.files import PROJECT
+from pipeline.stages.read import car
+from pipeline.stages.read.datasets import breast_cancer
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def set_python(folder: Path, script: str) -> None:
 
 
 def clean(folder: Path) -> subprocess.CompletedProcess[str]:
-    odd = (*ODD, *MAKES_OWN)
+    odd = (*FOREIGN, *MAKES_OWN)
     kept = {name: text for name, text in os.environ.items() if not name.startswith(odd)}
     environment = {**kept, "PYTHONPATH": str(folder), "ARGS": "seed=3"}
     return subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.paths import PROJECT
+from pipeline.files import PROJECT
 
 PAGE = PROJECT / "docs" / "article.md"
 TESTS = PROJECT / "tests"
@@ -60,7 +60,7 @@ def has_test(name: str) -> bool:
     return test.startswith("test_") and test in defined_in(TESTS / file)
 
 
-def faults(page: str) -> list[str]:
+def broken_names(page: str) -> list[str]:
     """Names in the page's tables that lead nowhere."""
     return [name for name in named_functions(page) if not has_function(name)] + [
         name for name in named_tests(page) if not has_test(name)
@@ -71,14 +71,14 @@ def test_every_function_and_test_that_the_page_names_exists() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert len(named_functions(page)) > 30
     assert len(named_tests(page)) > 50
-    assert faults(page) == []
+    assert broken_names(page) == []
 
 
 def test_every_function_and_test_that_the_page_of_the_certificate_names_exists() -> None:
     page = (PROJECT / "docs" / "certificate.md").read_text(encoding="utf-8")
     assert len(named_functions(page)) >= 5
     assert len(named_tests(page)) >= 5
-    assert faults(page) == []
+    assert broken_names(page) == []
 
 
 def test_every_equation_cell_and_figure_of_the_article_has_its_row() -> None:
@@ -104,7 +104,7 @@ def test_every_row_but_the_named_exceptions_has_a_function_and_a_test() -> None:
 PLANTED = [
     "nn.neuron.gradients",
     "nn.nowhere.sigmoid",
-    "pipeline.stages.read.read",
+    "pipeline.stages.read.rows.read",
     "nn.fit.INITIAL_BOUND",
     "nn/test_loss.py::test_that_is_not_there",
     "nn/test_nothing.py::test_hand_values",
@@ -116,4 +116,4 @@ PLANTED = [
 def test_a_name_that_leads_nowhere_is_found(planted: str) -> None:
     good = "| Eq. 1 | x | `nn.loss.sigmoid` | `nn/test_loss.py::test_hand_values` |"
     page = f"| a | b | c | d |\n| --- | --- | --- | --- |\n{good}\n| Eq. 2 | `{planted}` |\n"
-    assert faults(page) == [planted]
+    assert broken_names(page) == [planted]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from nn import accuracy, logits
-from pipeline import car
-from pipeline.compose import configuration
+from nn import examine
+from pipeline.config.compose import configuration
 from pipeline.stages.encode import encode, fit_encoder
-from pipeline.stages.read import read_rows
+from pipeline.stages.read import car
+from pipeline.stages.read.rows import read_rows
 from pipeline.stages.split import take
 from pipeline.stages.train import train
 from pipeline.stages.validate import Table, validate
@@ -35,8 +35,7 @@ def fold_accuracies(table: Table, experiment: list[str]) -> list[float]:
         encoder = fit_encoder(train_part, config.encode, config.data)
         examples, unseen = encode(encoder, train_part, "train"), encode(encoder, test_part, "test")
         trained = train(examples, None, encoder.inputs, config.optimiser, config.train, config.seed)
-        z = logits(trained.theta, unseen.X)
-        found.append(accuracy(z, unseen.y, unseen.weight))
+        found.append(examine(trained.theta, unseen).accuracy)
     return found
 
 

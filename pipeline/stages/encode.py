@@ -9,11 +9,11 @@ import numpy as np
 
 from nn import Examples
 from nn.arrays import Array
-from pipeline.config import Categorical, DataSettings, EncodeSettings, Numeric
+from pipeline.config.schema import Categorical, DataSettings, EncodeSettings, Numeric
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
-from pipeline.stages.read import Counts
-from pipeline.stages.validate import MISSING, Table
+from pipeline.stages.read.rows import Counts
+from pipeline.stages.validate.validation import MISSING, Table
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ class Encoder:
         return tuple(name for block in self.blocks for name in block.inputs)
 
     def slices(self) -> list[slice]:
-        """The columns of X that belong to each block."""
+        """Return the columns of X that belong to each block."""
         ends = np.cumsum([len(block.inputs) for block in self.blocks]).tolist()
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 @on_one_thread
 def fit_encoder(train: Table, settings: EncodeSettings, data: DataSettings) -> Encoder:
-    """The encoder that the contract and the training rows, and nothing else, determine.
+    """Return the encoder that contract and training rows determine.
 
     Categories are those of the contract, in its order, or, where the contract leaves them open,
     those of train, sorted. Means and deviations are train's, weighted by count.
@@ -113,15 +113,15 @@ def fit_encoder(train: Table, settings: EncodeSettings, data: DataSettings) -> E
 
 
 def encode(encoder: Encoder, table: Table, part: str) -> Examples:
-    """Inputs X (n, d), labels and counts of a part of the table; the arrays are read-only.
+    """Return inputs X (n, d), labels and counts of a part of the table, as read-only arrays.
 
     Raises
     ------
     DataError
         If ``encoder.unseen`` is "refuse" and rows have categories that train does not.
     """
-    unseen = count_unseen(encoder, table)
-    if unseen and encoder.unseen == "refuse":
+    unseen = count_unseen(encoder, table) if encoder.unseen == "refuse" else {}
+    if unseen:
         raise DataError(
             "\n".join(
                 f"column {name} must have categories of train; got {n} rows with another in {part} "
@@ -137,7 +137,7 @@ def encode(encoder: Encoder, table: Table, part: str) -> Examples:
 
 
 def count_unseen(encoder: Encoder, table: Table) -> dict[str, int]:
-    """How many rows, by count, have a category that the encoder does not know, by attribute."""
+    """Return how many rows have a category that the encoder does not know, by attribute."""
     found = {
         block.name: int(table.count[_codes(block, table) < 0].sum())
         for block in encoder.blocks
@@ -161,12 +161,12 @@ def _categories(train: Table, name: str, data: DataSettings) -> list[str]:
 def _standard(train: Table, name: str, *, missing: bool) -> Standard:
     values = train.frame[name].to_numpy(np.float64)
     known = ~np.isnan(values)
-    weight = train.count[known].astype(np.float64)
+    count = train.count[known].astype(np.float64)
     if not known.any():
         return Standard(name, 0.0, 1.0, missing)
-    mean = float(weight @ values[known] / weight.sum())
-    deviation = float(np.sqrt(weight @ (values[known] - mean) ** 2 / weight.sum()))
-    # A column that does not vary tells nothing: deviation 1 makes its input 0, not 0 / 0.
+    mean = float(count @ values[known] / count.sum())
+    deviation = float(np.sqrt(count @ (values[known] - mean) ** 2 / count.sum()))
+    # A column that does not vary has an input of 0, not of 0 / 0.
     constant = deviation <= 1e-12 * max(1.0, abs(mean))
     return Standard(name, mean, 1.0 if constant else deviation, missing)
 
@@ -183,7 +183,7 @@ def _columns(block: Block, table: Table) -> Array:
 
 
 def _codes(block: OneHot, table: Table) -> Counts:
-    """Position of each row's category in the block, -1 where it is not there.
+    """Return the position of each row's category in the block, -1 where it is not there.
 
     Looked up once for each combination of values that occurs: rows may be millions.
     """

@@ -1,21 +1,26 @@
-"""A neuron and held-out examples become figures that can be believed: with intervals."""
+"""A neuron and held-out examples become metrics with intervals, curves and a baseline."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from nn import Examples, binary_cross_entropy, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
-from pipeline.config import EvaluateSettings
-from pipeline.intervals import newcombe_auc, wilson
+from nn.neuron import average
+from pipeline.config.schema import EvaluateSettings
+from pipeline.stages.intervals import newcombe_auc, wilson
 from pipeline.stages.one_thread import on_one_thread
+
+Decisions = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures on one part of the table, every row weighted by its count.
+    """Metrics on one part of the table, every row weighted by its count.
 
     ``metrics``: accuracy, balanced_accuracy, precision, recall, f1, roc_auc, pr_auc, log_loss,
     brier, expected_calibration_error; ``*_low`` and ``*_high`` bound accuracy (Wilson 1927) and
@@ -37,6 +42,13 @@ class Evaluation:
     pr: Array
     calibration: Array
 
+    @classmethod
+    def from_tree(cls, tree: dict[str, Any]) -> Self:
+        """Return the evaluation that was written as plain values; null is infinity."""
+        curves = {name: np.array(tree[name], np.float64) for name in ("roc", "pr", "calibration")}
+        (tn, fp), (fn, tp) = tree["confusion"]
+        return cls(**{**tree, **curves, "confusion": ((tn, fp), (fn, tp))})
+
 
 @dataclass(frozen=True)
 class RowLosses:
@@ -48,9 +60,9 @@ class RowLosses:
 
 @on_one_thread
 def row_losses(theta: Array, examples: Examples) -> RowLosses:
-    """The binary cross-entropy of each row, for paired tests against another neuron."""
-    X, y, weight = examples
-    return RowLosses(binary_cross_entropy(row_logits(theta, X), y), weight)
+    """Return the binary cross-entropy of each row, for paired tests against another neuron."""
+    X, y, count = examples
+    return RowLosses(binary_cross_entropy(row_logits(theta, X), y), count)
 
 
 @on_one_thread
@@ -62,64 +74,88 @@ def evaluate(
     *,
     held_out: bool,
 ) -> Evaluation:
-    """The figures of the neuron on ``test``, by scikit-learn, every row weighted by its count.
+    """Return the metrics of the neuron on ``test``, every row weighted by its count.
 
     ``train_share`` is the positive share of the training rows, all that the baseline knows. The log
     loss is ``nn.mean_loss``: it needs no clipping where a probability rounds to 1. Curves and areas
     rank by logits, which do not tie there either, rounded to 1e-9: equal ones differ by rounding.
     """
-    from sklearn import metrics as sk
-
-    X, y, weight = test
+    X, y, count = test
     z = row_logits(theta, X)  # the bits that a prediction gives
     p = sigmoid(z)
-    rank = np.round(z, 9)
-    decided = (p >= settings.threshold).astype(float)
-    (tn, fp), (fn, tp) = sk.confusion_matrix(y, decided, sample_weight=weight).tolist()
-    precision, recall, f1, _ = sk.precision_recall_fscore_support(
-        y, decided, sample_weight=weight, average="binary", zero_division=0.0
-    )
-    accuracy = (tn + tp) / weight.sum()
-    auc = float(sk.roc_auc_score(y, rank, sample_weight=weight))
-    calibration = calibration_table(p, test, settings.calibration_bins)
-    accuracy_low, accuracy_high = wilson(accuracy, weight.sum())
+    tn, fp, fn, tp = confusion(y, p >= settings.threshold, count)
+    roc, pr = ranking_curves(y, np.round(z, 9), count)
+    auc = float(np.trapezoid(roc[:, 1], roc[:, 0]))
     auc_low, auc_high = newcombe_auc(auc, tp + fn, tn + fp)
-    fpr, tpr, cut = sk.roc_curve(y, rank, sample_weight=weight)
-    pr_precision, pr_recall, _ = sk.precision_recall_curve(y, rank, sample_weight=weight)
+    calibration = calibration_table(p, test, settings.calibration_bins)
     metrics = {
-        "accuracy": accuracy,
-        "accuracy_low": accuracy_low,
-        "accuracy_high": accuracy_high,
-        "balanced_accuracy": (recall + tn / (tn + fp)) / 2,
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
+        **decision_metrics(tn, fp, fn, tp),
         "roc_auc": auc,
         "roc_auc_low": auc_low,
         "roc_auc_high": auc_high,
-        "pr_auc": sk.average_precision_score(y, rank, sample_weight=weight),
-        "log_loss": mean_loss(z, y, weight),
-        "brier": sk.brier_score_loss(y, p, sample_weight=weight),
+        "pr_auc": float(-np.sum(np.diff(pr[:, 0]) * pr[:-1, 1])),
+        "log_loss": mean_loss(z, y, count),
+        "brier": average((p - y) ** 2, count),
         "expected_calibration_error": expected_calibration_error(calibration),
     }
     return Evaluation(
         held_out=held_out,
-        n_rows=int(weight.sum()),
-        n_positive=int(tp + fn),
+        n_rows=int(count.sum()),
+        n_positive=tp + fn,
         threshold=settings.threshold,
-        metrics={name: float(value) for name, value in metrics.items()},
+        metrics=metrics,
         baseline=baseline(test, train_share),
-        confusion=((int(tn), int(fp)), (int(fn), int(tp))),
-        roc=np.column_stack([fpr, tpr, sigmoid(cut)]),  # the first threshold is infinity: p = 1
-        pr=np.column_stack([pr_recall, pr_precision]),
+        confusion=((tn, fp), (fn, tp)),
+        roc=np.column_stack([roc[:, :2], sigmoid(roc[:, 2])]),
+        pr=pr,
         calibration=calibration,
     )
 
 
+def decision_metrics(tn: int, fp: int, fn: int, tp: int) -> dict[str, float]:
+    """Return what the four counts of rows say; precision without a positive decision is 0."""
+    n = tn + fp + fn + tp
+    low, high = wilson((tn + tp) / n, n)
+    return {
+        "accuracy": (tn + tp) / n,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "balanced_accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
+        "precision": tp / (tp + fp) if tp else 0.0,
+        "recall": tp / (tp + fn),
+        "f1": 2 * tp / (2 * tp + fp + fn),
+    }
+
+
+def confusion(y: Array, decided: Decisions, count: Array) -> tuple[int, int, int, int]:
+    """Return true negatives, false positives, false negatives and true positives, in rows."""
+    place = 2 * y.astype(np.int64) + decided
+    tn, fp, fn, tp = np.bincount(place, count, minlength=4).astype(np.int64).tolist()
+    return tn, fp, fn, tp
+
+
+def ranking_curves(y: Array, score: Array, count: Array) -> tuple[Array, Array]:
+    """Return the ROC curve and the precision-recall curve of a score, a point per distinct value.
+
+    ROC: columns false positive rate, true positive rate, threshold, from infinity down; points in
+    the middle of a straight line are left out. Precision-recall: columns recall, precision, from
+    the lowest threshold to the point (0, 1). Both are scikit-learn's.
+    """
+    order = np.argsort(score)[::-1]
+    cut = score[order]
+    last = np.append(np.flatnonzero(np.diff(cut)), len(cut) - 1)  # of each distinct value
+    tp, fp = (np.cumsum((count * is_class)[order])[last] for is_class in (y, 1 - y))
+    recall, precision = np.append(tp[::-1] / tp[-1], 0.0), np.append((tp / (tp + fp))[::-1], 1.0)
+    bend = (np.diff(tp, 2) != 0) | (np.diff(fp, 2) != 0)
+    kept = np.flatnonzero(np.concatenate([[True], bend, [True]])) if len(tp) > 2 else slice(None)
+    points = np.column_stack([fp / fp[-1], tp / tp[-1], cut[last]])[kept]
+    return np.vstack([[0.0, 0.0, np.inf], points]), np.column_stack([recall, precision])
+
+
 def baseline(test: Examples, train_share: float) -> dict[str, float]:
-    """The figures of a model that ignores its inputs: train's commoner class, train's share."""
-    _, y, weight = test
-    share = float(weight @ y / weight.sum())
+    """Return the metrics of a model without inputs: train's commoner class, train's share."""
+    _, y, count = test
+    share = float(count @ y / count.sum())
     answer = float(train_share >= 0.5)
     logit = np.full(len(y), np.log(train_share) - np.log1p(-train_share))
     return {
@@ -130,23 +166,23 @@ def baseline(test: Examples, train_share: float) -> dict[str, float]:
         "f1": 2 * share / (1 + share) * answer,
         "roc_auc": 0.5,
         "pr_auc": share,
-        "log_loss": mean_loss(logit, y, weight),
+        "log_loss": mean_loss(logit, y, count),
         "brier": share * (1 - train_share) ** 2 + (1 - share) * train_share**2,
     }
 
 
 def calibration_table(p: Array, test: Examples, bins: int) -> Array:
-    """Mean probability, share positive and number of rows of each equally wide bin with rows."""
-    _, y, weight = test
+    """Return mean probability, share positive and number of rows of each equally wide bin."""
+    _, y, count = test
     place = np.minimum((p * bins).astype(np.int64), bins - 1)
     n, sum_p, sum_y = (
-        np.bincount(place, values, minlength=bins) for values in (weight, weight * p, weight * y)
+        np.bincount(place, values, minlength=bins) for values in (count, count * p, count * y)
     )
     used = n > 0
     return np.column_stack([sum_p[used] / n[used], sum_y[used] / n[used], n[used]])
 
 
 def expected_calibration_error(calibration: Array) -> float:
-    """Mean distance, over rows, from probability to share (Naeini et al. 2015, equal widths)."""
+    """Return the mean distance from probability to share (Naeini et al. 2015, equal widths)."""
     probability, share, n = calibration.T
     return float(n @ np.abs(probability - share) / n.sum())

@@ -1,4 +1,4 @@
-"""A stage's sums do not depend on how many threads BLAS may take: outside of training it is one."""
+"""BLAS held to one thread outside of training, so that no sum depends on how many it may take."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ T = TypeVar("T")
 
 
 def on_one_thread(stage: Callable[P, T]) -> Callable[P, T]:
-    """``stage``, with BLAS held to one thread meanwhile.
+    """Return ``stage`` with BLAS held to one thread meanwhile.
 
-    Several add in another order, and from some thousand rows on they do so by themselves: a mean
-    that standardises an input was another in its last bit where OPENBLAS_NUM_THREADS was set, and
-    so was every weight.
+    Several threads add in another order, from some thousand rows on: where OPENBLAS_NUM_THREADS was
+    set, the mean that standardises an input had another last bit, and so had every weight.
     """
 
     @functools.wraps(stage)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.config import NoSplit, SplitSettings, StratifiedSplit
+from pipeline.config.schema import NoSplit, SplitSettings, StratifiedSplit
 from pipeline.errors import DataError
-from pipeline.stages.read import Counts
-from pipeline.stages.validate import Table
+from pipeline.stages.read.rows import Counts
+from pipeline.stages.validate.validation import Table
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Split:
 
 
 def split_table(table: Table, settings: SplitSettings) -> Split:
-    """The table dealt into its parts, at random within each class.
+    """Return the table dealt into its parts, at random within each class.
 
     The copies of a row are dealt one by one, by multivariate hypergeometric draws: exactly what
     shuffling the long table does, at a cost that does not grow with its length. Sizes are exact:
@@ -64,7 +64,7 @@ def split_table(table: Table, settings: SplitSettings) -> Split:
 
 
 def _deal(count: Counts, settings: StratifiedSplit, rng: np.random.Generator) -> Counts:
-    """How many copies of each row go to train, valid and test: (3, n)."""
+    """Return how many copies of each row go to train, valid and test: (3, n)."""
     n = int(count.sum())
     valid = rng.multivariate_hypergeometric(count, round(settings.valid * n), method="marginals")
     test = rng.multivariate_hypergeometric(
@@ -74,6 +74,6 @@ def _deal(count: Counts, settings: StratifiedSplit, rng: np.random.Generator) ->
 
 
 def take(table: Table, count: Counts) -> Table:
-    """The rows of the table with other counts; those that count 0 are left out."""
+    """Return the rows of the table with other counts, without those that count 0."""
     rows = np.flatnonzero(count)
     return Table(table.frame.iloc[rows].reset_index(drop=True), table.y[rows], count[rows])

@@ -1,8 +1,9 @@
-"""The path of descent and the rows it went down on become a slice of the cost surface."""
+"""The path of descent and the rows it went down on become a slice of the loss surface."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,10 +32,17 @@ class Surface:
     path: Array
     share: float
 
+    @classmethod
+    def from_tree(cls, tree: dict[str, Any]) -> Self:
+        """Return the surface that was written as plain values."""
+        names = ("a", "b", "objective", "path")
+        arrays = {name: np.array(tree[name], np.float64) for name in names}
+        return cls(**arrays, share=tree["share"])
+
 
 @on_one_thread
 def slice_surface(path: Array, examples: Examples, l2: float) -> Surface:
-    """The slice that shows ``path`` (epochs + 1, d + 1) best, on the rows that trained."""
+    """Return the slice that shows ``path`` (epochs + 1, d + 1) best, on the rows that trained."""
     origin = path[-1]
     away = path - origin
     _, size, axes = np.linalg.svd(away, full_matrices=False)
@@ -43,30 +51,14 @@ def slice_surface(path: Array, examples: Examples, l2: float) -> Surface:
     plane *= np.where((away @ plane.T).sum(axis=0) > 0, -1.0, 1.0)[:, None]  # comes from below
     places = away @ plane.T
     half = (0.5 + ROOM) * max(float(np.ptp(places, axis=0).max()), 1.0)
-    a, b = (middle + np.linspace(-half, half, POINTS) for middle in _middle(places))
+    middle = (places.min(axis=0) + places.max(axis=0)) / 2
+    a, b = (centre + np.linspace(-half, half, POINTS) for centre in middle)
+    z, along = logits(origin, examples.X), [logits(axis, examples.X) for axis in plane]
+
+    def objective(i: float, j: float) -> float:  # logits are linear in the parameters
+        loss = mean_loss(z + i * along[0] + j * along[1], examples.y, examples.count)
+        return loss + penalty(origin + i * plane[0] + j * plane[1], l2)
+
+    values = np.array([[objective(i, j) for i in a] for j in b])
     share = float((size[:2] ** 2).sum() / max((size**2).sum(), np.finfo(float).tiny))
-    return Surface(a, b, _objective(origin, plane, a, b, examples, l2), places, share)
-
-
-def _middle(places: Array) -> Array:
-    middle: Array = (places.min(axis=0) + places.max(axis=0)) / 2
-    return middle
-
-
-def _objective(
-    origin: Array, plane: Array, a: Array, b: Array, examples: Examples, l2: float
-) -> Array:
-    """The objective at every point of the grid: logits are linear in it."""
-    X, y, weight = examples
-    start = logits(origin, X)
-    along = [logits(axis, X) for axis in plane]
-    return np.array(
-        [
-            [
-                mean_loss(start + x * along[0] + z * along[1], y, weight)
-                + penalty(origin + x * plane[0] + z * plane[1], l2)
-                for x in a
-            ]
-            for z in b
-        ]
-    )
+    return Surface(a, b, values, places, share)

@@ -6,28 +6,20 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from nn import (
-    Epoch,
-    Examples,
-    Transform,
-    adam,
-    fit,
-    gradient_descent,
-    initial_theta,
-    momentum,
-)
+import nn
+from nn import Epoch, Examples, Transform
 from nn.arrays import Array
-from pipeline.config import Adam, GradientDescent, OptimiserSettings, TrainSettings
+from pipeline.config.schema import FirstOrder, Newton, OptimiserSettings, TrainSettings
 from pipeline.errors import TrainingError
 
-Ended = Literal["epochs", "patience", "diverged", "stopped"]
+Ended = Literal["epochs", "patience", "optimum", "diverged", "stopped"]
 
-# Shown every epoch; training stops after the epoch at which it answers True.
+# Called with every epoch; training stops after the epoch at which it answers True.
 Watch = Callable[[Epoch], bool]
 
 
@@ -35,10 +27,11 @@ Watch = Callable[[Epoch], bool]
 class Trained:
     """The neuron that was kept, and how it came about.
 
-    ``curve`` maps ``epoch``, ``objective``, ``train_cost``, ``train_accuracy`` and, where there are
-    valid rows, ``valid_cost`` and ``valid_accuracy`` to arrays, one value per epoch, all finite;
-    epoch 0 is the neuron before training. ``theta`` is the neuron of ``best_epoch``: the one with
-    the lowest valid cost where ``patience`` is set, otherwise the last.
+    ``curve`` maps ``epoch``, ``objective``, ``train_loss``, ``train_accuracy`` and, where there are
+    validation rows, ``valid_loss`` and ``valid_accuracy`` to arrays, one value per epoch, all
+    finite; epoch 0 is the neuron before training. ``theta`` is the neuron of ``best_epoch``: the
+    one with the lowest validation loss where ``patience`` is set, otherwise the last. ``ended`` is
+    ``optimum`` where Newton's method found nothing lower.
     """
 
     theta: Array
@@ -48,13 +41,13 @@ class Trained:
     ended: Ended
     path: Array | None = None  # (epochs + 1, d + 1): theta of every epoch, where it was asked for
 
-    def require(self, optimiser: OptimiserSettings) -> None:
+    def require_finite(self, optimiser: OptimiserSettings) -> None:
         """Raise TrainingError if training diverged."""
         if self.ended == "diverged":
-            raise TrainingError(
-                f"cost must stay finite; got an infinite one at epoch {len(self.curve['epoch'])}: "
-                f"lower optimiser.learning_rate (it was {optimiser.learning_rate!r})"
-            )
+            rate = getattr(optimiser, "learning_rate", None)
+            cure = f": lower optimiser.learning_rate (it was {rate!r})" if rate else ""
+            epoch = len(self.curve["epoch"])
+            raise TrainingError(f"loss must stay finite; got infinity at epoch {epoch}{cure}")
 
     @property
     def rose(self) -> bool:
@@ -71,61 +64,66 @@ def train(
     seed: int,
     watch: Watch = lambda _: False,
 ) -> Trained:
-    """The neuron trained on ``examples``, stopped early on the cost of ``valid`` if so set.
+    """Train a neuron on ``examples``; stop early on the loss of ``valid`` if so set.
 
-    BLAS is held to ``settings.blas_threads`` threads: on long tables another number of threads adds
-    in another order and changes the last bits.
+    BLAS is held to ``settings.blas_threads`` threads: of a hundred inputs or more another number of
+    threads adds in another order and changes the last bits.
     """
-    start_rng, batch_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
     with threadpool_limits(settings.blas_threads, user_api="blas"):
-        epochs = fit(
-            initial_theta(len(inputs), start_rng),
-            examples,
-            transform(optimiser),
-            settings.epochs,
-            valid=valid,
-            l2=settings.l2,
-            batch_size=settings.batch_size,
-            rng=batch_rng,
-        )
+        epochs = _epochs(examples, valid, optimiser, settings, seed)
         seen, best, ended = _follow(epochs, settings, watch)
     curve = _curve(seen, has_valid=valid is not None)
     path = np.array([epoch.theta for epoch in seen]) if settings.keep_path else None
     return Trained(best.theta, inputs, curve, best.number, ended, path)
 
 
-def transform(settings: OptimiserSettings) -> Transform:
-    """The optimiser that the settings describe."""
-    if isinstance(settings, GradientDescent):
-        return gradient_descent(settings.learning_rate)
-    if isinstance(settings, Adam):
-        return adam(settings.learning_rate, settings.beta1, settings.beta2, settings.epsilon)
-    return momentum(settings.learning_rate, settings.decay, settings.nesterov)
+def transform(settings: FirstOrder) -> Transform:
+    """Return the optimiser that the settings describe: the function of nn that has their name."""
+    made: Transform = getattr(nn, settings.name)(**settings.model_dump(exclude={"name"}))
+    return made
+
+
+def _epochs(
+    examples: Examples,
+    valid: Examples | None,
+    optimiser: OptimiserSettings,
+    settings: TrainSettings,
+    seed: int,
+) -> Iterator[Epoch]:
+    options: dict[str, Any] = {"valid": valid, "l2": settings.l2}
+    d = examples.X.shape[1]
+    if isinstance(optimiser, Newton):  # from zeros: what it finds does not depend on the seed
+        return nn.fit_newton(np.zeros(d + 1), examples, settings.epochs, **options)
+    start, batches = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    options |= {"batch_size": settings.batch_size, "rng": batches}
+    return nn.fit(
+        nn.initial_theta(d, start), examples, transform(optimiser), settings.epochs, **options
+    )
 
 
 def _follow(
     epochs: Iterator[Epoch], settings: TrainSettings, watch: Watch
 ) -> tuple[list[Epoch], Epoch, Ended]:
-    """The epochs seen, the one to keep, and why training ended."""
+    """Return the epochs seen, the one to keep, and why training ended."""
     seen: list[Epoch] = []
     patience = settings.patience
     best = first = next(epochs)
     for epoch in itertools.chain([first], epochs):
-        if not math.isfinite(epoch.objective) or math.isinf(epoch.valid_cost):
+        if not math.isfinite(epoch.objective) or math.isinf(epoch.valid_loss):
             return seen, best, "diverged"
         # The curve needs no parameters.
         seen.append(epoch if settings.keep_path else epoch._replace(theta=first.theta))
-        if patience is None or epoch.valid_cost < best.valid_cost:
+        if patience is None or epoch.valid_loss < best.valid_loss:
             best = epoch
         if watch(epoch):
             return seen, best, "stopped"
         if patience is not None and epoch.number - best.number >= patience:
             return seen, best, "patience"
-    return seen, best, "epochs"
+    return seen, best, "epochs" if len(seen) > settings.epochs else "optimum"
 
 
 def _curve(seen: list[Epoch], *, has_valid: bool) -> dict[str, Array]:
-    names = ["objective", "train_cost", "train_accuracy"]
-    names += ["valid_cost", "valid_accuracy"] if has_valid else []
+    names = ["objective", "train_loss", "train_accuracy"]
+    names += ["valid_loss", "valid_accuracy"] if has_valid else []
     columns = {name: np.array([getattr(epoch, name) for epoch in seen]) for name in names}
     return {"epoch": np.array([float(epoch.number) for epoch in seen]), **columns}

@@ -9,31 +9,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import OmegaConf
 
-from pipeline.compose import (
-    REFUSALS,
-    Composer,
-    compose,
-    is_group,
-    option_fault,
-    parse,
-    parse_words,
-    said,
-)
-from pipeline.config import Configuration
-from pipeline.errors import ConfigError, bounded
-from pipeline.paths import CONF
+from pipeline.config.compose import REFUSALS, Composer, compose, is_group, parse, parse_words, said
+from pipeline.config.schema import Configuration, RunConfig
+from pipeline.errors import ConfigError
+from pipeline.files import CONF
+from pipeline.text import bounded
 
-MOST = 10_000  # jobs
-# No part of a run, so the same for all runs of a sweep.
-COMMON = ("sweep", "tracking", "promote")
-UNNAMED = "sweep"  # what a sweep goes by that has no name
+MAX_JOBS = 10_000
+COMMON = ("sweep", "tracking", "promote")  # no part of a run: the same for all runs of a sweep
+UNNAMED = "sweep"  # the name of a sweep that was given none
 
 
 @dataclass(frozen=True)
@@ -44,20 +35,35 @@ class Job:
     overrides: tuple[str, ...]
     configuration: Configuration
 
+    @cached_property
+    def config(self) -> RunConfig:
+        """The part that determines the result."""
+        return self.configuration.run_config()
+
 
 @dataclass(frozen=True)
 class Grid:
-    """The jobs of a multirun. ``launcher`` holds the words for Hydra's launcher."""
+    """The jobs of a multirun, and the settings that all of them share."""
 
     name: str
-    axes: dict[str, tuple[str, ...]]  # what each key with several values goes through
+    axes: Mapping[str, int]  # how many values each key that has several goes through
     jobs: tuple[Job, ...]
-    repeated: int  # points that are another one again, and were left out
-    launcher: tuple[str, ...]
+    repeated: int  # points that equal another one, and were left out
+    launcher: tuple[str, ...]  # words for Hydra's launcher
+
+    @property
+    def has_launcher(self) -> bool:
+        """Whether one of Hydra's launchers is to make the runs."""
+        return any("hydra/launcher" in word for word in self.launcher)
+
+    @property
+    def settings(self) -> Configuration:
+        """The settings of the sweep, of tracking and of promotion, which all jobs share."""
+        return self.jobs[0].configuration
 
 
 def expand(words: Sequence[str]) -> Grid:
-    """The grid that the words of a multirun span.
+    """Return the grid that the words of a multirun span.
 
     Raises
     ------
@@ -65,140 +71,127 @@ def expand(words: Sequence[str]) -> Grid:
         Naming every fault and the jobs that have it.
     """
     launcher = tuple(word for word in words if word.lstrip("+~").startswith(("hydra/", "hydra.")))
-    overrides, faults = parse_words([word for word in words if word not in launcher])
+    typed = _parsed(word for word in words if word not in launcher)
+    overrides = [*_listed(typed, launcher), *typed]
+    axes = {override.get_key_element(): _words_of(override) for override in overrides}
+    _check_axes(axes)
+    points = list(_points(axes, _zipped(overrides)))
+    jobs = _jobs(points)
+    several = {key: len(choices) for key, choices in axes.items() if len(choices) > 1}
+    return Grid(_name(jobs[0], typed), several, jobs, len(points) - len(jobs), launcher)
+
+
+def _parsed(words: Iterator[str]) -> list[Override]:
+    overrides, faults = parse_words(list(words))
     if faults:
         raise ConfigError(bounded(faults))
-    overrides = _with_params(overrides, launcher)
-    axes = {o.get_key_element(): _choices(o) for o in overrides}
-    _check_axes(overrides, axes)
-    points = list(_points(axes, _zipped(overrides)))
-    jobs, repeated = _jobs(points)
-    swept = {o.get_key_element() for o in overrides if o.is_sweep_override()}
-    several = {key: tuple(axes[key]) for key in axes if key in swept and len(axes[key]) > 1}
-    return Grid(_name(jobs[0], overrides), several, jobs, repeated, launcher)
+    return overrides
 
 
-def _with_params(overrides: list[Override], launcher: Sequence[str]) -> list[Override]:
-    """The overrides, and before them what the chosen experiment sweeps over and they do not."""
-    single = [o.input_line or "" for o in overrides if is_group(o) and not o.is_sweep_override()]
-    params = [word for word in launcher if word.lstrip("+").startswith("hydra.sweeper.params.")]
+def _listed(typed: Sequence[Override], launcher: Sequence[str]) -> list[Override]:
+    """Return what the chosen experiment sweeps over and the typed words do not set."""
+    groups = [o.input_line or "" for o in typed if is_group(o) and not o.is_sweep_override()]
     try:
-        tree = compose([*single, *params], with_hydra=True)
+        tree = compose([*groups, *launcher], with_hydra=True)
     except REFUSALS as error:
         raise ConfigError(said(error)) from None
-    found = OmegaConf.select(tree, "hydra.sweeper.params") or {}
-    listed, faults = parse_words([f"{key}={value}" for key, value in found.items()])
-    if faults:
-        raise ConfigError(bounded(faults))
-    typed = {o.get_key_element() for o in overrides}
-    return [o for o in listed if o.get_key_element() not in typed] + overrides
+    params = OmegaConf.select(tree, "hydra.sweeper.params") or {}
+    set_already = {override.get_key_element() for override in typed}
+    return _parsed(f"{key}={value}" for key, value in params.items() if key not in set_already)
 
 
-def _choices(override: Override) -> list[str]:
-    """Every value of the override, as it would be typed."""
-    if not override.is_sweep_override():
-        return [(override.input_line or "").split("=", 1)[1]] if not override.is_delete() else [""]
+def _words_of(override: Override) -> list[str]:
+    """Return a word of a single run for every value of the override."""
+    key = override.get_key_element()
     value: object = override.value()
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
     if isinstance(value, Glob):
-        folder = CONF / override.key_or_group
-        return [str(name) for name in value.filter(sorted(p.stem for p in folder.glob("*.yaml")))]
+        options = sorted(path.stem for path in (CONF / override.key_or_group).glob("*.yaml"))
+        return [f"{key}={option}" for option in value.filter(options)]
     if not override.is_discrete_sweep():
-        raise ConfigError(
-            f"{override.get_key_element()} must be a list or a range of values; got "
-            f"{override.input_line!r}, which has no end"
-        )
-    return list(override.sweep_string_iterator())
+        got = override.input_line
+        raise ConfigError(f"{key} must be a list or a range of values; got {got!r}, without an end")
+    return [f"{key}={text}" for text in override.sweep_string_iterator()]
 
 
-def _check_axes(overrides: Sequence[Override], axes: dict[str, list[str]]) -> None:
+def _check_axes(axes: Mapping[str, Sequence[str]]) -> None:
     faults = [
-        f"{key} must have a value to sweep over; got none from {_typed(overrides, key)!r}"
+        f"{key} must have a value to sweep over; got none"
         for key, choices in axes.items()
         if not choices
     ]
     faults += [
         f"{key} must have one value in a sweep; got {len(choices)}"
         for key, choices in axes.items()
-        if len(choices) > 1 and key.partition(".")[0] in COMMON
+        if len(choices) > 1 and _is_common(key)
     ]
-    n = math.prod(len(choices) for choices in axes.values())
-    if n > MOST:
-        faults.append(f"a sweep must have at most {MOST:,} jobs; got {n:,}")
+    n = math.prod(map(len, axes.values()))
+    if n > MAX_JOBS:
+        faults.append(f"a sweep must have at most {MAX_JOBS:,} jobs; got {n:,}")
     if faults:
         raise ConfigError(bounded(faults))
 
 
-def _typed(overrides: Sequence[Override], key: str) -> str:
-    return next(o.input_line or "" for o in overrides if o.get_key_element() == key)
-
-
 def _zipped(overrides: Sequence[Override]) -> list[list[str]]:
-    """The groups of axes that go in step, by ``sweep.zip``."""
-    words = [o.value() for o in overrides if o.get_key_element() == "sweep.zip"]
-    found: object = words[-1] if words else []
-    if not isinstance(found, list) or not all(isinstance(group, list) for group in found):
-        raise ConfigError(f"sweep.zip must be a list of lists of axes; got {found!r}")
-    return [[str(key) for key in group] for group in found]
+    """Return the groups of axes that go in step, by ``sweep.zip``."""
+    found = [o.value() for o in overrides if o.get_key_element() == "sweep.zip"]
+    groups: object = found[-1] if found else []
+    if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
+        raise ConfigError(f"sweep.zip must be a list of lists of axes; got {groups!r}")
+    return [[str(key) for key in group] for group in groups]
 
 
 def _points(
-    axes: dict[str, list[str]], zipped: Sequence[Sequence[str]]
+    axes: Mapping[str, Sequence[str]], zipped: Sequence[Sequence[str]]
 ) -> Iterator[tuple[str, ...]]:
-    """The overrides of each point of the grid; axes that go in step are at the same position."""
+    """Yield the words of each point; axes that go in step are at the same position."""
     for group in zipped:
         sizes = {key: len(axes.get(key, ())) for key in group}
         if len(set(sizes.values())) != 1 or 0 in sizes.values():
-            told = ", ".join(f"{key} with {n or 'none'}" for key, n in sizes.items())
-            raise ConfigError(f"axes in sweep.zip must have equally many values; got {told}")
-    keys = list(axes)
-    for position in itertools.product(*(range(len(axes[key])) for key in keys)):
-        at = dict(zip(keys, position, strict=True))
+            got = ", ".join(f"{key} with {n or 'none'}" for key, n in sizes.items())
+            raise ConfigError(f"axes in sweep.zip must have equally many values; got {got}")
+    for positions in itertools.product(*(range(len(choices)) for choices in axes.values())):
+        at = dict(zip(axes, positions, strict=True))
         if all(len({at[key] for key in group}) == 1 for group in zipped):
-            yield tuple(
-                f"{key}={axes[key][i]}" if not key.startswith("~") else key for key, i in at.items()
-            )
+            yield tuple(axes[key][position] for key, position in at.items())
 
 
-def _jobs(points: Sequence[tuple[str, ...]]) -> tuple[tuple[Job, ...], int]:
-    composer, parser = Composer(), OverridesParser.create()
+def _jobs(points: Sequence[tuple[str, ...]]) -> tuple[Job, ...]:
+    """Return each configuration once, as a job; refuse with every fault of every point."""
+    composer = Composer()
+    parsed = {word: parse_words([word]) for word in set(itertools.chain(*points))}
     jobs: dict[str, Job] = {}
     faults: dict[str, list[int]] = {}
     for number, point in enumerate(points):
+        lines = [fault for word in point for fault in parsed[word][1]]
         try:
-            overrides = parser.parse_overrides(list(point))
-            _check_options(overrides)
-            configuration = parse(composer.tree(overrides))
+            if not lines:
+                tree = composer.tree([override for word in point for override in parsed[word][0]])
+                configuration = parse(tree)
+                overrides = tuple(word for word in point if not _is_common(word))
+                jobs.setdefault(repr(configuration), Job(len(jobs), overrides, configuration))
         except ConfigError as error:
-            for line in str(error).splitlines():
-                faults.setdefault(line, []).append(number)
-            continue
+            lines = str(error).splitlines()
         except REFUSALS as error:
-            faults.setdefault(said(error), []).append(number)
-            continue
-        told = tuple(word for word in point if word.partition(".")[0] not in COMMON)
-        jobs.setdefault(repr(configuration), Job(len(jobs), told, configuration))
+            lines = [said(error)]
+        for line in lines:
+            faults.setdefault(line, []).append(number)
     if faults:
         raise ConfigError(bounded([_fault(*item, points) for item in faults.items()]))
-    return tuple(jobs.values()), len(points) - len(jobs)
+    return tuple(jobs.values())
 
 
-def _check_options(overrides: Sequence[Override]) -> None:
-    faults = [fault for override in overrides if (fault := option_fault(override))]
-    if faults:
-        raise ConfigError("\n".join(faults))
-
-
-def _fault(line: str, numbers: list[int], points: Sequence[tuple[str, ...]]) -> str:
+def _fault(line: str, numbers: Sequence[int], points: Sequence[tuple[str, ...]]) -> str:
     if len(points) == 1:
         return line
     first = " ".join(points[numbers[0]])
-    where = f"in {len(numbers)} of {len(points)} jobs: number {ranges(numbers)}"
-    example = f" (the first is {first})" if len(numbers) > 1 else f" ({first})"
-    return (f"{line} I" + where[1:] if line.endswith("?") else f"{line}, {where}") + example
+    jobs = f"in {len(numbers)} of {len(points)} jobs, number {ranges(numbers)}"
+    return f"{line} ({jobs}; the first is {first})"
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """The rising numbers, runs of them joined: 1-3, 7."""
+    """Return the rising numbers, runs of them joined: 1-3, 7."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:
@@ -208,9 +201,12 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join("-".join(map(str, part)) for part in parts)
 
 
-def _name(job: Job, overrides: Sequence[Override]) -> str:
-    if job.configuration.sweep.name:
-        return job.configuration.sweep.name
-    named = [o for o in overrides if o.get_key_element() == "experiment"]
-    single = [o for o in named if not o.is_sweep_override() and o.value()]
-    return str(single[-1].value()) if single else UNNAMED
+def _is_common(word: str) -> bool:
+    return word.lstrip("+~").partition("=")[0].partition(".")[0] in COMMON
+
+
+def _name(job: Job, typed: Sequence[Override]) -> str:
+    """Return the name of the sweep: as it was set, or that of the one experiment it consists of."""
+    named = [o for o in typed if o.key_or_group == "experiment" and not o.is_sweep_override()]
+    experiment = named[-1].value() if named else None
+    return job.configuration.sweep.name or str(experiment or UNNAMED)

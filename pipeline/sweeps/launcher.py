@@ -1,83 +1,102 @@
 """Hydra's launchers make the runs, elsewhere or side by side: joblib, submitit (Slurm), others.
 
-What a launcher is handed is the number of a task, which stands in a file; what it returns is not
-looked at: each task leaves an outcome beside its file, and its record. A launcher that loses jobs
+What a launcher is handed is the number of a job, which stands in a file; what it returns is not
+looked at: each job leaves a report beside its file, and its record. A launcher that loses jobs
 is started again for those that are left, as long as that gets any of them done, and at last for
 each alone.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import subprocess
 import sys
-import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
-from pipeline import disk
-from pipeline.errors import ConfigError, TrainingError
-from pipeline.redact import redact
-from pipeline.signals import StopRequest
-from pipeline.sweeps.task import Outcome, Task
-from pipeline.sweeps.worker import Worker
+from pipeline import files
+from pipeline.config.schema import Configuration
+from pipeline.errors import Failure, StopRequest
+from pipeline.sweeps.child import RunReport, end_with_parent, run_failure
+from pipeline.sweeps.grid import Job
+from pipeline.sweeps.host import Host
+from pipeline.sweeps.manifest import Sweep
 
-STOP = "stop"
+STOP = "stop"  # where this file stands no other job begins
+LOG = "launcher.log"
+CODE = "from pipeline.sweeps.launcher import main; main()"
 POLL_S = 0.2
-
-_workers: list[Worker] = []  # of a launcher's process, for all the tasks that it is handed
+BUSY_POLL_S = 0.5  # another process makes the run
 
 
 def launch(
-    tasks: Sequence[Task],
-    words: Sequence[str],
-    folder: Path,
-    stop: StopRequest,
-    ended: Callable[[Outcome], bool],
-) -> None:
-    """Make the tasks by the launcher that ``words`` choose.
-
-    ``ended`` is told of each outcome as it comes, and answers whether to go on.
-    """
-    disk.make_private(folder)
+    jobs: Sequence[Job], sweep: Sweep, words: Sequence[str], stop: StopRequest
+) -> Iterator[RunReport]:
+    """Yield how each job ended that the launcher which ``words`` choose has made."""
+    folder = sweep.folder / "launcher"
+    files.make_private(folder)
     for path in [*folder.glob("*.json"), folder / STOP]:
         path.unlink(missing_ok=True)
-    for task in tasks:
-        disk.write_new(_file(folder, task.number), task.to_json().encode())
-    watcher = _Watcher(folder, [task.number for task in tasks], stop, ended)
-    with watcher:
-        errors = _launch_all(watcher, words, folder)
-    if not watcher.stopping:
-        for number in watcher.left():
-            told = f"launcher must make the run; got {_told(errors.get(number))}"
-            kind, code = "Launcher", TrainingError.exit_code
-            ended(Outcome(number, "FAILED", None, kind, told, code))
+    for job in jobs:
+        files.write_new(_file(folder, job.number), _job_json(job, sweep.log(job.number)))
+    left, before = {job.number for job in jobs}, None
+    while left and left != before and stop.signal is None:
+        before = set(left)
+        yield from _start(before, left, words, folder, stop)
+    for number in sorted(left):  # one of them may have brought down the rest
+        if stop.signal is None:
+            yield from _start({number}, left, words, folder, stop)
+        if number in left and stop.signal is None:
+            message = f"launcher must make the run; got no report, see {files.shown(folder / LOG)}"
+            yield RunReport(number, "FAILED", None, run_failure("Launcher", message))
 
 
-def _launch_all(
-    watcher: _Watcher, words: Sequence[str], folder: Path
-) -> dict[int, Exception | None]:
-    """Start the launcher until all is done or nothing helps; the errors of those started alone."""
-    while (left := watcher.left()) and not watcher.stopping:
-        _start(left, words, folder)
-        if len(watcher.left()) == len(left):
-            break  # one of them may have brought down the rest
-    errors = {}
-    for number in left:
-        if not watcher.stopping and number in watcher.left():
-            errors[number] = _start([number], words, folder)
-    return errors
+def _start(
+    numbers: set[int], left: set[int], words: Sequence[str], folder: Path, stop: StopRequest
+) -> Iterator[RunReport]:
+    """Start the launcher; yield reports, and take their numbers from what is left."""
+    with (folder / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CODE, *_arguments(numbers, words, folder)],
+            cwd=files.PROJECT,
+            env={**os.environ, "HYDRA_FULL_ERROR": "1"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C lets those that have begun come to their end
+        )
+    try:
+        while process.poll() is None and stop.signal is None:
+            time.sleep(POLL_S)
+            yield from _reports(left, folder)
+    finally:
+        if process.poll() is None:
+            (folder / STOP).touch()
+        process.wait()
+    yield from _reports(left, folder)
 
 
-def _start(numbers: Sequence[int], words: Sequence[str], folder: Path) -> Exception | None:
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = [
+def _reports(left: set[int], folder: Path) -> Iterator[RunReport]:
+    for number in sorted(left):
+        path = _report_file(folder, number)
+        if path.exists():
+            left.discard(number)
+            tree = json.loads(path.read_bytes())
+            failure = Failure(**tree.pop("failure")) if tree["failure"] else tree.pop("failure")
+            yield RunReport(**tree, failure=failure)
+
+
+def _arguments(numbers: set[int], words: Sequence[str], folder: Path) -> list[str]:
+    return [
         "--multirun",
         f"+folder='{folder}'",
-        f"+number={','.join(map(str, numbers))}",
+        f"+number={','.join(map(str, sorted(numbers)))}",
         f"hydra.sweep.dir='{folder}'",
         "hydra.output_subdir=null",
         "hydra.job.chdir=false",
@@ -85,86 +104,43 @@ def _start(numbers: Sequence[int], words: Sequence[str], folder: Path) -> Except
         "hydra/hydra_logging=none",
         *words,
     ]
-    try:
-        make()
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever a launcher raises: the outcomes tell what is done
-        return error
-    return None
+
+
+def main() -> None:
+    """Have Hydra start the launcher, in this process."""
+    end_with_parent()
+    make()
 
 
 @hydra.main(version_base="1.3", config_path=None)
 def make(tree: DictConfig) -> None:
-    """Make the task of that number and leave its outcome; called in a launcher's process."""
+    """Make the job of that number and leave its report; called in a launcher's process."""
     folder, number = Path(tree.folder), int(tree.number)
-    if (folder / STOP).exists() or _outcome_file(folder, number).exists():
+    if (folder / STOP).exists() or _report_file(folder, number).exists():
         return
-    task = Task.from_tree(json.loads(_file(folder, number).read_bytes()))
-    if not _workers:
-        _workers.append(Worker(folder / "worker.log"))
-    outcome = _workers[0].run(task, StopRequest())
-    disk.replace(_outcome_file(folder, number), outcome.to_json().encode())
+    tree = json.loads(_file(folder, number).read_bytes())
+    configuration = Configuration.parse(tree["configuration"])
+    job = Job(number, tuple(tree["overrides"]), configuration)
+    while (report := _host().run(job, Path(tree["log"]), StopRequest())) is None:
+        time.sleep(BUSY_POLL_S)
+    files.replace(_report_file(folder, number), json.dumps(asdict(report)).encode())
 
 
-class _Watcher:
-    """Sees outcomes appear while a launcher has the main thread."""
+@functools.cache
+def _host() -> Host:
+    """Return the host of a launcher's process, for all the jobs that it is handed."""
+    return Host()
 
-    def __init__(
-        self,
-        folder: Path,
-        numbers: Sequence[int],
-        stop: StopRequest,
-        ended: Callable[[Outcome], bool],
-    ) -> None:
-        self._folder = folder
-        self._left = set(numbers)
-        self._stop = stop
-        self._ended = ended
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.stopping = False
 
-    def left(self) -> list[int]:
-        """The tasks without an outcome, as of now."""
-        return sorted(n for n in self._left if not _outcome_file(self._folder, n).exists())
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._look()
-
-    def _watch(self) -> None:
-        while not self._over.wait(POLL_S):
-            self._look()
-
-    def _look(self) -> None:
-        for number in sorted(self._left):
-            path = _outcome_file(self._folder, number)
-            if path.exists():
-                self._left.discard(number)
-                if not self._ended(Outcome(**json.loads(path.read_bytes()))):
-                    self._halt()
-        if self._stop.signal is not None:
-            self._halt()
-
-    def _halt(self) -> None:
-        self.stopping = True
-        (self._folder / STOP).touch()
+def _job_json(job: Job, log: Path) -> bytes:
+    configuration = job.configuration.model_dump()
+    tree = {"overrides": job.overrides, "configuration": configuration, "log": str(log)}
+    return json.dumps(tree).encode()
 
 
 def _file(folder: Path, number: int) -> Path:
     return folder / f"{number:05}.json"
 
 
-def _outcome_file(folder: Path, number: int) -> Path:
-    return folder / f"{number:05}.outcome.json"
-
-
-def _told(error: Exception | None) -> str:
-    if error is None:
-        return "no outcome of it"
-    return redact(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+def _report_file(folder: Path, number: int) -> Path:
+    return folder / f"{number:05}.report.json"

@@ -10,95 +10,95 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from pipeline import disk, paths
+from pydantic import ConfigDict, StringConstraints, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from pipeline import files
 from pipeline.errors import ConfigError
-from pipeline.redact import redact
 from pipeline.sweeps.grid import Grid
+from pipeline.text import redact_tree
 
 MANIFEST = "sweep.json"
-FORMAT = 1
 LATEST = "latest"
+MIN_PREFIX = 4  # characters of an id
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Member:
     """One job of a sweep. ``identity`` is None where its data could not be read."""
 
     number: int
     overrides: tuple[str, ...]
     identity: str | None
-    message: str = ""  # why the run did not finish, when it was last tried
-    log: str = ""  # the name of its log in the sweep's folder
+    message: str = ""  # why they could not
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Sweep:
     """A sweep as it is remembered. ``axes`` are the keys that had several values."""
 
-    id: str
+    id: Annotated[str, StringConstraints(pattern="^[0-9a-f]{12}$")]
     name: str
     words: tuple[str, ...]
     axes: tuple[str, ...]
     started_ms: int
-    members: tuple[Member, ...] = field(default=())
+    members: tuple[Member, ...]
+    format: Literal[2] = 2
 
     @property
     def folder(self) -> Path:
         """Where its logs and its comparison are."""
-        return paths.SWEEPS / self.id
+        return files.SWEEPS / self.id
+
+    def log(self, number: int) -> Path:
+        """Return where the run of that number prints."""
+        return self.folder / "logs" / f"{number:05}.log"
 
 
 def sweep_id(grid: Grid) -> str:
-    """12 hex digits that are equal for the same name and configurations."""
-    parts = [grid.name, *(repr(job.configuration.run_config()) for job in grid.jobs)]
+    """Return 12 hex digits that are equal for the same name and configurations."""
+    parts = [grid.name, *(repr(job.config) for job in grid.jobs)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def new_sweep(grid: Grid, words: Sequence[str], members: Sequence[Member]) -> Sweep:
-    """The sweep that starts now."""
-    told = tuple(redact(word) for word in words)
+def new_sweep(grid: Grid, words: Sequence[str], members: Iterable[Member]) -> Sweep:
+    """Return the sweep that starts now, without secrets."""
     now = time.time_ns() // 1_000_000
-    return Sweep(sweep_id(grid), grid.name, told, tuple(grid.axes), now, tuple(members))
+    sweep = Sweep(sweep_id(grid), grid.name, tuple(words), tuple(grid.axes), now, tuple(members))
+    return TypeAdapter(Sweep).validate_python(redact_tree(asdict(sweep)))
 
 
 def write_sweep(sweep: Sweep) -> None:
     """Remember the sweep, in one atomic step."""
-    disk.make_private(sweep.folder / "logs")
-    members = [{**vars(member), "message": redact(member.message)} for member in sweep.members]
-    tree = {"format": FORMAT, **vars(sweep), "members": members}
-    disk.replace(sweep.folder / MANIFEST, (json.dumps(tree, indent=1) + "\n").encode())
+    files.make_private(sweep.folder / "logs")
+    text = json.dumps(asdict(sweep), indent=1)
+    files.replace(sweep.folder / MANIFEST, f"{text}\n".encode())
 
 
 def read_sweep(folder: Path) -> Sweep | None:
-    """The sweep that is remembered in the folder; None where there is none that is whole."""
+    """Return the sweep that is remembered in the folder; None where there is none that is whole."""
     try:
-        tree: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-        if tree.pop("format") != FORMAT:
-            return None
-        members = tuple(
-            Member(**{**member, "overrides": tuple(member["overrides"])})
-            for member in tree.pop("members")
-        )
-        lists: Mapping[str, Any] = {name: tuple(tree.pop(name)) for name in ("words", "axes")}
-        return Sweep(**tree, **lists, members=members)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return TypeAdapter(Sweep).validate_python(json.loads((folder / MANIFEST).read_bytes()))
+    except (OSError, ValueError):
         return None
 
 
 def sweeps() -> list[Sweep]:
-    """Every sweep that is remembered, the one that started first first."""
-    folders = paths.SWEEPS.iterdir() if paths.SWEEPS.is_dir() else ()
+    """Return every sweep that is remembered, the one that started first first."""
+    folders = files.SWEEPS.iterdir() if files.SWEEPS.is_dir() else ()
     found = [sweep for folder in folders if (sweep := read_sweep(folder)) is not None]
     return sorted(found, key=lambda sweep: (sweep.started_ms, sweep.id))
 
 
 def find_sweep(word: str) -> Sweep:
-    """The sweep that ``word`` names: latest, the beginning of an id, or a name (then the latest).
+    """Return the sweep that ``word`` names: latest, the beginning of an id, or a name.
+
+    Of several with that name it is the one that started last.
 
     Raises
     ------
@@ -106,9 +106,10 @@ def find_sweep(word: str) -> Sweep:
         If there is none; the message names those that there are.
     """
     known = sweeps()
-    meant = [s for s in known if word in (LATEST, s.name)]
-    meant = meant or [s for s in known if len(word) >= 4 and s.id.startswith(word)]
-    if meant:
-        return meant[-1]
+    named = [sweep for sweep in known if word in (LATEST, sweep.name)]
+    if not named and len(word) >= MIN_PREFIX:
+        named = [sweep for sweep in known if sweep.id.startswith(word)]
+    if named:
+        return named[-1]
     names = ", ".join(f"{s.name} ({s.id})" for s in known[-5:][::-1]) or "none: make sweep"
     raise ConfigError(f"SWEEP must name a sweep, or be latest; got {word!r}, have {names}")

@@ -5,124 +5,118 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import timedelta
 
-from pipeline import paths
-from pipeline.lineage import COMPUTING
-from pipeline.record import Record, RecordError, read, records
+from pipeline import files
+from pipeline.errors import Failure, PipelineError, failure_of
+from pipeline.record import RecordError, heads, read, read_head
+from pipeline.record.identity import Lineage
+from pipeline.record.reproduce import causes
 from pipeline.sweeps.grid import UNNAMED, Grid, Job, ranges
-from pipeline.sweeps.labels import counted
-from pipeline.sweeps.manifest import Sweep
-from pipeline.sweeps.task import Traced
-from pipeline.sweeps.worker import Worker
+from pipeline.sweeps.host import Host
+from pipeline.sweeps.manifest import Member, Sweep
+from pipeline.text import counted
+
+SHOWN = 60  # jobs of a plan
 
 
 @dataclass(frozen=True)
 class Step:
-    """One job of a plan. ``done``: a FINISHED run of it is there; ``why`` it is run again."""
+    """One job of a plan, and why it is to be made; ``refusal``: its data cannot be read."""
 
     job: Job
-    traced: Traced
-    done: Record | None
+    identity: str | None = None
+    is_done: bool = False  # a FINISHED run of it is there
     why: str = ""
+    refusal: Failure | None = None
 
     @property
-    def identity(self) -> str | None:
-        """The identity of its run; None where the data are refused."""
-        return self.traced.identity
+    def is_left(self) -> bool:
+        """Whether the run is to be made."""
+        return not self.is_done and self.refusal is None
+
+    @property
+    def member(self) -> Member:
+        """What the sweep remembers of it."""
+        job, message = self.job, self.refusal.message if self.refusal else ""
+        return Member(job.number, job.overrides, self.identity, message)
 
 
-def plan(grid: Grid, worker: Worker, last: Sweep | None, *, resume: bool, make: bool) -> list[Step]:
-    """A step for each job.
-
-    Parameters
-    ----------
-    grid
-        The jobs.
-    worker
-        Reads the data.
-    last
-        The sweep as it was started last, for the reasons.
-    resume
-        Whether FINISHED runs are taken as they are.
-    make
-        Whether a table that ships with the project is written where it is missing.
-    """
-    return [_step(job, worker, last, resume=resume, make=make) for job in grid.jobs]
+def plan(grid: Grid, host: Host, last: Sweep | None) -> list[Step]:
+    """Return a step for each job; ``last`` is the sweep as it was started last, for the reasons."""
+    before = {member.number: member.identity for member in last.members} if last else {}
+    return [_step(job, host, before.get(job.number)) for job in grid.jobs]
 
 
-def _step(job: Job, worker: Worker, last: Sweep | None, *, resume: bool, make: bool) -> Step:
-    traced = worker.trace(job.configuration.run_config(), make=make)
-    if traced.identity is None:
-        return Step(job, traced, None, traced.refusal)
-    record, damage = _standing(paths.RUNS / traced.identity)
-    if record is not None and record.status == "FINISHED":
-        return Step(job, traced, record if resume else None, "" if resume else "resume=false")
-    if record is not None:
-        return Step(job, traced, None, f"{record.status.lower()} before")
-    return Step(job, traced, None, damage or _change(job, traced, last))
+def _step(job: Job, host: Host, before: str | None) -> Step:
+    try:
+        lineage = host.trace(job.config)
+    except PipelineError as refusal:
+        return Step(job, why=str(refusal), refusal=failure_of(refusal))
+    status, why = _standing(lineage.identity)
+    if status == "FINISHED":
+        is_done = job.configuration.sweep.resume
+        return Step(job, lineage.identity, is_done, "" if is_done else "resume=false")
+    return Step(job, lineage.identity, why=why or (_change(before, lineage) if before else ""))
 
 
-def _standing(folder: Path) -> tuple[Record | None, str]:
-    """The record in the folder, or what is wrong with it."""
+def _standing(identity: str) -> tuple[str, str]:
+    """Return the status of the record that stands there, and why it does not do."""
+    folder = files.RUNS / identity
     if not folder.exists():
-        return None, ""
+        return "", ""
     try:
-        return read(folder), ""
+        status = read(folder).status
     except RecordError as error:
-        return None, f"record damaged: {str(error).partition(';')[0]}"
+        return "", f"record damaged: {str(error).partition(';')[0]}"
+    return status, f"{status.lower()} before"
 
 
-def _change(job: Job, traced: Traced, last: Sweep | None) -> str:
-    """What has changed since the run of the same configuration in the same sweep."""
-    before = last.members[job.number].identity if last else None
-    if before is None or before == traced.identity:
-        return "interrupted before" if before else ""
+def _change(before: str, lineage: Lineage) -> str:
+    """Return what has changed since the run of the same configuration in the same sweep."""
+    if before == lineage.identity:
+        return "interrupted before"
     try:
-        lineage = read(paths.RUNS / before).lineage
+        was = read_head(files.RUNS / before).lineage.model_dump()
     except RecordError:
         return ""
-    old, new = lineage["code_files"], traced.code_files or {}
-    changed = sorted(name for name in old | new if old.get(name) != new.get(name))
-    reasons = [f"code changed: {', '.join(changed)}"] if changed else []
-    if lineage["data_digest"] != traced.data_digest:
-        was, now = lineage["data_digest"][:8], traced.data_digest[:8]
-        reasons.insert(0, f"data changed: digest {now}, it was {was}")
-    versions, earlier = traced.versions or {}, lineage["versions"]
-    reasons += [
-        f"{name} changed: {versions.get(name)}, it was {earlier.get(name)}"
-        for name in ("python", *COMPUTING)
-        if versions.get(name) != earlier.get(name)
-    ]
-    return "; ".join(reasons)
+    now = lineage.model_dump() | {"blas_threads": was["blas_threads"]}
+    changes = [
+        cause for cause in causes(was, now) if not cause.startswith("platform")
+    ]  # no reason to repeat
+    return "; ".join(cause.replace(":", " changed:", 1) for cause in changes)
 
 
-def seconds_each(steps: Sequence[Step]) -> float | None:
-    """How long a run of the plan took the records of equally long ones; None without any."""
-    epochs = {step.job.configuration.train.epochs for step in steps}
-    took = [
-        (record.ended_ms - record.started_ms) / 1000
-        for record in records(paths.RUNS)
-        if record.status == "FINISHED" and record.config["train"]["epochs"] in epochs
-    ]
-    return statistics.median(took) if took else None
-
-
-def told(grid: Grid, steps: Sequence[Step], sweep_id: str) -> list[str]:
-    """The plan in words."""
-    done = [step for step in steps if step.done]
-    refused = [step for step in steps if step.identity is None]
-    left = len(steps) - len(done) - len(refused)
-    axes = " x ".join(f"{len(values)} {key}" for key, values in grid.axes.items())
-    runs = counted(len(steps), "run")
+def format_plan(grid: Grid, steps: Sequence[Step], sweep_id: str) -> list[str]:
+    """Return the plan in words: the grid, how much is left of it, and why."""
+    n_done, n_left = sum(step.is_done for step in steps), sum(step.is_left for step in steps)
+    axes = " x ".join(f"{n} {key}" for key, n in grid.axes.items())
     name = sweep_id if grid.name == UNNAMED else f"{grid.name} ({sweep_id})"
-    lines = [f"Sweep {name}: {runs}" + (f", {axes}" if axes else "")]
+    lines = [f"Sweep {name}: {counted(len(steps), 'run')}" + (f", {axes}" if axes else "")]
     if grid.repeated:
         lines.append(f"{counted(grid.repeated, 'point')} of the grid repeat others: they run once")
-    lines.append(f"{len(done)} done already, {len(refused)} refused, {left} to run")
+    n_refused = len(steps) - n_done - n_left
+    lines.append(f"{n_done} done already, {n_refused} refused, {n_left} to run")
     reasons: dict[str, list[int]] = {}
     for step in steps:
         if step.why:
             reasons.setdefault(step.why, []).append(step.job.number)
-    lines += [f"{why}: number {ranges(numbers)}" for why, numbers in reasons.items()]
+    return lines + [f"{why}: number {ranges(numbers)}" for why, numbers in reasons.items()]
+
+
+def format_jobs(steps: Sequence[Step]) -> list[str]:
+    """Return a line for each run that is to be made, and how long all of them may take."""
+    left = [step.job for step in steps if step.is_left]
+    lines = [f"{job.number:6}  {' '.join(job.overrides)}" for job in left[:SHOWN]]
+    if len(left) > SHOWN:
+        lines.append(f"        … and {len(left) - SHOWN} more")
+    epochs = {job.config.train.epochs for job in left}
+    seconds = [
+        (head.ended_ms - head.started_ms) / 1000
+        for head in heads()
+        if head.status == "FINISHED" and head.config["train"]["epochs"] in epochs
+    ]
+    if left and seconds:
+        each = timedelta(seconds=round(statistics.median(seconds) * len(left)))
+        lines.append(f"about {each} (h:mm:ss), as runs of as many epochs took")
     return lines

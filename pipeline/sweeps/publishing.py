@@ -2,128 +2,124 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from pipeline.config import TrackingSettings
-from pipeline.errors import PipelineError
-from pipeline.publisher import Publisher
+from pipeline import files
+from pipeline.config.schema import TrackingSettings
 from pipeline.record import RecordError, mark_member, memberships, published_runs, read
-from pipeline.redact import redact
-from pipeline.tracking import Published, check_address
+from pipeline.sweeps.manifest import Sweep, sweeps
+from pipeline.tracking import Published, check_address, publish
+from pipeline.tracking.process import Publisher
 
 PAUSE_S = 15.0  # after a failure, before the store is asked again
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A record to be published, and the tags that say which job of which sweep it is."""
-
-    folder: Path
-    sweep: str
-    tags: dict[str, str]
+MAX_FAILURES = 2  # then it is the store that fails, and not one run
 
 
 class Publishing:
-    """Publishes what is put into it, in a thread; to be used in a ``with`` statement.
+    """Publishes the runs of a sweep one after the other; to be used in a ``with`` statement.
 
-    What fails is kept and tried again later, at the latest once when all is done. ``failed`` then
-    says, by folder, what could not be published.
+    What fails is tried again later, at the latest once in ``finish``. ``failed`` says by identity
+    why the rest was not published, ``published`` what they are in MLflow.
     """
 
     def __init__(self, settings: TrackingSettings) -> None:
         self._settings = settings
-        self._shown = check_address(settings).shown
-        self._queue: queue.Queue[Parcel | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._publisher: Publisher | None = None
-        self._late: deque[Parcel] = deque()
+        self._address = check_address(settings).shown
+        self._publisher = Publisher(settings)  # imports MLflow while others work
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._waiting: list[tuple[str, Sweep, int]] = []
+        self._failures = 0  # one after the other
         self._again_at = 0.0
-        self.failed: dict[Path, str] = {}
-        self.published: dict[Path, Published] = {}
+        self.failed: dict[str, str] = {}
+        self.published: dict[str, Published] = {}
 
-    def put(self, parcel: Parcel) -> None:
-        """Publish the record, if the store does not have it as this member of this sweep."""
-        self._queue.put(parcel)
+    def put(self, identity: str, sweep: Sweep, number: int) -> None:
+        """Publish the record as that member of the sweep, if the store does not have it so."""
+        self._waiting.append((identity, sweep, number))
+        self._thread.submit(self._publish_waiting)
 
     def flush(self) -> None:
         """Wait until what was put has been tried."""
-        self._queue.join()
+        self._thread.submit(self._publish_waiting).result()
 
-    def finish(self) -> None:
-        """Wait until all has been tried for the last time."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
-
-    def publisher(self) -> Publisher | None:
-        """Who publishes, for one who has more to publish afterwards; None: the store failed."""
+    def finish(self) -> Publisher | None:
+        """Try what is left for the last time; return who publishes, None if the store failed."""
+        self._thread.submit(self._publish_waiting, wait=False).result()
+        for identity, *_ in self._waiting:
+            self.failed.setdefault(identity, "the store failed for another run before it")
         return None if self.failed else self._publisher
 
     def __enter__(self) -> Self:
-        self._publisher = Publisher(self._settings)  # MLflow is imported while others work
-        self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.finish()
-        if self._publisher is not None:
-            self._publisher.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        self._publisher.__exit__()
 
-    def _work(self) -> None:
-        while (parcel := self._queue.get()) is not None:
-            self._late.append(parcel)
-            if time.monotonic() >= self._again_at:
-                self._try_all()
-            self._queue.task_done()
-        self._try_all()
-
-    def _try_all(self) -> None:
-        """Publish what waits, the first first, until one fails that is no fault of its own."""
-        for _ in range(len(self._late)):
-            parcel = self._late.popleft()
-            try:
-                self._publish(parcel)
-                self.failed.pop(parcel.folder, None)
-            except RecordError as error:  # its own fault
-                self.failed[parcel.folder] = str(error)
-            except (OSError, ValueError, LookupError) as error:  # or this thread would be missed
-                told = f"run must be published; got {type(error).__name__}: {error}"
-                self.failed[parcel.folder] = redact(told)
-            except PipelineError as error:
-                self._late.append(parcel)
-                self.failed[parcel.folder] = str(error)
-                self._close()
+    def _publish_waiting(self, *, wait: bool = True) -> None:
+        if self._failures >= MAX_FAILURES:
+            if wait and time.monotonic() < self._again_at:
+                return
+            self._publisher.__exit__()  # one that was silent would not be asked again
+            self._publisher = Publisher(self._settings)
+            self._failures = 0
+        for _ in range(len(self._waiting)):
+            self._try(*self._waiting.pop(0))
+            if self._failures >= MAX_FAILURES:
                 self._again_at = time.monotonic() + PAUSE_S
                 break
-        for parcel in self._late:
-            self.failed.setdefault(parcel.folder, "the store failed for another run before it")
 
-    def _publish(self, parcel: Parcel) -> None:
-        record = read(parcel.folder)
-        known = published_runs(record).get(self._shown)
-        if known is not None and parcel.sweep in memberships(record, self._shown):
+    def _try(self, identity: str, sweep: Sweep, number: int) -> None:
+        try:
+            self._publish(identity, sweep, number)
+        except RecordError as error:  # its own fault, and it will not get better
+            self.failed[identity] = str(error)
+        except Exception as error:  # nobody looks at what a thread raises
+            self.failed[identity] = str(error) or type(error).__name__
+            self._waiting.append((identity, sweep, number))
+            self._failures += 1
+        else:
+            self.failed.pop(identity, None)
+            self._failures = 0
+
+    def _publish(self, identity: str, sweep: Sweep, number: int) -> None:
+        if sweep.id in memberships(identity, self._address):
             return
-        if self._publisher is None:
-            self._publisher = Publisher(self._settings)
-        self.published[parcel.folder] = self._publisher.publish(record, parcel.tags)
+        record = read(files.RUNS / identity)
+        self.published[identity] = self._publisher.publish(record, sweep_tags(sweep, number))
         with suppress(OSError):  # it costs a tag that is set again
-            mark_member(record, self._shown, parcel.sweep)
+            mark_member(record, self._address, sweep.id)
 
-    def _close(self) -> None:
-        """End the publisher: one that was silent would not be asked again."""
-        if self._publisher is not None:
-            self._publisher.__exit__(None, None, None)
-            self._publisher = None
+
+def sweep_tags(sweep: Sweep, number: int) -> dict[str, str]:
+    """Return the tags of a run in MLflow that say which job of which sweep it is."""
+    return {
+        "oneuron.sweep": sweep.id,
+        "oneuron.sweep_name": sweep.name,
+        "oneuron.job": str(number),
+        f"oneuron.sweep.{sweep.id}": str(number),  # a run may be in several sweeps
+    }
+
+
+def complete_tags(settings: TrackingSettings) -> None:
+    """Tag every run of a sweep that was published without its tags, by ``make sync``.
+
+    Raises
+    ------
+    TrackingError
+        If the store fails.
+    """
+    address = check_address(settings).shown
+    for sweep in sweeps():
+        for member in sweep.members:
+            identity = member.identity or ""
+            is_published = address in published_runs(identity)
+            if is_published and sweep.id not in memberships(identity, address):
+                record = read(files.RUNS / identity)
+                experiment = {"experiment": record.head.experiment}
+                there = settings.model_copy(update=experiment)
+                publish(record, there, sweep_tags(sweep, member.number))
+                mark_member(record, address, sweep.id)

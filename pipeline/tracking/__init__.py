@@ -9,8 +9,8 @@ from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch, fetch_run
 from pipeline.tracking.names import flatten
 from pipeline.tracking.publish import Published, close_orphans, kept, publish, sync
-from pipeline.tracking.registry import Registry, Version, champion_record, is_champion
-from pipeline.tracking.store import Store, open_store, store_address, youngest_run
+from pipeline.tracking.registry import Registry, Version, champion_record
+from pipeline.tracking.store import Store, open_store, youngest_run
 from pipeline.tracking.summary import Summary, publish_summary
 
 __all__ = [
@@ -25,12 +25,10 @@ __all__ = [
     "fetch",
     "fetch_run",
     "flatten",
-    "is_champion",
     "kept",
     "open_store",
     "publish",
     "publish_summary",
-    "store_address",
     "sync",
     "youngest_run",
 ]

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline import paths
-from pipeline.config import TrackingSettings
+from pipeline import files
+from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError
-from pipeline.redact import redact
+from pipeline.text import redact
 
 # Drivers by database, the preferred one first: (name in the address, module, what to install).
 # SQLAlchemy would pick one by itself, and fail late where only the other is installed.
@@ -35,8 +35,8 @@ class Address:
     @property
     def shown(self) -> str:
         """The address as it is told and remembered; inside the project, relative to it."""
-        if self.path is not None and self.path.is_relative_to(paths.PROJECT):
-            return f"sqlite:///{self.path.relative_to(paths.PROJECT)}"
+        if self.path is not None and self.path.is_relative_to(files.PROJECT):
+            return f"sqlite:///{self.path.relative_to(files.PROJECT)}"
         return redact(self.uri)
 
     @property
@@ -44,7 +44,7 @@ class Address:
         """The folder for artifacts; None where a server decides."""
         if self.kind in ("http", "https"):
             return None
-        return self.path.parent / paths.ARTIFACTS.name if self.path else paths.ARTIFACTS
+        return self.path.parent / files.ARTIFACTS.name if self.path else files.ARTIFACTS
 
 
 def check_address(settings: TrackingSettings) -> Address:
@@ -57,13 +57,13 @@ def check_address(settings: TrackingSettings) -> Address:
         folder that does not exist, a new store outside the project that was not asked for.
     """
     if settings.uri is None:
-        return _sqlite(paths.STORE, settings)
+        return _sqlite(files.STORE, settings)
     scheme, separator, rest = settings.uri.partition("://")
     kind, _, driver = scheme.lower().partition("+")
     if kind == "sqlite" and separator and not driver:
         if not rest.startswith("/") or rest in ("/", "/:memory:") or "?" in rest or "\0" in rest:
             raise ConfigError(_refused(settings, "name a file, as sqlite:///mlflow.db does"))
-        return _sqlite(paths.PROJECT / rest[1:], settings)
+        return _sqlite(files.PROJECT / rest[1:], settings)
     if kind not in PORTS or not separator:
         raise ConfigError(_refused(settings, f"be {_SHAPES}"))
     return _remote(settings, kind, driver)
@@ -102,7 +102,7 @@ def _sqlite(path: Path, settings: TrackingSettings) -> Address:
         raise ConfigError(
             f"tracking.uri must name a file in a folder that exists; got no folder {path.parent}"
         )
-    inside = path.is_relative_to(paths.PROJECT.resolve())
+    inside = path.is_relative_to(files.PROJECT.resolve())
     if not inside and not settings.create and not path.exists():
         raise ConfigError(
             f"tracking.uri must name a store that exists, or one in the project folder; got {path} "

@@ -2,19 +2,68 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from pipeline import disk
+from pipeline import files
+from pipeline.errors import TrackingError
 from pipeline.tracking.address import Address
 
 OBJECT_STORES = ("s3", "gs", "wasbs", "abfss", "r2", "b2")
 PROXIED = "mlflow-artifacts"  # the server hands the files on itself
 
 
-def artifact_fault(uri: str, address: Address) -> str:
-    """Why no run of the store may keep its files at ``uri``; "" if one may.
+def repository(uri: str, address: Address) -> Any:
+    """Return what reads and writes the files of a run that keeps them at ``uri``.
+
+    Raises
+    ------
+    TrackingError
+        If no run of the store may keep its files there.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    place = _wrong_place(uri, address)
+    if place:
+        raise TrackingError(f"artifacts must be kept {place}; got {uri[:200]!r} at {address.shown}")
+    return get_artifact_repository(uri, tracking_uri=address.uri)
+
+
+def put(content: Mapping[str, bytes], uri: str, address: Address, beside: Path) -> None:
+    """Put files where a run keeps its own: 0600 on this machine, else by MLflow.
+
+    ``beside`` is a private folder for what is on its way; who locks it removes what a kill left.
+    """
+    held, folder = repository(uri, address), local_folder(uri, address)
+    if folder is not None:
+        _write(content, folder)
+        return
+    with tempfile.TemporaryDirectory(prefix=".upload.", dir=beside) as name:
+        _write(content, Path(name))
+        held.log_artifacts(name)
+
+
+def local_folder(uri: str, address: Address) -> Path | None:
+    """Return the folder of this machine that holds a run's files; None where it is elsewhere."""
+    scheme, _, path = _parts(uri)
+    here = address.kind not in ("http", "https") and scheme in ("", "file")
+    return path if here else None
+
+
+def _write(content: Mapping[str, bytes], folder: Path) -> None:
+    for name, data in content.items():
+        path = folder / name
+        files.make_private(path.parent)
+        path.touch(files.PRIVATE_FILE)
+        path.write_bytes(data)
+
+
+def _wrong_place(uri: str, address: Address) -> str:
+    """Return where the files of a run must be that may not be at ``uri``; "" if they may be.
 
     A server keeps them itself or in an object store: any other address would have us read and write
     wherever it likes, on this machine or in the network behind it. Whoever owns a SQLite file owns
@@ -25,26 +74,14 @@ def artifact_fault(uri: str, address: Address) -> str:
         return ""
     if address.kind in ("http", "https"):
         server = urlsplit(address.uri).netloc.rpartition("@")[2]
-        own = scheme == PROXIED and host in ("", server)
-        return "" if own else _fault("by the server or in an object store", uri, address)
+        is_own = scheme == PROXIED and host in ("", server)
+        return "" if is_own else "by the server or in an object store"
     if scheme not in ("", "file"):
-        return _fault("in a folder or in an object store", uri, address)
-    if address.path is None and not path.resolve().is_relative_to(_folder(address)):
-        return _fault(f"below {address.artifacts} or in an object store", uri, address)
+        return "in a folder or in an object store"
+    folder = address.artifacts
+    if address.path is None and folder and not path.resolve().is_relative_to(folder.resolve()):
+        return f"below {folder} or in an object store"
     return ""
-
-
-def local_folder(uri: str, address: Address) -> Path | None:
-    """The folder of this machine that holds a run's files; None where they are elsewhere."""
-    scheme, _, path = _parts(uri)
-    here = address.kind not in ("http", "https") and scheme in ("", "file")
-    return path if here else None
-
-
-def make_private(folder: Path) -> None:
-    """Make what MLflow copied into the folder its owner's alone: it copies without the modes."""
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(disk.PRIVATE_FOLDER if path.is_dir() else disk.PRIVATE_FILE)
 
 
 def _parts(uri: str) -> tuple[str, str, Path]:
@@ -53,11 +90,3 @@ def _parts(uri: str) -> tuple[str, str, Path]:
     except ValueError:
         return "none", "", Path()
     return parts.scheme, parts.netloc, Path(url2pathname(parts.path))
-
-
-def _folder(address: Address) -> Path:
-    return address.artifacts.resolve() if address.artifacts else Path()
-
-
-def _fault(where: str, uri: str, address: Address) -> str:
-    return f"artifacts must be kept {where}; got {uri[:200]!r} at {address.shown}"

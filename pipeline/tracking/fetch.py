@@ -1,30 +1,42 @@
-"""Runs that a search in MLflow finds become their records, from here or from the store."""
+"""Runs that MLflow finds become their records: from here, or from the store.
+
+Nothing that a server says becomes a path: names are matched, files come one by one under names that
+the verified head lists, bounded, into a fresh folder, and are verified before they are used.
+"""
 
 from __future__ import annotations
 
+import errno
+import re
+import resource
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline import paths
-from pipeline.config import TrackingSettings
-from pipeline.errors import ConfigError, TrackingError
+from pipeline import files
+from pipeline.config.schema import RunConfig, TrackingSettings
+from pipeline.errors import ConfigError, PipelineError, TrackingError, reason_of
 from pipeline.record import Record, RecordError, read
-from pipeline.record.reading import check_identity
-from pipeline.redact import printable
-from pipeline.tracking.download import download
-from pipeline.tracking.projection import ATTEMPT, KEY
+from pipeline.record.head import IDENTITY, RESULT, parse_head
+from pipeline.record.read import MAX_RESULT, verified
+from pipeline.text import one_line, printable
+from pipeline.tracking.artifacts import repository
+from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, project
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.store import Store, failures, open_store, refusal
 
 PAGE = 1000  # runs that a search answers at once
-MOST_PAGES = 100
-MOST_BYTES = 8 * 2**30  # of the records of one search that are not here
+MAX_PAGES = 100
+MAX_BYTES = 2 * 2**30  # of the records of one search that are not here
+RUN_ID = re.compile(r"[0-9A-Za-z][\w-]{0,255}", re.ASCII)
 
 
 def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Record], list[str]]:
-    """The records of the runs that ``query`` finds in all experiments, and why others have none.
+    """Return the records of the runs that ``query`` finds, and why the other runs have none.
 
     A record that is not in this project's ``runs/`` is downloaded to ``folder`` and verified. Of
     several attempts at one run the FINISHED one counts, or else the youngest.
@@ -37,30 +49,28 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
         If the store fails.
     """
     store = open_store(settings)
-    fetched = 0
     records: dict[str, Record] = {}
     lost: list[str] = []
-    try:
-        with quiet_mlflow():
-            for run in list(_search(store, query)):
-                try:
-                    record = _record(store, run, folder)
-                except RecordError as fault:
-                    lost.append(str(fault))
-                    continue
-                fetched += _size(record) if record.source else 0
-                if fetched > MOST_BYTES:
-                    raise ConfigError(_too_much())
-                held = records.setdefault(record.identity, record)
-                if record.status == "FINISHED" != held.status:
-                    records[record.identity] = record
-    except failures() as error:
-        raise refusal(error, store.address) from None
+    size = 0
+    with asking(store):
+        for run in list(_search(store, query)):
+            try:
+                record = record_of(store, run, _identity(run), folder)
+            except RecordError as error:
+                lost.append(str(error))
+                continue
+            size += sum(map(len, record.files.values())) if record.source else 0
+            if size > MAX_BYTES:
+                limit = f"{MAX_BYTES / 2**30:.0f} GiB of records that are not here"
+                raise ConfigError(f"FILTER must find at most {limit}; got more: narrow it")
+            held = records.setdefault(record.identity, record)
+            if record.status == "FINISHED" != held.status:
+                records[record.identity] = record
     return list(records.values()), lost
 
 
 def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | None:
-    """The record of the run that ``name`` means in MLflow; None where it means none there.
+    """Return the record of the run that ``name`` means in MLflow; None where it means none there.
 
     ``name`` is ``latest`` (the FINISHED run that started last), the first characters of an
     identity, or the id of a run.
@@ -78,77 +88,164 @@ def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | N
     queries = [f"tags.`oneuron.identity` LIKE '{name}%'", f"attributes.run_id = '{name}'"]
     if name == "latest":
         queries = ["attributes.status = 'FINISHED'"]
+    with asking(store):
+        # An identity has few runs, its attempts; of all that FINISHED the first is enough.
+        runs = [run for query in queries for run in islice(_search(store, query), 20)]
+        runs = runs[:1] if name == "latest" else runs
+        names = sorted({_identity(run)[:12] for run in runs})
+        if len(names) > 1:
+            raise ConfigError(f"RUN must name one run; got {name!r}, have {', '.join(names)}")
+        runs.sort(key=lambda run: run.info.status != "FINISHED")
+        return record_of(store, runs[0], _identity(runs[0]), folder) if runs else None
+
+
+def record_of(store: Store, run: Any, identity: str, folder: Path) -> Record:
+    """Return the record of a run of MLflow: this project's, or downloaded to ``folder``.
+
+    Raises
+    ------
+    RecordError
+        If the identity is none, or neither the project nor the store has the record whole.
+    """
+    require_identity(identity)
+    existing = record_here(identity)
+    if existing and run.data.tags.get(ATTEMPT) == existing.head.attempt:
+        return existing
+    if existing and run.info.status == existing.status == "FINISHED":
+        return existing
+    return download(store, run, identity, folder)
+
+
+def download(store: Store, run: Any, identity: str, folder: Path) -> Record:
+    """Return the record of the run, verified, from the store; nothing of it is left on disk.
+
+    Raises
+    ------
+    RecordError
+        If it is not whole there, of another shape, or not where such a store may have it.
+    """
+    place = f"run {run.info.run_id} of {store.address.shown}"
+    try:
+        require_run_id(run.info.run_id or "")
+        held = repository(run.info.artifact_uri, store.address)
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            record = _downloaded(held, identity, Path(name), place)
+    except PipelineError as error:  # names in it come from the server
+        raise RecordError(printable(one_line(error, 600))) from None
+    owner = printable(str(run.data.tags.get(OWNER, "an unknown owner"))[:100])
+    return replace(record, source=f"published by {owner} at {store.address.shown}")
+
+
+def require_identity(identity: str) -> None:
+    """Raise RecordError unless it is an identity, and so the name of a folder."""
+    if not IDENTITY.fullmatch(identity):
+        raise RecordError(f"identity must be 32 hex digits; got {identity[:80]!r}")
+
+
+def require_run_id(run_id: str) -> None:
+    """Raise RecordError unless it is the id of a run of MLflow's."""
+    if not RUN_ID.fullmatch(run_id):
+        raise RecordError(f"run must have an id of MLflow's; got {run_id[:80]!r}")
+
+
+def record_here(identity: str) -> Record | None:
+    """Return this project's record of that identity; None where there is none that is whole."""
+    try:
+        return read(files.RUNS / identity)
+    except RecordError:
+        return None
+
+
+@contextmanager
+def asking(store: Store) -> Iterator[None]:
+    """Use MLflow in here: what it or the store raises becomes a TrackingError."""
     try:
         with quiet_mlflow():
-            # An identity has few runs, its attempts; of all that FINISHED the first is enough.
-            runs = [run for query in queries for run in islice(_search(store, query), 20)]
-            runs = runs[:1] if name == "latest" else runs
-            identities = {_identity(run)[:12] for run in runs}
-            if len(identities) > 1:
-                raise ConfigError(
-                    f"RUN must name one run; got {name!r}, have {', '.join(sorted(identities))}"
-                )
-            runs.sort(key=lambda run: run.info.status != "FINISHED")
-            return _record(store, runs[0], folder) if runs else None
+            yield
     except failures() as error:
         raise refusal(error, store.address) from None
 
 
 def _search(store: Store, query: str) -> Iterator[Any]:
-    """Every run of ours that the query finds, the younger first; deleted ones are left out."""
+    """Yield every run of a record that the query finds, the younger first; no deleted one."""
     from mlflow.exceptions import MlflowException
 
     experiments = [e.experiment_id for e in store.client.search_experiments()]
     token = None
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         try:
             page = store.client.search_runs(experiments, query, max_results=PAGE, page_token=token)
         except MlflowException as error:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
-            told = printable(" ".join(str(error).split())[:300])
-            raise ConfigError(f"FILTER must be a filter of MLflow; got {query!r}: {told}") from None
+            raise ConfigError(
+                f"FILTER must be a filter of MLflow; got {query!r}: {printable(one_line(error))}"
+            ) from None
         yield from (run for run in page if ATTEMPT in run.data.tags)
         token = page.token
         if not token:
             return
     raise TrackingError(
-        f"search must end within {MOST_PAGES * PAGE:,} runs; got more at {store.address.shown}: "
+        f"search must end within {MAX_PAGES * PAGE:,} runs; got more at {store.address.shown}: "
         "narrow it with FILTER"
     )
 
 
-def _size(record: Record) -> int:
-    return sum(entry["bytes"] for entry in record.files.values())
-
-
-def _too_much() -> str:
-    limit = f"{MOST_BYTES / 2**30:.0f} GiB of records that are not here"
-    return f"FILTER must find at most {limit}; got more: narrow it"
-
-
 def _identity(run: Any) -> str:
-    return check_identity(str(run.data.tags.get(KEY, "")).partition(".")[0])
+    return str(run.data.tags.get(KEY, "")).partition(".")[0]
 
 
-def _record(store: Store, run: Any, folder: Path) -> Record:
-    """The record of the run, from here or from the store.
+def _downloaded(held: Any, identity: str, folder: Path, place: str) -> Record:
+    """Return the record that the repository holds, verified and of a shape that can be used."""
 
-    Raises
-    ------
-    RecordError
-        If neither the project nor the store has it whole.
-    """
-    identity, attempt = _identity(run), run.data.tags[ATTEMPT]
-    record = record_here(paths.RUNS / identity)
-    if record and (record.attempt == attempt or run.info.status == record.status == "FINISHED"):
-        return record
-    return download(store, run, identity, folder)
+    def get(name: str, limit: int) -> bytes:
+        return _download_file(held, name, limit, folder / "file", place)
 
-
-def record_here(folder: Path) -> Record | None:
-    """The record in the folder; None where there is none that is whole."""
+    head = parse_head(get(RESULT, MAX_RESULT), identity, place)
+    record = verified(Path(place), head, get)
     try:
-        return read(folder)
-    except RecordError:
-        return None
+        RunConfig.parse(head.config)
+        project(record)
+        _ = record.arrays, record.validation_losses, record.certificate
+        if record.status == "FINISHED":
+            _ = record.evaluation, record.effects, record.surface
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise RecordError(
+            f"record must be of ours; got another shape in {place}: {error}"
+        ) from None
+    return record
+
+
+def _download_file(held: Any, name: str, limit: int, target: Path, place: str) -> bytes:
+    """Return the bytes of one file, at most ``limit`` of them; it comes under a name of our own.
+
+    By its path alone: what reads whole folders goes by the names that the server lists.
+    """
+    try:
+        with _at_most(limit):
+            held._download_file(name, str(target))
+        content = target.read_bytes()
+        target.unlink()
+    except failures() as error:
+        if getattr(error, "errno", None) != errno.EFBIG:
+            message = f"{name} must be readable; got {one_line(reason_of(error))} in {place}"
+            raise RecordError(message) from None
+        content = bytes(limit + 1)
+    if len(content) > limit:
+        raise RecordError(f"{name} must be at most {limit} bytes long; got more in {place}")
+    return content
+
+
+@contextmanager
+def _at_most(size: int) -> Iterator[None]:
+    """Have the system let no file of this process grow beyond ``size`` bytes.
+
+    Whatever MLflow reads from, it writes what comes to a file, for as long as something comes.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limits = [limit for limit in (soft, hard, size) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -8,40 +8,29 @@ where it stands already. FINISHED is said last, after the store was asked what i
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
 import os
+import shutil
 import socket
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pipeline import disk, paths
-from pipeline.config import TrackingSettings
-from pipeline.errors import PipelineError, TrackingError, bounded
-from pipeline.record import (
-    Record,
-    mark_published,
-    published_runs,
-    read,
-    records,
-    remove_litter,
-)
-from pipeline.record.reading import IDENTITY
-from pipeline.redact import redact
+from pipeline import files
+from pipeline.config.schema import TrackingSettings
+from pipeline.errors import PipelineError, TrackingError
+from pipeline.record import Head, Record, heads, mark_published, published_runs, read
+from pipeline.record.head import IDENTITY
+from pipeline.report.views import written_views
+from pipeline.text import bounded, redact
+from pipeline.tracking.artifacts import put
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
-from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, Point, Projection, key, project
+from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, Projection, project
 from pipeline.tracking.quiet import quiet_mlflow
+from pipeline.tracking.run_content import log, log_batch, log_dataset, lost, read_back, sizes_of
 from pipeline.tracking.store import Store, failures, open_store, refusal
 
-T = TypeVar("T")
-
-# What MLflow takes in one request.
-MAX_PARAMS = 100
-MAX_METRICS = 1000
-MAX_DIGEST = 36
+ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
 @dataclass(frozen=True)
@@ -56,9 +45,13 @@ class Published:
 
 
 def publish(
-    record: Record, settings: TrackingSettings, tags: Mapping[str, str] | None = None
+    record: Record,
+    settings: TrackingSettings,
+    tags: Mapping[str, str] | None = None,
 ) -> Published:
-    """The run of ``record`` in the store of ``settings``, with these ``tags`` beside its own.
+    """Publish ``record``, and what was drawn from it, to the store of ``settings``.
+
+    ``tags`` go beside the run's own.
 
     Raises
     ------
@@ -70,11 +63,11 @@ def publish(
     try:
         return publish_to(open_store(settings), record, tags)
     except TrackingError as error:
-        raise TrackingError(f"{error}\n{kept(record, settings)}") from None
+        raise TrackingError(f"{error}\n{kept(record.path, settings)}") from None
 
 
 def sync(folder: Path, settings: TrackingSettings) -> tuple[Published, ...]:
-    """The runs of every record in ``folder`` that the store of ``settings`` did not have.
+    """Publish every record in ``folder`` that the store of ``settings`` does not have.
 
     Each record goes to the experiment that it was meant for. One that fails does not stop the rest.
 
@@ -86,155 +79,34 @@ def sync(folder: Path, settings: TrackingSettings) -> tuple[Published, ...]:
     published: list[Published] = []
     failed: list[str] = []
     stores: dict[str, Store] = {settings.experiment: open_store(settings)}
-    for record in records(folder):
-        name = str(record.tree["experiment"])
+    for head in heads(folder):
+        name = head.experiment
         try:
             if name not in stores:
                 stores[name] = open_store(settings.model_copy(update={"experiment": name}))
-            if not _stands(stores[name], record):
-                published.append(publish_to(stores[name], read(record.path)))
+            if not _is_published(stores[name], head, folder):
+                published.append(publish_to(stores[name], read(folder / head.identity)))
         except PipelineError as error:
-            failed.append(f"record {record.identity[:12]} was not published: {error}")
+            failed.append(f"record {head.identity[:12]} was not published: {error}")
     if failed:
         raise TrackingError(bounded([*failed, f"published beside them: {len(published)}"]))
     return tuple(published)
 
 
-def publish_to(store: Store, record: Record, tags: Mapping[str, str] | None = None) -> Published:
-    """The run of ``record`` in an open store."""
+def publish_to(
+    store: Store,
+    record: Record,
+    tags: Mapping[str, str] | None = None,
+) -> Published:
+    """Publish ``record`` to an open store, as ``publish``."""
     try:
-        with quiet_mlflow(), disk.locked(record.path):
-            remove_litter(record)
-            run_id, new = _publish(store, record)
-            for name, value in (tags or {}).items():  # a run may be in several sweeps
-                store.client.set_tag(run_id, safe_name(name), safe_value(value, MAX_TAG))
+        with quiet_mlflow(), files.locked(record.path):
+            _remove_stale(record.path)
+            run_id, new = _publish(store, record, tags or {})
             mark_published(record, store.address.shown, run_id, store.url(run_id))
     except failures() as error:
         raise refusal(error, store.address) from None
     return Published(run_id, store.experiment_id, store.address.shown, store.url(run_id), new)
-
-
-def _publish(store: Store, record: Record) -> tuple[str, bool]:
-    run = _find(store, key(record))
-    if run is not None and run.info.status in ("FINISHED", "FAILED", "KILLED"):
-        held = {file.path for file in store.client.list_artifacts(run.info.run_id)}
-        if not {name.partition("/")[0] for name in record.files} <= held:
-            _log_files(store, run, record, project(record).files)  # the same bits, more beside them
-        return run.info.run_id, False
-    projection = project(record)
-    if run is None:
-        run = _create(store, record, projection)
-    _write(store, record, projection, run)
-    return run.info.run_id, True
-
-
-def _find(store: Store, key: str) -> Any:
-    """The run with that key, the oldest where there are several; None where there is none."""
-    found = store.client.search_runs(
-        [store.experiment_id], f"tags.`{KEY}` = '{key}'", order_by=["attributes.start_time ASC"]
-    )
-    return found[0] if found else None
-
-
-def _create(store: Store, record: Record, projection: Projection) -> Any:
-    run = store.client.create_run(
-        store.experiment_id,
-        start_time=record.started_ms,
-        tags={KEY: projection.key, ATTEMPT: record.attempt, OWNER: _owner(record.path.parent)},
-        run_name=projection.name,
-    )
-    if not run.info.run_id:
-        raise TrackingError(f"store must make a run; got none at {store.address.shown}")
-    return run
-
-
-def _write(store: Store, record: Record, projection: Projection, run: Any) -> None:
-    from mlflow.entities import Metric, Param, RunTag
-
-    client, run_id = store.client, run.info.run_id
-    t0 = run.info.start_time  # of the run found: another attempt gives the same bits at its time
-    for tags in _chunks(projection.tags.items(), MAX_PARAMS):
-        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags])
-    for params in _chunks(projection.params.items(), MAX_PARAMS):
-        client.log_batch(run_id, params=[Param(name, value) for name, value in params])
-    for points in _chunks(projection.points, MAX_METRICS):
-        metrics = [Metric(p.name, p.value, t0 + p.step, p.step) for p in points]
-        client.log_batch(run_id, metrics=metrics)
-    _log_dataset(client, run_id, record)
-    _log_files(store, run, record, projection.files)
-    _read_back(store, run_id, projection)
-    client.set_terminated(run_id, status=record.status, end_time=t0 + _duration(record))
-    if client.get_run(run_id).info.status != record.status:
-        raise _lost(store, f"another status than {record.status}")
-
-
-def _log_dataset(client: Any, run_id: str, record: Record) -> None:
-    """Name the data. Of two that do so at once for the first time one fails: then it is there."""
-    from mlflow.exceptions import MlflowException
-
-    for again in (True, True, False):
-        try:
-            client.log_inputs(run_id, datasets=[_dataset(record)])
-        except MlflowException:
-            if not again:
-                raise
-        else:
-            return
-
-
-def _dataset(record: Record) -> Any:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    data, digest = record.config["data"], record.lineage["data_digest"]
-    rows = {name: value for name, value in record.metrics.items() if name.startswith("rows/")}
-    dataset = Dataset(
-        name=data["name"],
-        digest=digest[:MAX_DIGEST],  # the whole is in the tag oneuron.data_digest
-        source_type="local",
-        source=json.dumps({"uri": data["path"]}),
-        profile=json.dumps(rows),
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
-
-
-def _log_files(store: Store, run: Any, record: Record, files: dict[str, bytes]) -> None:
-    """Upload the files as they were verified, from a private folder that a kill cannot strand."""
-    with tempfile.TemporaryDirectory(prefix=".upload.", dir=record.path) as name:
-        for file, content in files.items():
-            path = Path(name) / file
-            disk.make_private(path.parent)
-            path.write_bytes(content)
-        store.client.log_artifacts(run.info.run_id, name)
-
-
-def _read_back(store: Store, run_id: str, projection: Projection) -> None:
-    """Ask the store what it holds: a reply of 200 is not yet a row.
-
-    One whole series is compared, the last of what was written, and the size of every file at the
-    top of the artifacts.
-    """
-    for points in _last_series(projection.points):
-        history = store.client.get_metric_history(run_id, points[0].name)
-        held = sorted((point.step, point.value) for point in history)
-        if held != sorted((p.step, p.value) for p in points):
-            raise _lost(store, f"{len(held)} of {len(points)} points of {points[0].name}")
-    sizes = {file.path: file.file_size for file in store.client.list_artifacts(run_id)}
-    for name, content in projection.files.items():
-        if "/" not in name and sizes.get(name) != len(content):
-            raise _lost(store, f"{sizes.get(name)} of {len(content)} bytes of {name}")
-
-
-def _last_series(points: tuple[Point, ...]) -> Iterator[list[Point]]:
-    if points:
-        yield [point for point in points if point.name == points[-1].name]
-
-
-def _lost(store: Store, what: str) -> TrackingError:
-    return TrackingError(f"store must hold what it was sent; got {what} at {store.address.shown}")
-
-
-def _duration(record: Record) -> int:
-    return record.ended_ms - record.started_ms
 
 
 def close_orphans(store: Store, folder: Path) -> None:
@@ -248,65 +120,117 @@ def close_orphans(store: Store, folder: Path) -> None:
         found = store.client.search_runs(
             [store.experiment_id], f"attributes.status = 'RUNNING' AND tags.`{ATTEMPT}` != ''"
         )
-    here = {record.attempt: record for record in records(folder)} if found else {}
+    here = {head.attempt: head for head in heads(folder)} if found else {}
     for run in found:
-        if run.data.tags.get(OWNER) != _owner(folder) or not _lonely(folder, run):
+        if run.data.tags.get(OWNER) != _owner(folder) or not _is_unlocked(folder, run):
             continue
-        record = here.get(run.data.tags[ATTEMPT])
+        head = here.get(run.data.tags[ATTEMPT])
         with quiet_mlflow():
-            if record is not None:
-                publish_to(store, read(record.path))
+            if head is not None:
+                publish_to(store, read(folder / head.identity))
             elif store.client.get_run(run.info.run_id).info.status == "RUNNING":
                 store.client.set_terminated(run.info.run_id, status="KILLED")
 
 
+def kept(folder: Path, settings: TrackingSettings) -> str:
+    """Return where the record is, and the command that publishes it to the same store."""
+    address = f' ARGS="tracking.uri={redact(settings.uri)}"' if settings.uri else ""
+    return f"the record is kept in {files.shown(folder)}; publish it with: make sync{address}"
+
+
+def _publish(store: Store, record: Record, tags: Mapping[str, str]) -> tuple[str, bool]:
+    projection = project(record, written_views(record))
+    more = {safe_name(name): safe_value(value, MAX_TAG) for name, value in tags.items()}
+    run = _find(store, projection.key)
+    if run is not None and run.info.status in ENDED:
+        _complete(store, record, projection, run, more)
+        return run.info.run_id, False
+    if run is None:
+        run = _create(store, record, projection, more)
+    log(store, projection, run, more)
+    log_dataset(store.client, run.info.run_id, record)
+    put(projection.files, run.info.artifact_uri, store.address, record.path)
+    read_back(store, run, projection)
+    ended = run.info.start_time + record.head.ended_ms - record.head.started_ms
+    store.client.set_terminated(run.info.run_id, status=record.status, end_time=ended)
+    if store.client.get_run(run.info.run_id).info.status != record.status:
+        raise lost(store, f"another status than {record.status}")
+    return run.info.run_id, True
+
+
+def _complete(
+    store: Store, record: Record, projection: Projection, run: Any, tags: Mapping[str, str]
+) -> None:
+    """Add to a run that stands there what it lacks: files, and the tags of another sweep."""
+    held = sizes_of(store, run)
+    if any(name.partition("/")[0] not in held for name in projection.files):
+        put(projection.files, run.info.artifact_uri, store.address, record.path)
+    if any(run.data.tags.get(name) != value for name, value in tags.items()):
+        log_batch(store, run.info.run_id, tags=tags)
+
+
+def _find(store: Store, key: str) -> Any:
+    """Return the run with that key, the oldest where there are several; None without any."""
+    found = store.client.search_runs(
+        [store.experiment_id], f"tags.`{KEY}` = '{key}'", order_by=["attributes.start_time ASC"]
+    )
+    return found[0] if found else None
+
+
+def _create(store: Store, record: Record, projection: Projection, tags: Mapping[str, str]) -> Any:
+    known = {KEY: projection.key, ATTEMPT: record.head.attempt, OWNER: _owner(record.path.parent)}
+    run = store.client.create_run(
+        store.experiment_id,
+        start_time=record.head.started_ms,
+        tags={**projection.tags, **tags, **known},
+        run_name=projection.name,
+    )
+    if not run.info.run_id:
+        raise TrackingError(f"store must make a run; got none at {store.address.shown}")
+    return run
+
+
 def _owner(folder: Path) -> str:
-    """Who publishes from the folder of records, without telling where it is."""
+    """Return who publishes from the folder of records, without saying where it is."""
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     return f"{socket.gethostname()} {place}"
 
 
-def _lonely(folder: Path, run: Any) -> bool:
-    """Whether no process here publishes the run: its record has gone, or has made way."""
-    identity = run.data.tags.get(KEY, "").partition(".")[0]
+def _is_unlocked(folder: Path, run: Any) -> bool:
+    """Return whether no process here publishes the run: its record is free, or has gone."""
+    identity = str(run.data.tags.get(KEY, "")).partition(".")[0]
     if not IDENTITY.fullmatch(identity):
-        return False  # none of ours, whatever it says of itself
+        return False  # no run of a record, whatever its tags say
     path = folder / identity
     if not path.is_dir():
         return True
-    lock = disk.try_lock(path)
+    lock = files.try_lock(path)
     if lock is None:
         return False
     os.close(lock)
     return True
 
 
-def _stands(store: Store, record: Record) -> bool:
-    """Whether the store holds the record's run, or somebody deleted it there on purpose."""
-    run_id = published_runs(record).get(store.address.shown)
+def _is_published(store: Store, head: Head, folder: Path) -> bool:
+    """Return whether the store holds the record's run, or somebody deleted it there on purpose."""
+    run_id = published_runs(head.identity, folder).get(store.address.shown)
     if run_id is None:
         return False
     from mlflow.exceptions import MlflowException
 
     try:
         with quiet_mlflow():
-            return bool(store.client.get_run(run_id).info.status == record.status)
+            return bool(store.client.get_run(run_id).info.status == head.status)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # another store at the same address
             return False
         raise refusal(error, store.address) from None
 
 
-def kept(record: Record, settings: TrackingSettings) -> str:
-    """Where the record is, and the command that publishes it to the same store."""
-    where = record.path
-    if where.is_relative_to(paths.PROJECT):
-        where = where.relative_to(paths.PROJECT)
-    address = f' ARGS="tracking.uri={redact(settings.uri)}"' if settings.uri else ""
-    return f"the record is kept in {where}; publish it with: make sync{address}"
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
+def _remove_stale(folder: Path) -> None:
+    """Remove what killed processes left beside the record's files; its lock is held."""
+    for path in folder.glob(".*"):  # no file of a record has such a name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -20,7 +20,6 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
-    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",  # from wherever the server says
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # it may say "in an hour"
 }
 

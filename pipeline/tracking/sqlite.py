@@ -1,21 +1,18 @@
-"""A SQLite store: looked at before MLflow sees it, and made whole or not at all."""
+"""A SQLite store: looked at before MLflow opens it, and made whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import sqlite3
 import stat
 from collections.abc import Callable
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk
-from pipeline.errors import TrackingError
+from pipeline import files
+from pipeline.errors import TrackingError, reason_of
 from pipeline.tracking.quiet import quiet_mlflow
 
 MAGIC = b"SQLite format 3\0"
@@ -33,33 +30,45 @@ def ensure_store(path: Path, artifacts: Path) -> None:
     TrackingError
         If what stands there is no store, is of another version, or cannot be written.
     """
-    if _absent(path):
+    if _is_absent(path):
         try:
-            with disk.locked(path.with_name(f".{path.name}.lock")):
-                if _absent(path):
+            with files.locked(path.with_name(f".{path.name}.lock")):
+                if _is_absent(path):
                     _create(path, artifacts)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise TrackingError(f"store must be made at {path}; got {reason}") from None
-    look_at(path)
+            raise TrackingError(f"store must be made at {path}; got {reason_of(error)}") from None
+    check_store(path)
 
 
-def look_at(path: Path) -> None:
+def check_store(path: Path) -> None:
     """Refuse what MLflow would fail on, slowly or at length; the file is not touched."""
     try:
         _check_file(path)
         with contextlib.closing(_connect(path)) as connection:
-            _check_schema(connection, path)
+            _check_tables(connection, path)
             _check_writable(connection, path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise TrackingError(f"store must be readable; got {reason} at {path}") from None
+        raise TrackingError(f"store must be readable; got {reason_of(error)} at {path}") from None
     except sqlite3.DatabaseError as error:
-        raise TrackingError(_damaged(path, str(error))) from None
+        raise TrackingError(
+            f"store must be intact; got a damaged one ({error}) at {path}: put a backup in its "
+            "place, or move it away and fill a new one from the records with: make sync"
+        ) from None
 
 
-def _absent(path: Path) -> bool:
-    """Nothing there, or the empty file that an interrupted start of MLflow leaves."""
+def latest_run(path: Path) -> tuple[str, str] | None:
+    """Return the ids of the youngest run and of its experiment; None where there is no run."""
+    check_store(path)
+    with contextlib.closing(_connect(path)) as connection:
+        found = connection.execute(
+            "SELECT run_uuid, experiment_id FROM runs WHERE lifecycle_stage = 'active' "
+            "ORDER BY start_time DESC LIMIT 1"
+        ).fetchone()
+    return (str(found[0]), str(found[1])) if found else None
+
+
+def _is_absent(path: Path) -> bool:
+    """Return whether nothing is there, or the empty file that an interrupted start leaves."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -68,18 +77,18 @@ def _absent(path: Path) -> bool:
 
 
 def _create(path: Path, artifacts: Path) -> None:
-    for litter in path.parent.glob(f"{path.name}.tmp.*"):  # of a start that was killed
-        litter.unlink(missing_ok=True)
+    for stale in path.parent.glob(f"{path.name}.tmp.*"):  # of a start that was killed
+        stale.unlink(missing_ok=True)
     partial = path.with_name(f"{path.name}.tmp.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        disk.write_new(partial, b"")  # SQLite gives its other files the mode of this one
+        files.write_new(partial, b"")  # SQLite gives its other files the mode of this one
         _fill(partial, artifacts)
-        disk.sync_file(partial)
+        files.sync_file(partial)
         partial.rename(path)
-        disk.sync_folder(path.parent)
+        files.sync_folder(path.parent)
     finally:
-        for litter in path.parent.glob(f"{partial.name}*"):
-            litter.unlink(missing_ok=True)
+        for stale in path.parent.glob(f"{partial.name}*"):
+            stale.unlink(missing_ok=True)
 
 
 def _fill(partial: Path, artifacts: Path) -> None:
@@ -110,28 +119,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database of another program; of another version MLflow itself is asked."""
     try:
-        found = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+        known = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise _unusable(error, path) from None
-        found = []
-    if len(found) != 1:
+        known = []
+    if len(known) != 1:
         raise TrackingError(f"store must be MLflow's; got another SQLite database at {path}")
-    head, known = schema_versions()
-    if found[0] == head:
-        return
-    if found[0] not in known:
-        raise TrackingError(
-            f"store must be of this MLflow or an older one; got one made by a newer MLflow at "
-            f"{path}: upgrade the package, or choose another tracking.uri"
-        )
-    raise TrackingError(
-        f"store must have the schema of this MLflow; got an older one at {path}: "
-        f"cp '{path}' '{path}.backup' && "
-        f".venv/bin/mlflow db upgrade 'sqlite:///{path}'"
-    )
 
 
 def _check_writable(connection: sqlite3.Connection, path: Path) -> None:
@@ -151,44 +148,3 @@ def _check_writable(connection: sqlite3.Connection, path: Path) -> None:
 
 def _unusable(error: sqlite3.Error, path: Path) -> TrackingError:
     return TrackingError(f"store must be readable and writable; got {error} at {path}")
-
-
-def _damaged(path: Path, what: str) -> str:
-    return (
-        f"store must be intact; got a damaged one ({what}) at {path}: put a backup in its place, "
-        "or move it away and fill a new one from the records with: make sync"
-    )
-
-
-def latest_run(path: Path) -> tuple[str, str] | None:
-    """The ids of the youngest run and of its experiment; None where there is no run."""
-    look_at(path)
-    with contextlib.closing(_connect(path)) as connection:
-        found = connection.execute(
-            "SELECT run_uuid, experiment_id FROM runs WHERE lifecycle_stage = 'active' "
-            "ORDER BY start_time DESC LIMIT 1"
-        ).fetchone()
-    return (str(found[0]), str(found[1])) if found else None
-
-
-@cache
-def schema_versions() -> tuple[str, frozenset[str]]:
-    """The schema version that the installed MLflow wants, and all that it can upgrade from.
-
-    Read from its migration scripts, because importing MLflow takes a second or more.
-    """
-    spec = find_spec("mlflow")
-    if spec is None or spec.origin is None:
-        raise TrackingError("mlflow must be installed; got none: run make setup")
-    scripts = Path(spec.origin).parent / "store" / "db_migrations" / "versions"
-    text = "\n".join(path.read_text("utf-8") for path in scripts.glob("*.py"))
-    versions = set(re.findall(r"^revision(?:: str)? = ['\"](\w+)['\"]", text, re.MULTILINE))
-    replaced = {
-        version
-        for line in re.findall(r"^down_revision[^=\n]*= (.*)$", text, re.MULTILINE)
-        for version in re.findall(r"['\"](\w+)['\"]", line)
-    }
-    heads = versions - replaced
-    if len(heads) != 1:
-        raise TrackingError(f"mlflow must have one schema version; got {sorted(heads)}")
-    return heads.pop(), frozenset(versions)

@@ -1,21 +1,40 @@
-"""An address becomes an open store with its experiment."""
+"""An address becomes an open store with its experiment, or a refusal on one line within seconds."""
 
 from __future__ import annotations
 
+import queue
+import re
 import shlex
+import socket
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import disk, paths
-from pipeline.config import TrackingSettings
-from pipeline.errors import PipelineError, TrackingError
-from pipeline.redact import printable, redact
+from pipeline import files
+from pipeline.config.schema import TrackingSettings
+from pipeline.errors import PipelineError, TrackingError, reason_of
+from pipeline.text import one_line, printable, redact
 from pipeline.tracking.address import Address, check_address
 from pipeline.tracking.names import escaped
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.server import CREDENTIALS, probe
 from pipeline.tracking.sqlite import ensure_store, latest_run
 
+CREDENTIALS = (
+    "credentials refused (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+    "or MLFLOW_TRACKING_TOKEN)"
+)
+PROBE_S = 5.0  # DNS included, which has no timeout of its own
+# What an answer that is no MLflow server's says, and what a person is told of it.
+REASONS = (
+    ("NameResolutionError", "a name that DNS does not know"),
+    ("gaierror", "a name that DNS does not know"),
+    ("Connection refused", "connection refused"),
+    ("timed out", f"silence for {PROBE_S:.0f} s"),
+    ("JSON", "a page that is not an MLflow server's"),
+)
+STATUS = re.compile(r"error code (\d{3})|too many (\d{3}) error")
+NOT_MLFLOW = (404, 405, 501)  # of whoever does not know the question
 # Without it a run's page opens in the mode for traces.
 TRAINING = "workflowType=machine_learning"
 
@@ -29,14 +48,14 @@ class Store:
     experiment_id: str
 
     def url(self, run_id: str) -> str | None:
-        """The page of a run; None where no server stands behind the address."""
+        """Return the page of a run; None where no server stands behind the address."""
         if self.address.kind not in ("http", "https"):
             return None
         return f"{self.address.shown}/#/experiments/{self.experiment_id}/runs/{run_id}?{TRAINING}"
 
 
 def open_store(settings: TrackingSettings) -> Store:
-    """The store of ``settings``, and in it the experiment, made where it is missing.
+    """Open the store of ``settings``, and in it the experiment, made where it is missing.
 
     Raises
     ------
@@ -49,43 +68,52 @@ def open_store(settings: TrackingSettings) -> Store:
     address = check_address(settings)
     if address.path is not None and address.artifacts is not None:
         ensure_store(address.path, address.artifacts)
-    else:
-        probe(address)
     try:
         with quiet_mlflow():
-            from pipeline.tracking.client import Client
+            from mlflow import MlflowClient
 
-            client = Client(address)
-            return Store(
-                client, address, _experiment(client, escaped(settings.experiment), address)
-            )
+            client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+            if address.path is None:
+                probe(client, address)
+            experiment = _experiment(client, escaped(settings.experiment), address)
+            return Store(client, address, experiment)
     except PipelineError:
         raise
     except failures() as error:
         raise refusal(error, address) from None
 
 
-def store_address() -> str:
-    """The address of the project's own store, as MLflow's commands take it."""
-    return f"sqlite:///{paths.STORE}"
+def probe(client: Any, address: Address) -> None:
+    """Return if a tracking server answers at ``address`` within 5 s.
+
+    Raises
+    ------
+    TrackingError
+        If none does, if something else does, or if it wants other credentials.
+    """
+    is_server = address.kind in ("http", "https")
+    ask = (lambda: _ask_server(client)) if is_server else (lambda: _ask_database(address))
+    fault = _within(PROBE_S, ask)
+    if fault:
+        raise TrackingError(f"tracking server must answer; got {fault} at {address.shown}")
 
 
 def youngest_run() -> tuple[str, str]:
-    """The ids of the youngest run in the project's own store and of its experiment.
+    """Return the ids of the youngest run in the project's own store and of its experiment.
 
     Raises
     ------
     TrackingError
         If there is no run in it.
     """
-    found = latest_run(paths.STORE)
+    found = latest_run(files.STORE)
     if found is None:
         raise TrackingError("store must hold a run; got none: make run")
     return found
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What MLflow and the libraries under it raise where a store or a server fails."""
+    """Return what MLflow and the libraries under it raise where a store or a server fails."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -94,27 +122,84 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def refusal(error: Exception, address: Address) -> TrackingError:
-    """What a failure of the store says on one line, without secrets."""
-    text = printable(redact(" ".join(str(error).partition("[SQL:")[0].split())))
-    status = getattr(error, "get_http_status_code", lambda: 0)()
-    if status in (401, 403):
-        text = f"{status}, {CREDENTIALS}"
-    return TrackingError(f"store must do as asked; got {text[:300]} at {address.shown}")
+    """Return what a failure of the store says on one line, without secrets."""
+    text = printable(redact(one_line(str(error).partition("[SQL:")[0])))
+    if "out-of-date database schema" in text:
+        return TrackingError(_other_schema(address))
+    if _status(error) in (401, 403):
+        text = f"{_status(error)}, {CREDENTIALS}"
+    return TrackingError(f"store must do as asked; got {text} at {address.shown}")
+
+
+def _within(seconds: float, ask: Callable[[], str]) -> str:
+    """Return the answer of ``ask``, called in a thread that nobody waits for any longer."""
+    answers: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=lambda: answers.put(ask()), daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        return f"silence for {seconds:.0f} s"
+
+
+def _ask_database(address: Address) -> str:
+    try:
+        socket.create_connection((address.host, address.port), timeout=PROBE_S).close()
+    except OSError as error:
+        return _reason(error)
+    return ""
+
+
+def _ask_server(client: Any) -> str:
+    """Return what answers in MLflow's stead; "" if MLflow does, and lets us in."""
+    try:
+        client.search_experiments(max_results=1)
+    except Exception as error:  # whatever answers instead, requests and MLflow raise of it
+        status = _status(error)
+        if status in (401, 403):
+            return f"{status}, {CREDENTIALS}"
+        return _reason(error)
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}"
+    found = STATUS.search(text)
+    status = int(found[1] or found[2]) if found else 0
+    if status in NOT_MLFLOW:
+        return f"a page that is not an MLflow server's (status {status})"
+    if status >= 500:
+        return f"error {status}"
+    known = next((meaning for sign, meaning in REASONS if sign in text), None)
+    return known or printable(one_line(redact(reason_of(error)), 200))
+
+
+def _status(error: Exception) -> int:
+    return int(getattr(error, "get_http_status_code", lambda: 0)())
+
+
+def _other_schema(address: Address) -> str:
+    store, uri = shlex.quote(str(address.path)), shlex.quote(redact(address.uri))
+    backup = f"cp {store} {store}.backup && " if address.path else ""
+    return (
+        f"store must have the schema of this MLflow; got another one at {address.shown}: if it is "
+        f"older: {backup}.venv/bin/mlflow db upgrade {uri}; if a newer MLflow made it, upgrade the "
+        "package or choose another tracking.uri"
+    )
 
 
 def _experiment(client: Any, name: str, address: Address) -> str:
-    """The id of the experiment. Made at once by several processes, it is one experiment."""
+    """Return the id of the experiment. Made at once by several processes, it is one experiment."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         experiment = _create_experiment(client, name, address)
     if not experiment.experiment_id:
         raise TrackingError(f"store must name its experiments; got none at {address.shown}")
     if experiment.lifecycle_stage != "active":
-        number = experiment.experiment_id
+        number = shlex.quote(str(experiment.experiment_id)[:80])
         raise TrackingError(
             f"experiment must not be deleted; got {name!r} deleted in {address.shown}: restore it "
             f"with: MLFLOW_TRACKING_URI='{redact(address.uri)}' .venv/bin/mlflow experiments "
-            f"restore --experiment-id {shlex.quote(str(number)[:80])}"
+            f"restore --experiment-id {number}"
         )
     return str(experiment.experiment_id)
 
@@ -125,7 +210,7 @@ def _create_experiment(client: Any, name: str, address: Address) -> Any:
     # Absolute, because MLflow would record one relative to wherever the command was started.
     location = address.artifacts.as_uri() if address.artifacts else None
     if address.artifacts:
-        disk.make_private(address.artifacts)
+        files.make_private(address.artifacts)
     try:
         client.create_experiment(name, artifact_location=location)
     except MlflowException as error:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-from pipeline.config import TrackingSettings
+from pipeline.config.schema import TrackingSettings
+from pipeline.tracking.artifacts import put
+from pipeline.tracking.fetch import asking
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
 from pipeline.tracking.projection import KEY
 from pipeline.tracking.publish import Published
-from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.store import Store, failures, open_store, refusal
+from pipeline.tracking.store import open_store
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,11 @@ class Summary:
     started_ms: int
     tags: dict[str, str]
     metrics: dict[str, float]
-    file: str
+    file: Path
 
 
 def publish_summary(summary: Summary, settings: TrackingSettings) -> Published:
-    """The run of the summary; published again, it holds the newer figures and page.
+    """Publish the run of the summary; published again, it holds the newer figures and page.
 
     Raises
     ------
@@ -34,28 +35,22 @@ def publish_summary(summary: Summary, settings: TrackingSettings) -> Published:
         If the store fails.
     """
     store = open_store(settings)
-    try:
-        with quiet_mlflow():
-            query = f"tags.`{KEY}` = '{summary.key}'"
-            found = store.client.search_runs([store.experiment_id], query)
-            run = found[0] if found else _create(store, summary)
-            run_id = run.info.run_id
-            for name, text in summary.tags.items():
-                store.client.set_tag(run_id, safe_name(name), safe_value(text, MAX_TAG))
-            for name, value in summary.metrics.items():
-                store.client.log_metric(run_id, name, value, timestamp=summary.started_ms, step=0)
-            store.client.log_artifact(run_id, summary.file)
-            store.client.set_terminated(run_id, "FINISHED")
-    except failures() as error:
-        raise refusal(error, store.address) from None
+    with asking(store):
+        from mlflow.entities import Metric, RunTag
+
+        client = store.client
+        query = f"tags.`{KEY}` = '{summary.key}'"
+        found = client.search_runs([store.experiment_id], query)
+        run = found[0] if found else client.create_run(
+            store.experiment_id, summary.started_ms, {KEY: summary.key}, summary.name
+        )  # fmt: skip
+        run_id = run.info.run_id
+        tags = [RunTag(safe_name(k), safe_value(v, MAX_TAG)) for k, v in summary.tags.items()]
+        time = summary.started_ms
+        metrics = [Metric(name, value, time, 0) for name, value in summary.metrics.items()]
+        client.log_batch(run_id, metrics=metrics, tags=tags)
+        page = {summary.file.name: summary.file.read_bytes()}
+        put(page, run.info.artifact_uri, store.address, summary.file.parent)
+        client.set_terminated(run_id, "FINISHED")
     url = store.url(run_id)
     return Published(run_id, store.experiment_id, store.address.shown, url, not found)
-
-
-def _create(store: Store, summary: Summary) -> Any:
-    return store.client.create_run(
-        store.experiment_id,
-        start_time=summary.started_ms,
-        tags={KEY: summary.key},
-        run_name=summary.name,
-    )

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from problems import one_hot_cars
+from builders import one_hot_cars
 
 from nn import Examples
 
 
 @pytest.fixture(scope="session")
 def cars() -> Examples:
-    """All 1,728 cars, one-hot (1728, 21), without any code of ours but the table's."""
+    """All 1,728 cars, one-hot (1728, 21), without any code of nn."""
     return one_hot_cars()
 
 

@@ -1,4 +1,4 @@
-"""The notebook's 100 %: an accident of shapes, reproduced in a few rows and refused by ours."""
+"""The notebook's 100 %: an accident of shapes, reproduced in a few rows and refused by nn."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from nn import (
     Examples,
     ShapeError,
     fit,
+    gradient,
     gradient_descent,
     initial_theta,
-    loss_and_gradient,
     predict_proba,
 )
 
@@ -61,7 +61,7 @@ def test_the_accident_claims_as_much_for_labels_that_are_noise(cars: Examples) -
     assert recipe(noise, initial_theta(21, rng))[-1].train_accuracy < 0.9
 
 
-def test_our_shapes_refuse_the_accident() -> None:
+def test_shapes_refuse_the_accident() -> None:
     theta = initial_theta(4, _seeded())
     column = XOR._replace(y=XOR.y[:, None])
     with pytest.raises(ShapeError, match=r"^y must have shape \(4,\); got \(4, 1\)$"):
@@ -78,7 +78,7 @@ def test_the_bias_of_cell_4_becomes_one_number_a_row_and_fits_no_new_row() -> No
     new_rows = np.ones((3, 4))
     with pytest.raises(ValueError, match="broadcast"):
         np.add(new_rows @ np.zeros((4, 1)), 0.0 - 0.1 * db)
-    slope = loss_and_gradient(np.zeros(5), *XOR)[1]
+    slope = gradient(np.zeros(5), XOR)
     assert slope[-1] == db.sum() == 0.0  # summed, it is one number: half of the labels are 1
 
 
@@ -86,7 +86,7 @@ def test_the_transpose_in_cell_4_fits_no_column_of_errors() -> None:
     dZ = np.full((4, 1), 0.5) - XOR.y[:, None]
     with pytest.raises(ValueError, match="not aligned"):
         np.dot(XOR.X.T, dZ.T)
-    slope = loss_and_gradient(np.zeros(5), *XOR)[1]
+    slope = gradient(np.zeros(5), XOR)
     np.testing.assert_array_equal(slope[:-1], np.dot(XOR.X.T, dZ).ravel() / 4)
 
 

@@ -18,19 +18,19 @@ from nn import (
     binary_cross_entropy,
     fit,
     five_point_gradient,
+    gradient,
     gradient_descent,
     initial_theta,
     logits,
-    loss_and_gradient,
+    loss_slope,
     mean_loss,
     predict_proba,
-    residual,
     sigmoid,
 )
-from pipeline import car
-from pipeline.config import DataSettings
-from pipeline.stages.read import read_rows
-from pipeline.stages.validate import validate
+from pipeline.config.schema import DataSettings
+from pipeline.stages.read import car
+from pipeline.stages.read.rows import read_rows
+from pipeline.stages.validate.validation import validate
 
 EPS = np.finfo(np.float64).eps
 
@@ -43,19 +43,19 @@ def recipe(rows: Examples, theta: np.ndarray, epochs: int = 500) -> list[Epoch]:
 
 
 def test_the_recipe_gives_the_articles_neuron_from_any_start(cars: Examples) -> None:
-    costs, accuracies = [], []
+    losses, accuracies = [], []
     for seed in range(20):
         seen = recipe(cars, initial_theta(21, np.random.default_rng(seed)))
-        assert np.all(np.diff([epoch.train_cost for epoch in seen]) < 0), seed
-        costs.append(seen[-1].train_cost)
+        assert np.all(np.diff([epoch.train_loss for epoch in seen]) < 0), seed
+        losses.append(seen[-1].train_loss)
         accuracies.append(seen[-1].train_accuracy)
     # Of 1,000 starts the middle 95 % end in 0.2239 to 0.2337 and 94.8 to 95.7 %, all of them in
     # 0.2202 to 0.2363 and 94.4 to 96.0 %.
-    assert all(0.219 < cost < 0.238 for cost in costs)
+    assert all(0.219 < loss < 0.238 for loss in losses)
     assert all(0.943 < share < 0.961 for share in accuracies)
-    assert sum(0.222 < cost < 0.233 for cost in costs) >= 18
+    assert sum(0.222 < loss < 0.233 for loss in losses) >= 18
     assert sum(0.947 < share < 0.956 for share in accuracies) >= 17
-    assert 0.222 < np.mean(costs) < 0.233
+    assert 0.222 < np.mean(losses) < 0.233
     assert 0.947 < np.mean(accuracies) < 0.956
 
 
@@ -104,9 +104,9 @@ def test_the_rows_that_the_article_shows_first_are_lines_259_to_264() -> None:
 def test_one_hot_inputs_are_those_of_get_dummies_in_another_order(cars: Examples) -> None:
     frame = pd.DataFrame(car.rows())
     dummies = pd.get_dummies(frame.iloc[:, :-1])
-    ours = [f"{i}_{v}" for i, values in enumerate(car.ATTRIBUTES.values()) for v in values]
+    names = [f"{i}_{v}" for i, values in enumerate(car.ATTRIBUTES.values()) for v in values]
     assert dummies.shape == (1728, 21)
-    np.testing.assert_array_equal(cars.X, dummies[ours].to_numpy(dtype=np.float64))
+    np.testing.assert_array_equal(cars.X, dummies[names].to_numpy(dtype=np.float64))
     np.testing.assert_array_equal(cars.y, (frame[6] != "unacc").astype(float))
 
 
@@ -123,9 +123,9 @@ def test_isnull_does_not_see_a_question_mark_and_the_contract_does(tmp_path: Pat
             "columns": {name: {"kind": "categorical"} for name in car.ATTRIBUTES},
         }
     )
-    faults = validate(read_rows(data), data).faults
-    assert [fault.column for fault in faults] == ["persons"]
-    assert list(faults[0].lines) == [260]
+    violations = validate(read_rows(data), data).violations
+    assert [violation.column for violation in violations] == ["persons"]
+    assert list(violations[0].lines) == [260]
 
 
 # --- equations -------------------------------------------------------------------------------
@@ -148,10 +148,10 @@ def test_equation_5_needs_the_minus_that_is_missing(p: Fraction, y: int) -> None
     assert with_minus == (p - y) / (p * (1 - p))
     assert as_printed == 0  # for either label: nothing would ever be learned
 
-    def cost(value: np.ndarray) -> float:
+    def loss(value: np.ndarray) -> float:
         return float(-(y * np.log(value[0]) + (1 - y) * np.log(1 - value[0])))
 
-    slope = five_point_gradient(cost, np.array([float(p)]))[0]
+    slope = five_point_gradient(loss, np.array([float(p)]))[0]
     assert slope == pytest.approx(float(with_minus), rel=1e-4)  # p = 0.1 and 0.95 curve strongly
 
 
@@ -172,10 +172,10 @@ def test_equations_12_and_13_hold_for_one_row_and_their_mean_for_all(cars: Examp
     theta = initial_theta(21, np.random.default_rng(0))
     rows = Examples(*(array[600:610] for array in cars))
     p = predict_proba(theta, rows.X)
-    each = [loss_and_gradient(theta, *(array[i : i + 1] for array in rows))[1] for i in range(10)]
+    each = [gradient(theta, Examples(*(a[i : i + 1] for a in rows))) for i in range(10)]
     expected = (p - rows.y)[:, None] * np.column_stack([rows.X, np.ones(10)])
     np.testing.assert_allclose(each, expected, atol=4 * EPS)
-    mean = loss_and_gradient(theta, *rows)[1]
+    mean = gradient(theta, rows)
     np.testing.assert_allclose(mean, np.mean(expected, axis=0), atol=20 * EPS)
     assert np.abs(mean - expected[0]).max() > 0.01  # as printed, one row would speak for all
 
@@ -188,27 +188,27 @@ def test_the_cost_of_cell_3_is_the_mean_only_once_it_is_summed(cars: Examples) -
     p, n = predict_proba(theta, cars.X), len(cars.y)
     J = -1 / n * (xlogy(cars.y, p) + xlogy(1 - cars.y, 1 - p))
     assert J.shape == (n,)
-    expected = mean_loss(logits(theta, cars.X), cars.y, cars.weight)
+    expected = mean_loss(logits(theta, cars.X), cars.y, cars.count)
     assert J.sum() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_cost_and_slope_from_probabilities_fail_once_they_round() -> None:
+def test_loss_and_slope_from_probabilities_fail_once_they_round() -> None:
     z, y = np.array([40.0, 40.0, -800.0]), np.array([0.0, 1.0, 1.0])
     p = 1 / (1 + np.exp(-z))
     from_p = -(xlogy(y, p) + xlogy(1 - y, 1 - p))
     assert from_p.tolist() == [np.inf, 0.0, np.inf]
     assert np.isnan((p - y) / (p * (1 - p)) * (p * (1 - p))).tolist() == [True, True, True]
     np.testing.assert_allclose(binary_cross_entropy(z, y), [40, math.exp(-40), 800], rtol=4 * EPS)
-    np.testing.assert_allclose(residual(z, y), [1, -math.exp(-40), -1], rtol=4 * EPS)
+    np.testing.assert_allclose(loss_slope(z, y), [1, -math.exp(-40), -1], rtol=4 * EPS)
 
 
 def test_zero_weights_do_not_leave_the_neuron_dead(cars: Examples) -> None:
     seen = recipe(cars, np.zeros(22))
     assert np.all(seen[1].theta != 0.0)
-    assert np.all(np.diff([epoch.train_cost for epoch in seen]) < 0)
-    assert seen[0].train_cost == pytest.approx(math.log(2))
-    assert seen[-1].train_cost == pytest.approx(0.22942, abs=5e-6)
+    assert np.all(np.diff([epoch.train_loss for epoch in seen]) < 0)
+    assert seen[0].train_loss == pytest.approx(math.log(2))
+    assert seen[-1].train_loss == pytest.approx(0.22942, abs=5e-6)
     assert seen[-1].train_accuracy == pytest.approx(1646 / 1728)
 
 
@@ -237,12 +237,12 @@ def test_the_cars_have_no_best_neuron_without_a_penalty(cars: Examples) -> None:
         p = predict_proba(theta, rest.X)
         step = np.linalg.pinv((with_bias.T * p * (1 - p)) @ with_bias, rcond=1e-10)
         theta = theta - step @ (with_bias.T @ (p - rest.y))
-    infimum = mean_loss(logits(theta, rest.X), rest.y, rest.weight) * 768 / 1728
+    infimum = mean_loss(logits(theta, rest.X), rest.y, rest.count) * 768 / 1728
     assert infimum == pytest.approx(0.098194, abs=5e-7)
-    costs = []
+    losses = []
     for distance in (0.0, 10.0, 20.0, 30.0):
         further = theta.copy()
         further[[12, 18]] -= distance
-        costs.append(mean_loss(logits(further, cars.X), cars.y, cars.weight) - infimum)
-    assert costs == sorted(costs, reverse=True)
-    assert 0 < costs[-1] < 1e-8
+        losses.append(mean_loss(logits(further, cars.X), cars.y, cars.count) - infimum)
+    assert losses == sorted(losses, reverse=True)
+    assert 0 < losses[-1] < 1e-8

@@ -80,7 +80,7 @@ def test_each_row_is_as_likely_in_the_first_batch() -> None:
 
 
 def test_a_batch_of_all_rows_is_full_batch_descent(noisy: Examples) -> None:
-    n = int(noisy.weight.sum())
+    n = int(noisy.count.sum())
     whole = run(noisy, momentum(0.1), 20, l2=0.1)
     batch = run(noisy, momentum(0.1), 20, l2=0.1, batch_size=n, rng=np.random.default_rng(0))
     np.testing.assert_allclose(batch[-1].theta, whole[-1].theta, atol=20 * 160 * EPS)
@@ -93,9 +93,9 @@ def test_batches_that_cannot_be_dealt_are_refused(noisy: Examples) -> None:
         return str(error.value)
 
     rng = np.random.default_rng(0)
-    half = noisy._replace(weight=np.full(40, 0.5))
+    half = noisy._replace(count=np.full(40, 0.5))
     assert refusal(noisy, batch_size=5) == "rng must be given with batch_size; got None"
     assert refusal(noisy, batch_size=0, rng=rng) == "batch_size must be 1 or more; got 0"
     assert refusal(half, batch_size=5, rng=rng) == (
-        "weight must count whole rows with batch_size; got 0.5"
+        "count must be of whole rows with batch_size; got 0.5"
     )

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from builders import scipy_objective, written_out
 from scipy.optimize import minimize
 
 from nn import (
@@ -16,12 +17,15 @@ from nn import (
     Transform,
     adam,
     fit,
+    fit_newton,
+    gradient,
     gradient_descent,
     initial_theta,
-    loss_and_gradient,
     momentum,
+    newton,
+    objective,
 )
-from pipeline.paths import PROJECT
+from pipeline.files import PROJECT
 
 EPS = np.finfo(np.float64).eps
 
@@ -29,11 +33,6 @@ EPS = np.finfo(np.float64).eps
 def run(rows: Examples, optimiser: Transform, epochs: int, **options: object) -> list[Epoch]:
     start = initial_theta(rows.X.shape[1], np.random.default_rng(0))
     return list(fit(start, rows, optimiser, epochs, **options))
-
-
-def written_out_twice(rows: Examples) -> Examples:
-    order = np.repeat(np.arange(len(rows.y)), rows.weight.astype(int))
-    return Examples(rows.X[order], rows.y[order], np.ones(len(order)))
 
 
 # --- epochs ----------------------------------------------------------------------------------
@@ -59,30 +58,30 @@ def test_epochs_are_numbered_from_the_neuron_before_training(noisy: Examples) ->
 def test_an_epoch_is_one_step_of_step_7(noisy: Examples) -> None:
     seen = run(noisy, gradient_descent(0.1), 3, l2=0.03)
     for before, after in itertools.pairwise(seen):
-        _, slope = loss_and_gradient(before.theta, *noisy, 0.03)
+        slope = gradient(before.theta, noisy, 0.03)
         np.testing.assert_array_equal(after.theta, before.theta - 0.1 * slope)
 
 
-def test_an_epoch_holds_the_costs_of_its_own_neuron(noisy: Examples, cars: Examples) -> None:
-    valid = Examples(noisy.X[:7], noisy.y[:7], noisy.weight[:7])
+def test_an_epoch_holds_the_losses_of_its_own_neuron(noisy: Examples) -> None:
+    valid = Examples(noisy.X[:7], noisy.y[:7], noisy.count[:7])
     for epoch in run(noisy, momentum(0.1), 4, valid=valid, l2=0.03):
         weights, bias = epoch.theta[:-1], epoch.theta[-1]
-        for rows, cost, share in (
-            (noisy, epoch.train_cost, epoch.train_accuracy),
-            (valid, epoch.valid_cost, epoch.valid_accuracy),
+        for rows, loss, share in (
+            (noisy, epoch.train_loss, epoch.train_accuracy),
+            (valid, epoch.valid_loss, epoch.valid_accuracy),
         ):
             p = 1 / (1 + np.exp(-(rows.X @ weights + bias)))
-            costs = -np.log(np.where(rows.y == 1, p, 1 - p))
-            assert cost == pytest.approx(np.average(costs, weights=rows.weight), rel=1e-12)
+            losses = -np.log(np.where(rows.y == 1, p, 1 - p))
+            assert loss == pytest.approx(np.average(losses, weights=rows.count), rel=1e-12)
             right = (p >= 0.5) == (rows.y == 1)
-            assert share == pytest.approx(np.average(right, weights=rows.weight), rel=1e-12)
-        expected = epoch.train_cost + 0.03 / 2 * weights @ weights
+            assert share == pytest.approx(np.average(right, weights=rows.count), rel=1e-12)
+        expected = epoch.train_loss + 0.03 / 2 * weights @ weights
         assert epoch.objective == pytest.approx(expected, rel=1e-12)
 
 
 def test_valid_figures_are_absent_without_valid_rows(noisy: Examples) -> None:
     last = run(noisy, gradient_descent(0.1), 1)[-1]
-    assert math.isnan(last.valid_cost)
+    assert math.isnan(last.valid_loss)
     assert math.isnan(last.valid_accuracy)
 
 
@@ -113,18 +112,14 @@ def test_read_only_rows_are_enough(noisy: Examples) -> None:
 def test_training_ends_at_the_optimum_that_scipy_finds(
     noisy: Examples, optimiser: Transform
 ) -> None:
-    def cost(theta: np.ndarray) -> float:
-        z = noisy.X @ theta[:-1] + theta[-1]
-        costs = np.logaddexp(0, np.where(noisy.y == 1, -z, z))
-        return float(np.average(costs, weights=noisy.weight) + 0.05 * theta[:-1] @ theta[:-1])
-
-    best = minimize(cost, np.zeros(6), method="Powell", options={"xtol": 1e-9, "ftol": 1e-15}).x
+    options = {"xtol": 1e-9, "ftol": 1e-15}
+    best = minimize(scipy_objective, np.zeros(6), (noisy, 0.1), "Powell", options=options).x
     trained = run(noisy, optimiser, 3000, l2=0.1)[-1].theta
     np.testing.assert_allclose(trained, best, atol=1e-6)
 
 
-def test_weights_train_as_rows_written_as_often(noisy: Examples) -> None:
-    long = written_out_twice(noisy)
+def test_counts_train_as_rows_written_as_often(noisy: Examples) -> None:
+    long = written_out(noisy)
     for optimiser in (gradient_descent(0.3), momentum(0.1), adam(0.05)):
         short_run = run(noisy, optimiser, 300, l2=0.1)
         long_run = run(long, optimiser, 300, l2=0.1)
@@ -136,10 +131,80 @@ def test_weights_train_as_rows_written_as_often(noisy: Examples) -> None:
         )
 
 
-def test_weights_that_are_ignored_train_otherwise(noisy: Examples) -> None:
-    ignored = noisy._replace(weight=np.ones(40))
+def test_counts_that_are_ignored_train_otherwise(noisy: Examples) -> None:
+    ignored = noisy._replace(count=np.ones(40))
     honest, wrong = (run(r, momentum(0.1), 300, l2=0.1)[-1].theta for r in (noisy, ignored))
     assert np.abs(honest - wrong).max() > 0.01
+
+
+# --- Newton's method -------------------------------------------------------------------------
+
+
+def run_newton(rows: Examples, epochs: int = 100, start: float = 0.0, **options) -> list[Epoch]:
+    return list(fit_newton(np.full(rows.X.shape[1] + 1, start), rows, epochs, **options))
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+def test_newton_ends_at_the_optimum_by_itself(noisy: Examples, l2: float) -> None:
+    seen = run_newton(noisy, l2=l2)
+    assert [epoch.number for epoch in seen] == list(range(len(seen)))
+    assert len(seen) < 12
+    assert np.all(np.diff([epoch.objective for epoch in seen]) < 0)
+    best = newton(np.zeros(6), noisy, l2)
+    assert seen[-1].objective == pytest.approx(best.objective, rel=4 * EPS)
+    np.testing.assert_allclose(seen[-1].theta, best.theta, atol=1e-7)
+
+
+def test_newtons_first_epoch_is_the_neuron_before_training(noisy: Examples) -> None:
+    first = run_newton(noisy, l2=0.1, start=0.3)[0]
+    np.testing.assert_array_equal(first.theta, np.full(6, 0.3))
+    assert first.objective == objective(first.theta, noisy, 0.1)
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 3])
+def test_newton_takes_no_more_steps_than_epochs(noisy: Examples, epochs: int) -> None:
+    seen, longer = run_newton(noisy, epochs, l2=0.1), run_newton(noisy, l2=0.1)
+    assert len(seen) == epochs + 1
+    np.testing.assert_array_equal(seen[-1].theta, longer[epochs].theta)
+
+
+def test_newtons_epochs_hold_losses_and_accuracies_as_those_of_descent(noisy: Examples) -> None:
+    """Each is what descent finds of the same neuron before it moves."""
+    valid = Examples(noisy.X[:7], noisy.y[:7], noisy.count[:7])
+    for epoch in run_newton(noisy, l2=0.1, valid=valid):
+        still = next(fit(epoch.theta, noisy, gradient_descent(1.0), 0, valid=valid, l2=0.1))
+        assert epoch[2:] == still[2:]
+    assert math.isnan(run_newton(noisy, 0)[0].valid_loss)
+
+
+@pytest.mark.parametrize("epochs", [5, 1000])
+def test_newton_on_rows_that_separate_ends_without_a_warning(epochs: int) -> None:
+    """Without a penalty there is no minimum: the loss falls until nothing is left of it."""
+    rows = Examples(np.array([[1.0], [2.0], [3.0], [4.0]]), np.array([0.0, 0, 1, 1]), np.ones(4))
+    seen = run_newton(rows, epochs)
+    assert len(seen) <= min(epochs, 60) + 1
+    assert np.all(np.diff([epoch.objective for epoch in seen]) < 0)
+    assert all(np.isfinite(epoch.theta).all() for epoch in seen)
+    assert seen[-1].train_loss < (0.1 if epochs == 5 else 1e-15)
+
+
+def test_newton_refuses_a_curvature_that_overflows(noisy: Examples) -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="overflow"):
+        run_newton(noisy._replace(X=noisy.X * 1e200))
+
+
+@pytest.mark.parametrize("method", ["descent", "batches", "newton"])
+def test_a_caller_keeps_its_own_warnings_between_epochs(noisy: Examples, method: str) -> None:
+    """What training switches off for itself is on again whenever it hands out an epoch."""
+    start, rng = np.zeros(6), np.random.default_rng(0)
+    epochs = {
+        "descent": lambda: fit(start, noisy, adam(0.1), 3),
+        "batches": lambda: fit(start, noisy, adam(0.1), 3, batch_size=7, rng=rng),
+        "newton": lambda: fit_newton(start, noisy, 3),
+    }[method]()
+    with np.errstate(all="raise"):
+        for _ in epochs:
+            assert set(np.geterr().values()) == {"raise"}
 
 
 # --- what cannot go wrong quietly ------------------------------------------------------------
@@ -159,10 +224,10 @@ def test_valid_labels_in_a_column_are_refused(noisy: Examples) -> None:
         run(noisy, gradient_descent(0.1), 1, valid=column)
 
 
-def test_weights_that_would_broadcast_are_refused(noisy: Examples) -> None:
-    for weight in (np.ones(1), np.ones((40, 1))):
-        with pytest.raises(ShapeError, match=r"^weight must have shape \(40,\)"):
-            run(noisy._replace(weight=weight), gradient_descent(0.1), 1)
+def test_counts_that_would_broadcast_are_refused(noisy: Examples) -> None:
+    for count in (np.ones(1), np.ones((40, 1))):
+        with pytest.raises(ShapeError, match=r"^count must have shape \(40,\)"):
+            run(noisy._replace(count=count), gradient_descent(0.1), 1)
 
 
 @pytest.mark.parametrize("batch_size", [None, 3])
@@ -173,7 +238,7 @@ def test_weights_that_would_broadcast_are_refused(noisy: Examples) -> None:
 def test_a_huge_learning_rate_ends_in_plain_sight(
     noisy: Examples, optimiser: Transform, batch_size: int | None
 ) -> None:
-    """I02: infinity or NaN in the cost, no warning, no exception."""
+    """I02: infinity or NaN in the loss, no warning, no exception."""
     seen = run(noisy, optimiser, 20, l2=0.1, batch_size=batch_size, rng=np.random.default_rng(0))
     assert len(seen) == 21
     assert math.isfinite(seen[0].objective)
@@ -188,16 +253,16 @@ def test_inputs_that_do_not_vary_train_without_a_warning(noisy: Examples, value:
     last = run(blind, gradient_descent(rate), 2000)[-1]
     assert math.isfinite(last.objective)
     if value in (0.0, 1e-300):
-        share = np.average(noisy.y, weights=noisy.weight)
+        share = np.average(noisy.y, weights=noisy.count)
         entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
-        assert last.train_cost == pytest.approx(entropy, rel=1e-9)
+        assert last.train_loss == pytest.approx(entropy, rel=1e-9)
 
 
-def test_one_class_alone_drives_the_cost_towards_zero(noisy: Examples) -> None:
+def test_one_class_alone_drives_the_loss_towards_zero(noisy: Examples) -> None:
     ones = noisy._replace(y=np.ones(40))
-    costs = [epoch.train_cost for epoch in run(ones, gradient_descent(0.5), 500)]
-    assert np.all(np.diff(costs) < 0)
-    assert 0 < costs[-1] < 0.02
+    losses = [epoch.train_loss for epoch in run(ones, gradient_descent(0.5), 500)]
+    assert np.all(np.diff(losses) < 0)
+    assert 0 < losses[-1] < 0.02
 
 
 SCRIPT = """
@@ -208,7 +273,7 @@ X = rng.normal(size=(500, 9))
 rows = Examples(X, (X[:, 0] > 0).astype(float), rng.integers(1, 4, 500).astype(float))
 start = initial_theta(9, rng)
 for epoch in fit(start, rows, adam(0.05), 20, l2=1e-3, batch_size=64, rng=rng):
-    print(epoch.theta.tobytes().hex(), epoch.objective.hex(), epoch.train_cost.hex())
+    print(epoch.theta.tobytes().hex(), epoch.objective.hex(), epoch.train_loss.hex())
 """
 
 

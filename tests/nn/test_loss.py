@@ -1,4 +1,4 @@
-"""The cost of a row and its derivative, against arithmetic with hundreds of digits."""
+"""The loss of a row and its two derivatives, against arithmetic with hundreds of digits."""
 
 from collections.abc import Callable
 from decimal import Decimal, localcontext
@@ -9,7 +9,8 @@ import pytest
 from scipy.special import expit, log_expit
 from sklearn.metrics import log_loss
 
-from nn import ShapeError, binary_cross_entropy, residual, sigmoid
+from nn import ShapeError, binary_cross_entropy, five_point_gradient, loss_slope, sigmoid
+from nn.loss import loss_curvature
 
 EPS = np.finfo(np.float64).eps
 TINY = np.finfo(np.float64).tiny  # below it float64 has fewer digits
@@ -48,12 +49,16 @@ def true_sigmoid(z: Decimal) -> Decimal:
     return 1 / (1 + (-z).exp())
 
 
-def true_cost_of_0(z: Decimal) -> Decimal:
+def true_loss_of_0(z: Decimal) -> Decimal:
     return (1 + z.exp()).ln()
 
 
-def true_cost_of_1(z: Decimal) -> Decimal:
-    return true_cost_of_0(-z)
+def true_loss_of_1(z: Decimal) -> Decimal:
+    return true_loss_of_0(-z)
+
+
+def true_curvature(z: Decimal) -> Decimal:
+    return true_sigmoid(z) * true_sigmoid(-z)
 
 
 def assert_close(got: np.ndarray, expected: np.ndarray) -> None:
@@ -66,28 +71,45 @@ def assert_sigmoid(function: Callable[[np.ndarray], np.ndarray]) -> None:
     assert_close(function(LOGITS), exact(true_sigmoid))
 
 
-def assert_cost(function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+def assert_loss(function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
     zeros = np.zeros_like(LOGITS)
-    assert_close(function(LOGITS, zeros), exact(true_cost_of_0))
-    assert_close(function(LOGITS, zeros + 1), exact(true_cost_of_1))
+    assert_close(function(LOGITS, zeros), exact(true_loss_of_0))
+    assert_close(function(LOGITS, zeros + 1), exact(true_loss_of_1))
 
 
-def assert_residual(function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+def assert_slope(function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
     zeros = np.zeros_like(LOGITS)
     assert_close(function(LOGITS, zeros), exact(true_sigmoid))
     assert_close(function(LOGITS, zeros + 1), -exact(true_sigmoid)[::-1])
+
+
+def assert_curvature(function: Callable[[np.ndarray], np.ndarray]) -> None:
+    assert_close(function(LOGITS), exact(true_curvature))
 
 
 def test_sigmoid_has_every_digit_over_the_whole_range() -> None:
     assert_sigmoid(sigmoid)
 
 
-def test_cost_has_every_digit_over_the_whole_range() -> None:
-    assert_cost(binary_cross_entropy)
+def test_loss_has_every_digit_over_the_whole_range() -> None:
+    assert_loss(binary_cross_entropy)
 
 
-def test_residual_has_every_digit_over_the_whole_range() -> None:
-    assert_residual(residual)
+def test_slope_has_every_digit_over_the_whole_range() -> None:
+    assert_slope(loss_slope)
+
+
+def test_curvature_has_every_digit_over_the_whole_range() -> None:
+    assert_curvature(loss_curvature)
+
+
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_curvature_is_the_derivative_of_the_slope(y: float) -> None:
+    for z in (-7.0, -0.3, 0.0, 2.0):
+        slope = five_point_gradient(
+            lambda at: float(loss_slope(at, np.array([y]))[0]), np.array([z])
+        )
+        assert loss_curvature(np.array([z]))[0] == pytest.approx(slope[0], rel=1e-7)
 
 
 def test_sigmoid_is_scipys() -> None:
@@ -95,7 +117,7 @@ def test_sigmoid_is_scipys() -> None:
     np.testing.assert_allclose(sigmoid(z), expit(z), rtol=FEW_ROUNDINGS)
 
 
-def test_cost_is_scipys() -> None:
+def test_loss_is_scipys() -> None:
     z = np.random.default_rng(0).normal(0, 20, 10_000)
     np.testing.assert_allclose(
         binary_cross_entropy(z, np.ones_like(z)), -log_expit(z), rtol=FEW_ROUNDINGS
@@ -105,7 +127,7 @@ def test_cost_is_scipys() -> None:
     )
 
 
-def test_mean_cost_is_scikit_learns() -> None:
+def test_mean_loss_is_scikit_learns() -> None:
     rng = np.random.default_rng(0)
     z, y = rng.normal(0, 3, 1000), rng.integers(0, 2, 1000).astype(np.float64)
     # scikit-learn is given p, and 1 - p then carries an absolute error of eps.
@@ -116,31 +138,32 @@ def test_hand_values() -> None:
     zero, one = np.array([0.0]), np.array([1.0])
     assert sigmoid(zero)[0] == 0.5
     assert binary_cross_entropy(zero, one)[0] == np.log(2)
-    assert residual(zero, one)[0] == -0.5
-    assert residual(zero, zero)[0] == 0.5
+    assert loss_slope(zero, one)[0] == -0.5
+    assert loss_slope(zero, zero)[0] == 0.5
     assert binary_cross_entropy(np.array([40.0]), one)[0] == pytest.approx(4.2484e-18, rel=1e-4)
-    assert residual(np.array([40.0]), one)[0] == pytest.approx(-4.2484e-18, rel=1e-4)
+    assert loss_slope(np.array([40.0]), one)[0] == pytest.approx(-4.2484e-18, rel=1e-4)
     assert binary_cross_entropy(np.array([800.0]), zero)[0] == 800.0
 
 
-def test_a_logit_of_1000_costs_1000_or_nothing_and_warns_of_nothing() -> None:
+def test_a_logit_of_1000_loses_1000_or_nothing_and_warns_of_nothing() -> None:
     """I02: both signs, both labels, and infinity; warnings are errors here."""
     z = np.array([1000.0, -1000.0, np.inf, -np.inf])
     ones, zeros = np.ones(4), np.zeros(4)
     np.testing.assert_array_equal(sigmoid(z), [1, 0, 1, 0])
     np.testing.assert_array_equal(binary_cross_entropy(z, ones), [0, 1000, 0, np.inf])
     np.testing.assert_array_equal(binary_cross_entropy(z, zeros), [1000, 0, np.inf, 0])
-    np.testing.assert_array_equal(residual(z, ones), [0, -1, 0, -1])
-    np.testing.assert_array_equal(residual(z, zeros), [1, 0, 1, 0])
+    np.testing.assert_array_equal(loss_slope(z, ones), [0, -1, 0, -1])
+    np.testing.assert_array_equal(loss_slope(z, zeros), [1, 0, 1, 0])
+    np.testing.assert_array_equal(loss_curvature(z), [0, 0, 0, 0])
 
 
 def test_a_logit_that_is_no_number_stays_none() -> None:
     z, y = np.array([np.nan, np.nan]), np.array([0.0, 1.0])
-    for values in (sigmoid(z), binary_cross_entropy(z, y), residual(z, y)):
+    for values in (sigmoid(z), binary_cross_entropy(z, y), loss_slope(z, y), loss_curvature(z)):
         assert np.isnan(values).all()
 
 
-@pytest.mark.parametrize("function", [binary_cross_entropy, residual])
+@pytest.mark.parametrize("function", [binary_cross_entropy, loss_slope])
 def test_labels_of_shape_n_1_are_refused_by_name(
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> None:
@@ -159,7 +182,7 @@ WRONG_SIGMOIDS = {
     "tanh form": lambda z: 0.5 * (1 + np.tanh(z / 2)),
     "a few units in the last place": lambda z: sigmoid(z) * (1 + 5 * EPS),
 }
-WRONG_COSTS = {
+WRONG_LOSSES = {
     "logaddexp minus y z": lambda z, y: np.logaddexp(0, z) - y * z,
     "from probabilities": lambda z, y: (
         -np.log(np.where(y == 1, naive_sigmoid(z), 1 - naive_sigmoid(z)))
@@ -172,28 +195,37 @@ WRONG_COSTS = {
     "twice the logit": lambda z, y: binary_cross_entropy(2 * z, y),
     "in bits": lambda z, y: binary_cross_entropy(z, y) / np.log(2),
 }
-WRONG_RESIDUALS = {
+WRONG_SLOPES = {
     "sigmoid(z) - y": lambda z, y: sigmoid(z) - y,
-    "sign": lambda z, y: -residual(z, y),
-    "one part in a million": lambda z, y: residual(z, y) * (1 + 1e-6),
+    "sign": lambda z, y: -loss_slope(z, y),
+    "one part in a million": lambda z, y: loss_slope(z, y) * (1 + 1e-6),
 }
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("fault", WRONG_SIGMOIDS)
-def test_a_wrong_sigmoid_is_caught(fault: str) -> None:
-    with pytest.raises(AssertionError):
-        assert_sigmoid(WRONG_SIGMOIDS[fault])
+WRONG_CURVATURES = {
+    "p (1 - p)": lambda z: sigmoid(z) * (1 - sigmoid(z)),
+    "p": sigmoid,
+    "one part in a million": lambda z: loss_curvature(z) * (1 + 1e-6),
+}
+CHECKS: list[tuple[Callable[..., None], dict[str, Callable[..., np.ndarray]]]] = [
+    (assert_sigmoid, WRONG_SIGMOIDS),
+    (assert_loss, WRONG_LOSSES),
+    (assert_slope, WRONG_SLOPES),
+    (assert_curvature, WRONG_CURVATURES),
+]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("fault", WRONG_COSTS)
-def test_a_wrong_cost_is_caught(fault: str) -> None:
+@pytest.mark.parametrize(
+    ("check", "wrong"),
+    [
+        pytest.param(check, wrong, id=f"{check.__name__}-{name}")
+        for check, wrongs in CHECKS
+        for name, wrong in wrongs.items()
+    ],
+)
+def test_a_wrong_form_is_caught(
+    check: Callable[..., None], wrong: Callable[..., np.ndarray]
+) -> None:
     with pytest.raises(AssertionError):
-        assert_cost(WRONG_COSTS[fault])
-
-
-@pytest.mark.parametrize("fault", WRONG_RESIDUALS)
-def test_a_wrong_residual_is_caught(fault: str) -> None:
-    with pytest.raises(AssertionError):
-        assert_residual(WRONG_RESIDUALS[fault])
+        check(wrong)

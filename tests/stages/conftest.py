@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import car
-from pipeline.config import DataSettings
+from pipeline.config.schema import DataSettings
+from pipeline.stages.read import car
 from pipeline.stages.validate import Table
 
 

@@ -1,14 +1,12 @@
-"""Every verdict is the right one, every figure of a certificate known in another way."""
+"""Every verdict is the right one, every number of a certificate known in another way."""
 
 import numpy as np
 import pytest
-from problems import PROBLEMS, objective, one_hot_cars
+from builders import PROBLEMS, one_hot_cars, scipy_objective
 from sklearn.linear_model import LogisticRegression
 
-from nn import Examples, loss_and_gradient
-from nn.newton import newton
-from pipeline import car
-from pipeline.config import GradientDescent, TrainSettings
+from nn import Examples, examine, gradient, newton
+from pipeline.config.schema import GradientDescent, TrainSettings
 from pipeline.stages import certify as module
 from pipeline.stages.certify import (
     Certificate,
@@ -18,6 +16,7 @@ from pipeline.stages.certify import (
     gradient_check,
     separated_rows,
 )
+from pipeline.stages.read import car
 from pipeline.stages.train import Trained, train
 
 CAR_INPUTS = [f"{name}={value}" for name, values in car.ATTRIBUTES.items() for value in values]
@@ -28,10 +27,10 @@ def one_hot_cars_fixture() -> Examples:
     return one_hot_cars()
 
 
-def line(x, y, weight=None) -> Examples:
+def line(x, y, count=None) -> Examples:
     """Rows of one number."""
     x, y = np.array(x, np.float64), np.array(y, np.float64)
-    return Examples(x[:, None], y, np.ones(len(y)) if weight is None else np.array(weight, float))
+    return Examples(x[:, None], y, np.ones(len(y)) if count is None else np.array(count, float))
 
 
 def certified(examples: Examples, l2=0.0, theta=None) -> Certificate:
@@ -55,7 +54,7 @@ def test_at_the_optimum_a_neuron_has_converged() -> None:
 def test_a_neuron_on_its_way_was_stopped_early_by_what_it_lacks() -> None:
     for rows in PROBLEMS[::10]:
         found = certified(rows.examples, rows.l2, rows.start)
-        lacks = objective(rows.start, rows.examples, rows.l2) - found.optimum
+        lacks = scipy_objective(rows.start, rows.examples, rows.l2) - found.optimum
         assert found.verdict == ("stopped early" if lacks >= 1e-6 else "converged")
         assert found.gap == pytest.approx(lacks, abs=1e-12)
         assert found.bound >= found.gap
@@ -72,14 +71,14 @@ def test_the_cars_separate_on_two_persons_and_low_safety(one_hot_cars) -> None:
     assert "the data separate on persons=2, safety=low" in found.text
 
 
-def test_the_infimum_of_the_cars_is_the_cost_of_the_others_alone(one_hot_cars) -> None:
+def test_the_infimum_of_the_cars_is_the_loss_of_the_others_alone(one_hot_cars) -> None:
     """By scikit-learn, on the 768 cars that are neither for two nor of low safety."""
     X, y, _ = one_hot_cars
     kept = (X[:, CAR_INPUTS.index("persons=2")] + X[:, CAR_INPUTS.index("safety=low")]) == 0
     model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000)
     model.fit(X[kept], y[kept])
     rest = Examples(X[kept], y[kept], np.ones(kept.sum()))
-    expected = objective(np.append(model.coef_[0], model.intercept_), rest, 0.0) * kept.mean()
+    expected = scipy_objective(np.append(model.coef_[0], model.intercept_), rest, 0.0) * kept.mean()
     found = certificate(np.zeros(22), one_hot_cars, CAR_INPUTS, 0.0)
     assert kept.sum() == 768
     assert found.optimum == pytest.approx(expected, abs=1e-9)
@@ -122,7 +121,7 @@ def test_a_row_that_does_not_count_separates_nothing_and_hinders_nothing() -> No
 
 
 def test_one_hot_inputs_and_a_bias_alone_do_not_separate() -> None:
-    """Collinear columns leave a flat direction, which is no way for the cost to fall."""
+    """Collinear columns leave a flat direction, which is no way for the loss to fall."""
     X = np.eye(3)[[0, 0, 1, 1, 2, 2]]
     rows = Examples(X, np.array([0.0, 1, 0, 1, 0, 1]), np.ones(6))
     found = certified(rows, theta=np.array([0.3, 0.1, -0.2, 0.0]))
@@ -162,15 +161,15 @@ def test_training_that_diverged_is_called_so() -> None:
     found = certify(diverged, rows.examples, settings.l2)
     assert found == Certificate("diverged")
     assert found.text == "diverged"
-    assert found.figures == {}
+    assert found.metrics == {}
 
 
 def test_a_table_too_large_for_newton_has_a_bound_and_no_gap(monkeypatch) -> None:
-    monkeypatch.setattr(module, "MOST_WORK", 1.0)
+    monkeypatch.setattr(module, "MAX_WORK", 1.0)
     rows = PROBLEMS[0]
     found = certified(rows.examples, rows.l2, rows.start)
     gap = (
-        objective(rows.start, rows.examples, rows.l2)
+        scipy_objective(rows.start, rows.examples, rows.l2)
         - newton(rows.start, rows.examples, rows.l2).objective
     )
     assert (found.verdict, found.gap, found.optimum) == ("not certified", None, None)
@@ -180,7 +179,7 @@ def test_a_table_too_large_for_newton_has_a_bound_and_no_gap(monkeypatch) -> Non
 
 def test_without_a_penalty_a_large_table_is_certified_only_by_its_curvature(monkeypatch) -> None:
     """A linear programme would take too long: whether there is an optimum is then not known."""
-    monkeypatch.setattr(module, "MOST_CELLS", 3)
+    monkeypatch.setattr(module, "MAX_CELLS", 3)
     assert certified(line([1, 2, 3, 4], [0, 1, 0, 1])).verdict == "stopped early"
     found = certified(line([1, 2, 3, 4], [0, 0, 1, 1]))
     assert (found.verdict, found.gap, found.optimum) == ("not certified", None, None)
@@ -199,16 +198,16 @@ EXTREMES = {
 @pytest.mark.parametrize("l2", [0.0, 0.1])
 @pytest.mark.parametrize("name", EXTREMES)
 def test_no_number_is_so_extreme_that_certifying_costs_a_run(name, l2) -> None:
-    """Warnings are errors here; what is not known is None, and what is told is a number."""
+    """Warnings are errors here; what is not known is None, and what is known is a number."""
     by_inputs, by_parameters = EXTREMES[name]
     for rows in PROBLEMS[:30]:
-        X, y, weight = rows.examples
+        X, y, count = rows.examples
         inputs = tuple(f"x{j}" for j in range(X.shape[1]))
         curve = {"epoch": np.zeros(1)}
         trained = Trained(rows.start * by_parameters, inputs, curve, 0, "epochs")
-        found = certify(trained, Examples(X * by_inputs, y, weight), l2)
+        found = certify(trained, Examples(X * by_inputs, y, count), l2)
         assert found.text
-        assert all(np.isfinite(list(found.figures.values())))
+        assert all(np.isfinite(list(found.metrics.values())))
         if found.gap is not None:
             assert found.bound >= found.gap >= -1e-12 * max(1.0, abs(found.optimum))
 
@@ -219,19 +218,19 @@ def test_many_separating_inputs_are_counted() -> None:
     assert "separate on x0, x1, x2, x3, x4, x5 and 3 more;" in found.text
 
 
-# --- figures ----------------------------------------------------------------------------------
+# --- numbers ----------------------------------------------------------------------------------
 
 
 def test_the_norm_is_that_of_the_gradient() -> None:
     for rows in PROBLEMS[::40]:
-        slope = loss_and_gradient(rows.start, *rows.examples, rows.l2)[1]
+        slope = gradient(rows.start, rows.examples, rows.l2)
         found = certified(rows.examples, rows.l2, rows.start)
         assert found.gradient_norm == np.linalg.norm(slope)
 
 
-def test_the_figures_are_named_as_in_mlflow() -> None:
+def test_the_numbers_are_named_as_in_mlflow() -> None:
     rows = PROBLEMS[0]
-    assert set(certified(rows.examples, rows.l2, rows.start).figures) == {
+    assert set(certified(rows.examples, rows.l2, rows.start).metrics) == {
         f"certificate/{name}"
         for name in ("gap", "bound", "optimum", "gradient_norm", "gradient_check")
     }
@@ -249,7 +248,7 @@ def wide(n_inputs: int) -> tuple[np.ndarray, Examples]:
     return rng.normal(size=n_inputs + 1), Examples(X, y, np.ones(60))
 
 
-@pytest.mark.parametrize("n_inputs", [5, 23, 24, 80])
+@pytest.mark.parametrize("n_inputs", [1, 2, 5, 24, 80])
 @pytest.mark.parametrize("fault", ["all", "weight", "bias"])
 def test_an_error_of_a_millionth_in_the_gradient_is_caught(monkeypatch, n_inputs, fault) -> None:
     """Of all components, of the largest weight's, of the bias'; few parameters and many."""
@@ -258,13 +257,13 @@ def test_an_error_of_a_millionth_in_the_gradient_is_caught(monkeypatch, n_inputs
     assert honest < 1e-9
 
     def planted(*arguments):
-        value, slope = loss_and_gradient(*arguments)
-        slope = slope.copy()
+        found = examine(*arguments)
+        slope = found.gradient.copy()
         place = {"all": slice(None), "weight": np.abs(slope[:-1]).argmax(), "bias": -1}[fault]
         slope[place] += 1e-6 * np.abs(slope).max()
-        return value, slope
+        return found._replace(gradient=slope)
 
-    monkeypatch.setattr(module, "loss_and_gradient", planted)
+    monkeypatch.setattr(module, "examine", planted)
     assert 2e-7 < gradient_check(theta, rows, 0.1) < 1e-3
 
 

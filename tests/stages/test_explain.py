@@ -4,16 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
-from tables import make_data, make_table
+from builders import make_data, make_table
 
-from nn import Examples, hessian, logits, loss_and_gradient, mean_loss
-from pipeline.config import EncodeSettings, Momentum, TrainSettings
+from nn import Examples, hessian, logits, mean_loss, newton
+from pipeline.config.schema import EncodeSettings, Momentum, TrainSettings
 from pipeline.stages import explain as explain_module
 from pipeline.stages.encode import encode, fit_encoder
-from pipeline.stages.explain import centring, explain, importance, standard_errors
+from pipeline.stages.explain import centring, explain, importance, quadrature, standard_errors
 from pipeline.stages.train import train
 
+NUMERIC = {"kind": "numeric"}
 FAST = Momentum(name="momentum", learning_rate=1.0, decay=0.98)
 
 
@@ -65,27 +65,12 @@ def test_effects_sum_to_zero_over_the_categories_and_leave_every_logit_as_it_was
     assert logits(centred, examples.X) == pytest.approx(logits(theta, examples.X), abs=1e-12)
 
 
-def test_a_category_that_is_the_only_one_has_no_effect_and_no_interval():
-    """Its contrast is the zero vector, whatever the weight; a warning would be an error here."""
-    table = make_table({"a": ["only"] * 40, "x": np.tile([0.0, 1, 2, 3], 10)}, [0, 1, 0, 1] * 10)
-    kinds = {"a": {"kind": "categorical"}, "x": {"kind": "numeric"}}
-    encoder = fit_encoder(table, EncodeSettings(), make_data(kinds))
-    examples = encode(encoder, table, "all")
-    for l2 in (0.0, 0.01):
-        found = explain(np.array([0.7, 0.4, -0.1]), encoder, examples, examples, l2)
-        alone, x = found.effects
-        assert (alone.log_odds, alone.odds_ratio) == (0, 1)
-        assert (alone.standard_error, alone.low, alone.high) == (None, None, None)
-        assert x.standard_error > 0
-        assert found.intercept == pytest.approx(0.6)
-
-
 def test_standard_errors_are_those_of_a_model_without_the_redundant_inputs(noisy):
     """Oracle: effect coding has full rank, so its covariance is a plain inverse."""
     encoder, examples = noisy
     theta = trained(noisy, 0).theta
     centre = centring(encoder)
-    information = hessian(theta, examples.X, examples.weight)
+    information = hessian(theta, examples)
     got = standard_errors(centre, information, 300.0)
     # The last category of each attribute is minus the sum of the others.
     full = np.zeros((7, 5))
@@ -114,10 +99,9 @@ def test_about_95_percent_of_the_intervals_hold_the_truth():
     for _ in range(200):
         x = rng.normal(size=400)
         y = (rng.random(400) < 1 / (1 + np.exp(-0.8 * x))).astype(float)
-        X = x[:, None]
-        theta = minimize(loss_and_gradient, np.zeros(2), (X, y, np.ones(400)), jac=True).x
-        information = hessian(theta, X, np.ones(400))
-        (error, _) = standard_errors(np.eye(2), information, 400.0)
+        rows = Examples(x[:, None], y, np.ones(400))
+        theta = newton(np.zeros(2), rows).theta
+        (error, _) = standard_errors(np.eye(2), hessian(theta, rows), 400.0)
         held += abs(theta[0] - 0.8) <= 1.96 * error
     assert 0.90 <= held / 200 <= 0.99  # three standard errors of 200 draws are 4.6 points
 
@@ -127,16 +111,16 @@ def test_the_ranking_is_the_mean_over_all_permutations(noisy):
     encoder, examples = noisy
     few = Examples(*(array[:6] for array in examples))
     theta = trained(noisy, 0).theta
-    got = {item.attribute: item.cost_rise for item in importance(theta, encoder, few)}
+    got = {item.attribute: item.loss_rise for item in importance(theta, encoder, few)}
     columns = dict(zip("abx", encoder.slices(), strict=True))
-    base = mean_loss(logits(theta, few.X), few.y, few.weight)
+    base = mean_loss(logits(theta, few.X), few.y, few.count)
     for name, place in columns.items():
-        costs = []
+        losses = []
         for order in itertools.permutations(range(6)):
             X = few.X.copy()
             X[:, place] = few.X[list(order), place]
-            costs.append(mean_loss(logits(theta, X), few.y, few.weight))
-        assert got[name] == pytest.approx(np.mean(costs) - base, abs=1e-12)
+            losses.append(mean_loss(logits(theta, X), few.y, few.count))
+        assert got[name] == pytest.approx(np.mean(losses) - base, abs=1e-12)
 
 
 def test_an_attribute_that_does_nothing_ranks_last_with_no_rise(noisy):
@@ -144,17 +128,71 @@ def test_an_attribute_that_does_nothing_ranks_last_with_no_rise(noisy):
     theta = np.array([1.0, -1.0, 0.0, 0.3, 0.3, 0.5, 0.0])  # b: the same for u and v
     ranking = importance(theta, encoder, examples)
     assert ranking[-1].attribute == "b"
-    assert ranking[-1].cost_rise == pytest.approx(0, abs=1e-12)
+    assert ranking[-1].loss_rise == pytest.approx(0, abs=1e-12)
 
 
-def test_quantiles_stand_for_many_distinct_values_closely(noisy, monkeypatch):
-    encoder, examples = noisy
-    theta = trained(noisy, 0).theta
-    exact = {i.attribute: i.cost_rise for i in importance(theta, encoder, examples)}
-    monkeypatch.setattr(explain_module, "MAX_REFERENCES", 64)
-    close = {i.attribute: i.cost_rise for i in importance(theta, encoder, examples)}
-    assert close["x"] != exact["x"]
-    assert close["x"] == pytest.approx(exact["x"], rel=0.02)
+def numbers(seed: int, scale: float, tail: float, n: int = 1500):
+    """Two numbers of as many distinct values as rows, with counts, and a neuron of that scale."""
+    rng = np.random.default_rng(seed)
+    table = make_table({"x": rng.standard_t(tail, n), "w": rng.normal(size=n)}, [0, 1] * (n // 2))
+    encoder = fit_encoder(table, EncodeSettings(), make_data(dict.fromkeys("xw", NUMERIC)))
+    theta = scale * np.array([1.0, -0.7, 0.1])
+    rows = encode(encoder, table, "all")
+    y = (logits(theta, rows.X) + rng.logistic(size=n) > 0).astype(float)
+    return encoder, Examples(rows.X, y, rng.integers(1, 5, n).astype(float)), theta
+
+
+def every_pair(theta: np.ndarray, rows: Examples, place: slice) -> float:
+    """Oracle: the attribute's value of every row in every row, one by one."""
+    own = rows.X[:, place] @ theta[place]
+    rest = logits(theta, rows.X) - own
+    losses = [mean_loss(rest + value, rows.y, rows.count) for value in own]
+    return float(np.average(losses, weights=rows.count))
+
+
+@pytest.mark.parametrize("tail", [1.5, 30.0])
+@pytest.mark.parametrize("scale", [1e-6, 1e-2, 1.0, 30.0])
+def test_the_ranking_of_numbers_is_exact_whatever_their_number(scale, tail):
+    encoder, rows, theta = numbers(0, scale, tail)
+    base = mean_loss(logits(theta, rows.X), rows.y, rows.count)
+    got = {item.attribute: item.loss_rise for item in importance(theta, encoder, rows)}
+    for name, place in zip("xw", encoder.slices(), strict=True):
+        expected = every_pair(theta, rows, place) - base
+        assert got[name] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_a_quadrature_of_few_points_would_be_noticed(monkeypatch):
+    """Negative control of the one above: 4 points for each unit of log-odds in place of 14."""
+    encoder, rows, theta = numbers(0, 1.0, 30.0)
+    exact = importance(theta, encoder, rows)
+    monkeypatch.setattr(explain_module, "NODES", 4)
+    assert importance(theta, encoder, rows)[0].loss_rise != pytest.approx(
+        exact[0].loss_rise, rel=1e-9
+    )
+
+
+def test_a_quadrature_has_few_points_and_the_means_of_all():
+    rng = np.random.default_rng(0)
+    values, share = rng.normal(size=20_000) * 2, np.full(20_000, 1 / 20_000)
+    points, shares = quadrature(values, share)
+    assert len(points) < 300
+    for function in (np.ones_like, np.sin, lambda v: np.logaddexp(0.0, v - 1), lambda v: v):
+        assert shares @ function(points) == pytest.approx(share @ function(values), abs=1e-12)
+
+
+def test_an_attribute_of_one_category_has_no_effect_and_no_interval():
+    """Its contrast is zero: 0 / 0 without care, and warnings are errors here."""
+    table = make_table({"a": ["p"] * 40, "x": np.linspace(-1, 1, 40)}, [0, 1, 1, 0] * 10)
+    data = make_data({"a": {"kind": "categorical"}, "x": NUMERIC})
+    encoder = fit_encoder(table, EncodeSettings(), data)
+    rows = encode(encoder, table, "all")
+    for l2 in (0.0, 0.1):
+        found = explain(np.array([0.7, 0.2, -0.1]), encoder, rows, rows, l2)
+        only, number = found.effects
+        assert (only.log_odds, only.odds_ratio) == (0.0, 1.0)
+        assert (only.standard_error, only.low, only.high) == (None, None, None)
+        assert number.standard_error > 0
+        assert {i.attribute: i.loss_rise for i in found.ranking}["a"] == pytest.approx(0, abs=1e-14)
 
 
 def test_the_cars_are_decided_by_safety_and_seats(cars, car_data):

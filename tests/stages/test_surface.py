@@ -1,8 +1,8 @@
-"""A slice of the cost surface is the cost surface, and the path in it the path."""
+"""A slice of the loss surface is the loss surface, and the path in it the path."""
 
 import numpy as np
 import pytest
-from problems import PROBLEMS, objective
+from builders import PROBLEMS, scipy_objective
 
 from nn import fit, gradient_descent
 from pipeline.stages.surface import POINTS, slice_surface
@@ -25,12 +25,12 @@ def test_every_point_is_the_objective_of_its_parameters() -> None:
     axes *= -np.sign(np.sum((path - path[-1]) @ axes.T, axis=0))[:, None]  # comes from below
     for i, j in ((0, 0), (3, 70), (POINTS - 1, 0), (40, 40), (POINTS - 1, POINTS - 1)):
         theta = path[-1] + surface.a[j] * axes[0] + surface.b[i] * axes[1]
-        expected = objective(theta, ROWS.examples, ROWS.l2)
+        expected = scipy_objective(theta, ROWS.examples, ROWS.l2)
         assert surface.objective[i, j] == pytest.approx(expected, rel=1e-10)
 
 
 def test_a_path_in_a_plane_is_shown_whole() -> None:
-    """Distances between epochs are true, and each lies on the surface at its own cost."""
+    """Distances between epochs are true, and each lies on the surface at its own loss."""
     rng = np.random.default_rng(0)
     plane = np.linalg.qr(rng.normal(size=(len(ROWS.start), 2)))[0].T
     angle = np.linspace(0, 3, 40)
@@ -43,12 +43,12 @@ def test_a_path_in_a_plane_is_shown_whole() -> None:
     for number in (0, 11, 39):
         i = np.abs(surface.b - surface.path[number, 1]).argmin()
         j = np.abs(surface.a - surface.path[number, 0]).argmin()
-        shown, true = surface.objective[i, j], objective(path[number], ROWS.examples, ROWS.l2)
+        shown, true = surface.objective[i, j], scipy_objective(path[number], ROWS.examples, ROWS.l2)
         around = surface.objective[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
         assert abs(shown - true) <= np.ptp(around)
 
 
-def test_a_path_out_of_the_plane_is_told_by_how_much() -> None:
+def test_a_path_out_of_the_plane_has_a_share_below_1() -> None:
     rng = np.random.default_rng(0)
     wild = rng.normal(size=(50, len(ROWS.start)))
     away = wild - wild[-1]

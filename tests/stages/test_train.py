@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nn import Examples, logits, loss_and_gradient, mean_loss
-from pipeline.config import GradientDescent, Momentum, TrainSettings
+from nn import Examples, examine, logits, mean_loss, newton
+from pipeline.config.schema import Adam, GradientDescent, Momentum, Newton, TrainSettings
 from pipeline.errors import TrainingError
-from pipeline.stages.train import Trained, train
+from pipeline.stages.train import Trained, train, transform
 
 GENTLE = GradientDescent(name="gradient_descent", learning_rate=0.5)
 INPUTS = ("a", "b", "c")
@@ -31,16 +31,16 @@ def test_the_curve_holds_every_epoch_from_before_the_first():
     trained = fitted()
     assert trained.curve["epoch"].tolist() == list(range(51))
     assert set(trained.curve) == {
-        "epoch", "objective", "train_cost", "train_accuracy", "valid_cost", "valid_accuracy",
+        "epoch", "objective", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
     }  # fmt: skip
     assert trained.ended == "epochs"
 
 
-def test_the_last_point_of_the_curve_is_the_cost_of_the_neuron_that_is_kept():
+def test_the_last_point_of_the_curve_is_the_loss_of_the_neuron_that_is_kept():
     trained = fitted(l2=0.01)
-    expected = mean_loss(logits(trained.theta, TRAIN.X), TRAIN.y, TRAIN.weight)
-    assert trained.curve["train_cost"][-1] == expected
-    assert trained.curve["objective"][-1] == loss_and_gradient(trained.theta, *TRAIN, 0.01)[0]
+    expected = examine(trained.theta, TRAIN, 0.01)
+    assert trained.curve["train_loss"][-1] == expected.loss
+    assert trained.curve["objective"][-1] == expected.objective
 
 
 def test_without_valid_rows_the_curve_has_no_valid_columns():
@@ -65,33 +65,34 @@ def overfitted(**settings) -> Trained:
     return train(few, VALID, INPUTS, fast, parsed, 0)
 
 
-def test_early_stopping_keeps_the_epoch_with_the_lowest_valid_cost():
+def test_early_stopping_keeps_the_epoch_with_the_lowest_valid_loss():
     trained = overfitted(patience=20)
-    cost = trained.curve["valid_cost"]
+    losses = trained.curve["valid_loss"]
     assert trained.ended == "patience"
-    assert trained.best_epoch == int(np.argmin(cost))
-    assert len(cost) == trained.best_epoch + 20 + 1
+    assert trained.best_epoch == int(np.argmin(losses))
+    assert len(losses) == trained.best_epoch + 20 + 1
     z = logits(trained.theta, VALID.X)
-    assert mean_loss(z, VALID.y, VALID.weight) == cost[trained.best_epoch]
+    assert mean_loss(z, VALID.y, VALID.count) == losses[trained.best_epoch]
 
 
 def test_without_patience_the_last_neuron_is_kept_though_an_earlier_one_was_better():
     trained = overfitted()
     assert trained.best_epoch == 400
-    assert np.argmin(trained.curve["valid_cost"]) < 400
+    assert np.argmin(trained.curve["valid_loss"]) < 400
 
 
-def test_a_cost_that_overflows_ends_training_and_names_the_cure():
+def test_a_loss_that_overflows_ends_training_and_names_the_cure():
     """F06: the run fails at that epoch, and no infinity is kept."""
     wild = GradientDescent(name="gradient_descent", learning_rate=1e308)
     trained = fitted(optimiser=wild)
     assert trained.ended == "diverged"
     assert all(np.isfinite(column).all() for column in trained.curve.values())
     with pytest.raises(TrainingError, match=r"at epoch \d+: lower optimiser.learning_rate"):
-        trained.require(wild)
+        trained.require_finite(wild)
+    fitted().require_finite(GENTLE)
 
 
-def test_a_huge_but_finite_cost_is_reported_as_risen():
+def test_a_huge_but_finite_loss_is_reported_as_risen():
     trained = fitted(optimiser=GradientDescent(name="gradient_descent", learning_rate=1e6))
     assert trained.ended == "epochs"
     assert trained.rose
@@ -111,3 +112,43 @@ def test_the_path_is_kept_where_it_is_asked_for_and_changes_nothing():
     assert with_path.path.shape == (10, len(without.theta))
     assert np.array_equal(with_path.path[-1], without.theta)
     assert np.array_equal(with_path.path[4], fitted(epochs=4).theta)
+
+
+# --- optimisers ------------------------------------------------------------------------------
+
+NEWTON = Newton(name="newton")
+
+
+def test_every_optimiser_of_the_settings_is_the_one_of_nn():
+    gradient = np.array([1.0, -2.0, 0.5])
+    for settings, expected in (
+        (GradientDescent(name="gradient_descent", learning_rate=0.3), -0.3 * gradient),
+        (Momentum(name="momentum", learning_rate=0.3, decay=0.5), -0.3 * gradient),
+        (Momentum(name="momentum", learning_rate=1.0, decay=0.5, nesterov=True), -1.5 * gradient),
+        (Adam(name="adam", learning_rate=0.3, epsilon=1e-300), -0.3 * np.sign(gradient)),
+    ):
+        made = transform(settings)
+        update, _ = made.update(gradient, made.init(gradient))
+        assert update == pytest.approx(expected, rel=1e-12)
+
+
+def test_newton_ends_at_the_optimum_whatever_the_seed():
+    one, two = fitted(NEWTON, seed=0, l2=0.01), fitted(NEWTON, seed=1, l2=0.01)
+    assert np.array_equal(one.theta, two.theta)
+    assert one.ended == "optimum"
+    assert len(one.curve["epoch"]) < 12
+    best = newton(np.zeros(4), TRAIN, 0.01)
+    assert one.curve["objective"][-1] == pytest.approx(best.objective, rel=1e-14)
+    assert one.curve["valid_loss"][-1] == examine(one.theta, VALID).loss
+
+
+def test_newton_that_runs_out_of_epochs_has_not_arrived():
+    trained = fitted(NEWTON, epochs=2)
+    assert trained.ended == "epochs"
+    assert trained.curve["epoch"].tolist() == [0, 1, 2]
+
+
+def test_newton_stops_early_on_valid_rows_too():
+    trained = fitted(NEWTON, patience=1)
+    assert trained.ended in ("patience", "optimum")
+    assert trained.best_epoch == int(np.argmin(trained.curve["valid_loss"]))

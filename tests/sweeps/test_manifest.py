@@ -6,11 +6,21 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.sweeps.grid import expand
-from pipeline.sweeps.manifest import Member, Sweep, find_sweep, read_sweep, sweep_id, write_sweep
+from pipeline.sweeps.manifest import (
+    Member,
+    Sweep,
+    find_sweep,
+    new_sweep,
+    read_sweep,
+    sweep_id,
+    write_sweep,
+)
+
+GRID = expand(["seed=0,1"])
 
 
-def make(digits: str, name: str, started_ms: int, message: str = "") -> Sweep:
-    members = (Member(0, ("seed=0",), "a" * 32), Member(1, ("seed=1",), None, message, "1.log"))
+def make(digits: str, name: str, started_ms: int) -> Sweep:
+    members = (Member(0, ("seed=0",), "a" * 32), Member(1, ("seed=1",), None, "no data"))
     return Sweep(digits, name, ("seed=0,1",), ("seed",), started_ms, members)
 
 
@@ -18,6 +28,7 @@ def test_what_was_written_is_read_again(project):
     sweep = make("0123456789ab", "rates", 5)
     write_sweep(sweep)
     assert read_sweep(sweep.folder) == sweep
+    assert sweep.log(1) == sweep.folder / "logs" / "00001.log"
     assert (sweep.folder / "sweep.json").stat().st_mode & 0o077 == 0
 
 
@@ -43,7 +54,7 @@ def test_without_any_the_cure_is_named(project):
         find_sweep("latest")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 9}', b'{"format": 1}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b"\xff"])
 def test_a_damaged_file_is_no_sweep_and_hides_no_other(project, content):
     write_sweep(make("aaaa00000000", "rates", 1))
     damaged = make("bbbb00000000", "rates", 2)
@@ -52,12 +63,20 @@ def test_a_damaged_file_is_no_sweep_and_hides_no_other(project, content):
     assert find_sweep("latest").id == "aaaa00000000"
 
 
-def test_a_secret_in_a_message_is_not_remembered(project, monkeypatch):
-    monkeypatch.setenv("A_TOKEN", "s3cr3t-Value-9913")
-    sweep = make("aaaa00000000", "rates", 1, "at http://u:s3cr3t-Value-9913@host")
+def test_what_another_version_has_written_is_no_sweep(project):
+    sweep = make("aaaa00000000", "rates", 1)
     write_sweep(sweep)
-    assert "s3cr3t" not in (sweep.folder / "sweep.json").read_text()
-    assert json.loads((sweep.folder / "sweep.json").read_text())["members"][1]["message"]
+    path = sweep.folder / "sweep.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    assert read_sweep(sweep.folder) is None
+
+
+def test_a_secret_is_not_remembered(monkeypatch):
+    monkeypatch.setenv("A_TOKEN", "s3cr3t-Value-9913")
+    secret = "http://u:s3cr3t-Value-9913@host"
+    sweep = new_sweep(GRID, [f"name={secret}"], [Member(0, (f"name={secret}",), None, secret)])
+    assert "s3cr3t" not in repr(sweep)
+    assert "host" in sweep.members[0].message
 
 
 def test_the_same_command_is_the_same_sweep_and_another_grid_or_name_is_not():

@@ -2,104 +2,112 @@
 
 import csv
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
+from builders import make_environment
 
-from pipeline import car, command, paths
-from pipeline.compose import configuration
+from pipeline import files
+from pipeline.cli.commands import predict
+from pipeline.cli.table import parse
+from pipeline.compare import promotion
+from pipeline.compare.promotion import GateError
+from pipeline.config.compose import configuration
 from pipeline.errors import ConfigError, DataError
-from pipeline.predict import model_of, predict_file
 from pipeline.record import find, write
-from pipeline.run import run
+from pipeline.run import learn, prepare
+from pipeline.stages.predict import predict_file
+from pipeline.stages.read import car
 from pipeline.sweeps.manifest import Member, Sweep, write_sweep
-from pipeline.sweeps.promote import GateError, promote
+from pipeline.sweeps.promote import promote
 from pipeline.tracking import Registry
 
 WEAK = "optimiser=gradient_descent optimiser.learning_rate=0.1 train.epochs=60"
 STRONG = "encode=crosses train.epochs=200"
 
+Made = Callable[..., Sweep]
+
 
 @pytest.fixture
-def made(settings):
-    """Makes sweeps, in a project folder with its table and a fresh store, and takes tracking."""
-    (paths.PROJECT / "data").mkdir()
-    (paths.PROJECT / "data" / "car.data").write_bytes(car.content())
+def made(table, store_template) -> Made:
+    """Makes sweeps, in a project folder with its table and a fresh store."""
+    shutil.copy2(store_template, files.STORE)
+    started = iter(range(9))
 
     def make(name: str, *grid: str) -> Sweep:
         members = []
-        for number, words in enumerate(grid):
-            config = configuration(words.split()).run_config()
-            record = write(run(config), paths.RUNS, overrides=words.split())
-            members.append(Member(number, tuple(words.split()), record.identity))
-        axes = sorted({word.partition("=")[0] for words in grid for word in words.split()})
-        started = len(list(paths.SWEEPS.glob("*"))) if paths.SWEEPS.exists() else 0
-        digits = f"{started:012x}"
-        sweep = Sweep(digits, name, (), tuple(axes), started, tuple(members))
+        for number, text in enumerate(grid):
+            config = configuration(text.split()).run_config()
+            outcome = learn(prepare(config), config)
+            record = write(outcome, here=make_environment(), overrides=text.split())
+            members.append(Member(number, tuple(text.split()), record.identity))
+        axes = sorted({word.partition("=")[0] for text in grid for word in text.split()})
+        n = next(started)
+        sweep = Sweep(f"{n:012x}", name, (), tuple(axes), n, tuple(members))
         write_sweep(sweep)
         return sweep
 
     return make
 
 
+def challenge(sweep: str, *words: str) -> int:
+    return promote(sweep, configuration(list(words)))
+
+
 def champion():
     return Registry(configuration([]).tracking).champion("car")
-
-
-@pytest.mark.slow
-def test_the_first_must_clear_the_floor_and_the_next_must_be_better_by_more_than_noise(
-    made, capsys, tmp_path
-):
-    weak = made("weak", WEAK)
-    with pytest.raises(GateError, match=r"not promoted: log_loss must be .* promote.floor=0.5 or"):
-        promote("weak", ["promote.floor=0.5"])
-    assert champion() is None
-
-    assert promote("weak", []) == 0
-    assert champion().identity == weak.members[0].identity
-    capsys.readouterr()
-    assert promote("weak", []) == 0
-    assert "it is car version 1 already" in capsys.readouterr().out
-
-    # The same neuron but for its seed is no better.
-    made("again", f"{WEAK} seed=1")
-    with pytest.raises(
-        GateError, match=r"champion's by more than noise, p below 0.05; got .* p = "
-    ):
-        promote("again", [])
-    assert champion().number == "1"
-
-    strong = made("strong", STRONG, f"{STRONG} train.l2=0.3")
-    assert promote("strong", []) == 0
-    held = champion()
-    assert (held.number, held.identity) == ("2", strong.members[0].identity)
-    told = capsys.readouterr().out
-    assert "paired t-test, one-sided" in told
-    tags = evidence(held)
-    assert tags["oneuron.sweep_name"] == "strong"
-    assert float(tags["oneuron.gate.p"].split()[0]) < 0.05
-    assert tags["oneuron.gate.against"].startswith("version 1, run ")
-    record = find(held.identity, paths.RUNS)
-    assert float(tags["oneuron.test.log_loss"]) == pytest.approx(
-        record.metrics["test/log_loss"], rel=1e-5
-    )
-    # Back to the weak one the way is shut.
-    with pytest.raises(GateError):
-        promote("weak", [])
-    assert champion().number == "2"
-
-    same_by_every_way(held, tmp_path)
 
 
 def evidence(held) -> dict[str, str]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{paths.STORE}", f"sqlite:///{paths.STORE}")
+    client = MlflowClient(f"sqlite:///{files.STORE}", f"sqlite:///{files.STORE}")
     return dict(client.get_model_version(held.model, held.number).tags)
 
 
-def same_by_every_way(held, tmp_path):
+@pytest.mark.slow
+def test_the_first_must_reach_the_floor_and_the_next_must_be_better_by_more_than_noise(
+    made, capsys, tmp_path
+):
+    weak = made("weak", WEAK)
+    with pytest.raises(GateError, match=r"promote.floor=0.5"):
+        challenge("weak", "promote.floor=0.5")
+    assert champion() is None
+
+    assert challenge("weak") == 0
+    assert champion().identity == weak.members[0].identity
+    capsys.readouterr()
+    assert challenge("weak") == 0
+    assert "version 1 already" in capsys.readouterr().out
+
+    # The same neuron but for its seed is no better.
+    made("again", f"{WEAK} seed=1")
+    with pytest.raises(GateError, match=r"p below 0.05; got .* p = "):
+        challenge("again")
+    assert champion().number == "1"
+
+    strong = made("strong", STRONG, f"{STRONG} train.l2=0.3")
+    assert challenge("strong") == 0
+    held = champion()
+    assert (held.number, held.identity) == ("2", strong.members[0].identity)
+    assert "paired t-test, one-sided" in capsys.readouterr().out
+    tags = evidence(held)
+    assert (tags["oneuron.sweep"], tags["oneuron.sweep_name"]) == (strong.id, "strong")
+    assert float(tags["oneuron.gate.p"].split()[0]) < 0.05
+    assert tags["oneuron.gate.against"].startswith("version 1, run ")
+    metrics = find(held.identity).head.metrics
+    assert float(tags["oneuron.test.log_loss"]) == pytest.approx(metrics["test/log_loss"], rel=1e-5)
+    # There is no way back to the weak one.
+    with pytest.raises(GateError):
+        challenge("weak")
+    assert champion().number == "2"
+
+    predicts_the_same_by_every_way(held, tmp_path)
+
+
+def predicts_the_same_by_every_way(held, tmp_path):
     """`make predict RUN=champion`, with and without the record, and MLflow's own way in."""
     import mlflow
 
@@ -107,20 +115,27 @@ def same_by_every_way(held, tmp_path):
     names = "buying,maint,doors,persons,lug_boot,safety"
     source = tmp_path / "new.csv"
     source.write_text("\n".join([names, *(line.rpartition(",")[0] for line in lines)]) + "\n")
-    targets = [tmp_path / f"{name}.csv" for name in ("record", "alias", "downloaded", "served")]
-    predict_file(model_of(find(held.identity, paths.RUNS)), source, targets[0])
-    assert command.score("champion", source, targets[1]) == 0
-    shutil.rmtree(paths.RUNS / held.identity)
-    assert command.score("car@champion", source, targets[2]) == 0
-    assert targets[0].read_bytes() == targets[1].read_bytes() == targets[2].read_bytes()
-    assert not (paths.RUNS / held.identity).exists()
+    targets = [tmp_path / f"{name}.csv" for name in ("record", "alias", "downloaded")]
 
-    folder = paths.PROJECT / "mlartifacts"
+    def score(run, target):
+        flags = ["--run", run, "--input", str(source), "--output", str(target)]
+        return predict(parse("predict", flags))
+
+    predict_file(find(held.identity).model, source, targets[0])
+    assert score("champion", targets[1]) == 0
+    shutil.rmtree(files.RUNS / held.identity)
+    assert score("car@champion", targets[2]) == 0
+    assert targets[0].read_bytes() == targets[1].read_bytes() == targets[2].read_bytes()
+    assert not (files.RUNS / held.identity).exists()
+    with pytest.raises(ConfigError, match="van@champion"):
+        score("van@champion", tmp_path / "none.csv")
+
+    folder = files.PROJECT / "mlartifacts"
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pyc")]
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.rglob("*"))
 
-    mlflow.set_tracking_uri(f"sqlite:///{paths.STORE}")
-    mlflow.set_registry_uri(f"sqlite:///{paths.STORE}")
+    mlflow.set_tracking_uri(f"sqlite:///{files.STORE}")
+    mlflow.set_registry_uri(f"sqlite:///{files.STORE}")
     model = mlflow.pyfunc.load_model("models:/car@champion")
     rows = pd.read_csv(source)
     served = model.predict(rows)
@@ -128,42 +143,37 @@ def same_by_every_way(held, tmp_path):
         expected = list(csv.DictReader(file))
     assert served["probability"].tolist() == [float(row["probability"]) for row in expected]
     assert served["decision"].tolist() == [int(row["decision"]) for row in expected]
-    with pytest.raises(Exception, match="column safety must be"):
+    with pytest.raises(Exception, match="column safety"):
         model.predict(rows.assign(safety="hihg"))
 
-    with pytest.raises(ConfigError, match=r"RUN must name one champion; got 'van@champion', have"):
-        command.score("van@champion", source, targets[3])
 
-
-def test_what_cannot_be_chosen_or_judged_is_refused_before_a_store_is_changed(made):
+def test_what_cannot_be_chosen_or_judged_is_refused_before_a_store_is_changed(made, table):
     made("unheld", "split=none train.epochs=5", "split=none train.epochs=6")
-    with pytest.raises(ConfigError, match="chosen by validation rows; got runs without any"):
-        promote("unheld", [])
+    with pytest.raises(ConfigError, match="validation rows"):
+        challenge("unheld")
     made("named", f"{WEAK} seed=2")
-    with pytest.raises(ConfigError, match=r"promote.model must hold no quote"):
-        promote("named", ["promote.model=a/b"])
-    with pytest.raises(ConfigError, match="SWEEP must name a sweep"):
-        promote("nonesuch", [])
-    path = paths.PROJECT / "data" / "car.data"
-    path.write_bytes(path.read_bytes().replace(b"low,unacc", b"low,acc", 1))
-    with pytest.raises(DataError, match=r"sha256|data must be those that the run was made of"):
-        promote("named", [])
+    with pytest.raises(ConfigError, match=r"promote\.model must"):
+        challenge("named", "promote.model=a/b")
+    with pytest.raises(ConfigError, match="SWEEP must"):
+        challenge("nonesuch")
+    table.write_bytes(table.read_bytes().replace(b"low,unacc", b"low,acc", 1))
+    with pytest.raises(DataError, match=r"sha256|data must"):
+        challenge("named")
     assert champion() is None
 
 
-def test_without_a_champion_the_cure_is_named(settings, tmp_path):
-    with pytest.raises(ConfigError, match="got 'champion', have none: make promote"):
-        command.score("champion", tmp_path / "a.csv", tmp_path / "b.csv")
+def test_without_a_champion_the_cure_is_named(made, tmp_path):
+    flags = ["--run", "champion", "--input", "a.csv", "--output", str(tmp_path / "b.csv")]
+    with pytest.raises(ConfigError, match="make promote"):
+        predict(parse("predict", flags))
 
 
 def test_a_figure_that_the_record_does_not_give_again_is_refused(made, monkeypatch):
     """A negative control of the check that the test rows are those of the record."""
-    from pipeline.sweeps import promote as module
-
     made("named", f"{WEAK} seed=2")
-    scored = module.score_rows
+    scored = promotion.score_rows
     monkeypatch.setattr(
-        module, "score_rows", lambda theta, *rest: scored(np.nextafter(theta, 9) + 1e-9, *rest)
+        promotion, "score_rows", lambda theta, *rest: scored(np.nextafter(theta, 9) + 1e-9, *rest)
     )
-    with pytest.raises(DataError, match="test rows must give the log loss on record"):
-        promote("named", [])
+    with pytest.raises(DataError, match="on record"):
+        challenge("named")

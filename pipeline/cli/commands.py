@@ -1,0 +1,253 @@
+"""What each command does, and what it prints; ``table`` lists them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pipeline import files
+from pipeline.errors import OK, ConfigError, TrackingError
+from pipeline.text import counted, say
+
+if TYPE_CHECKING:
+    from pipeline.config.schema import TrackingSettings
+    from pipeline.record import Record, Repeat
+    from pipeline.tracking import Published
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was typed: flags by name, the overrides, and what those set by key."""
+
+    options: Mapping[str, Any]
+    words: list[str]
+    values: Mapping[str, Any]
+
+    def tracking(self) -> TrackingSettings:
+        """Return where runs are published."""
+        from pipeline.config.compose import configuration
+
+        words = [word for word in self.words if word.lstrip("+~").startswith("tracking")]
+        return configuration(words).tracking
+
+
+def run(given: Given) -> int:
+    """Run and track one configuration."""
+    from pipeline.config.compose import configuration
+
+    job = configuration(given.words)
+    from pipeline.cli.single import run_and_track
+
+    return run_and_track(job, given.words)
+
+
+def sweep(given: Given) -> int:
+    """Make every run of a grid that is not done yet, or with ``plan`` say which those are."""
+    from pipeline.sweeps.sweep import run_sweep, show_plan
+
+    words = given.words or ["experiment=optimisers"]
+    return show_plan(words) if given.options["plan"] else run_sweep(words)
+
+
+def compare(given: Given) -> int:
+    """Compare the runs of a sweep, or those that a filter of MLflow finds."""
+    from pipeline.sweeps.report import compare_again
+
+    return compare_again(given.options["sweep"], given.options["filter"], given.tracking())
+
+
+def promote(given: Given) -> int:
+    """Make the best run of a sweep the champion of the registry, if it passes the gate."""
+    from pipeline.config.compose import configuration
+    from pipeline.sweeps.promote import promote as promote_best
+
+    return promote_best(given.options["sweep"], configuration(given.words))
+
+
+def predict(given: Given) -> int:
+    """Score the rows of a file with the model of a run."""
+    from pipeline.stages.predict import predict_file
+
+    threshold = given.values.get("evaluate.threshold")
+    with TemporaryDirectory() as folder:
+        record = _resolve_record(given, Path(folder))
+        if record.status != "FINISHED":  # its neuron was never evaluated
+            got = f"{record.identity[:12]}, {record.status}"
+            raise ConfigError(f"RUN must name a run that is FINISHED; got {got}")
+        model = record.model
+    chosen = model if threshold is None else replace(model, threshold=threshold)
+    target = Path(given.options["output"])
+    done = predict_file(chosen, Path(given.options["input"]), target)
+    rows = counted(done.n_rows, "row")
+    say(f"{rows} scored by run {record.identity[:12]}, {done.n_positive:,} of them positive")
+    if threshold is not None:
+        say(f"decided at threshold {threshold} (the run's is {model.threshold})")
+    say(f"written to {target}")
+    for attribute, n in done.unseen.items():
+        say(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")
+    return OK
+
+
+def reproduce(given: Given) -> int:
+    """Train a run again from its record, and say whether it is the same."""
+    from pipeline.record.reproduce import format_reproduction
+    from pipeline.record.reproduce import reproduce as train_again
+
+    source = given.options["from"]
+    if source not in ("", "source"):
+        raise ConfigError(f"FROM must be source, or not be given; got {source!r}")
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what was checked out is removed first
+        signal.signal(number, _leave)
+    changes = {key: v for key, v in given.values.items() if not key.startswith("tracking")}
+    with TemporaryDirectory() as folder:
+        record = _resolve_record(given, Path(folder))
+        say(f"{'Run':10}{record.identity[:12]}, {_made(record)}")
+        found = train_again(
+            record, changes, from_source=bool(source), trust=given.options["trust"] == "yes"
+        )
+    say("\n".join(format_reproduction(record, found)))
+    if not (found.is_same or source) and any(c.startswith("code:") for c in found.causes):
+        say(f"{'Next':10}make reproduce RUN={record.identity[:12]} FROM=source runs its own code")
+    return found.exit_code
+
+
+def export(given: Given) -> int:
+    """Write the record of a run to a zip."""
+    from pipeline.record.transfer import export_record
+
+    target = Path(given.options["output"])
+    with TemporaryDirectory() as folder:
+        record = _resolve_record(given, Path(folder))
+        size = export_record(record, target)
+    say(f"run {record.identity[:12]} is in {target}, {size / 1000:,.0f} kB; in another project:")
+    say(f"make import INPUT={target.name}")
+    return OK
+
+
+def import_(given: Given) -> int:
+    """Take in the record that a zip holds, and publish it where it was meant to be."""
+    from pipeline.record.transfer import import_record
+    from pipeline.stages.read.datasets import TABLES
+    from pipeline.tracking import check_address
+    from pipeline.tracking.process import Publisher
+
+    tracking = given.tracking()
+    check_address(tracking)
+    record, new = import_record(Path(given.options["input"]))
+    say(f"{'Record':10}{files.shown(record.path)}{'' if new else ', which was here already'}")
+    if record.repeat and record.repeat.elsewhere:
+        say(other_machine(record, record.repeat))
+    if "tracking.experiment" not in given.values:
+        tracking = tracking.model_copy(update={"experiment": record.head.experiment})
+    with Publisher(tracking) as publisher:
+        code = published(record, tracking, lambda r: publisher.publish(r, draw=True))
+    path = record.config["data"]["path"]
+    if not (files.PROJECT / path).exists() and path not in TABLES:
+        digest = record.head.lineage.data_digest[:12]
+        say(f"{'Data':10}not in the zip: to reproduce the run, put its table (digest {digest})")
+        say(f'{"":10}at {path}, or say where it is: ARGS="data.path=…"')
+    return code
+
+
+def sync(given: Given) -> int:
+    """Publish every record that the store or server does not have."""
+    from pipeline.sweeps.publishing import complete_tags
+    from pipeline.tracking import check_address
+    from pipeline.tracking import sync as publish_missing
+
+    tracking = given.tracking()
+    check_address(tracking)
+    done = publish_missing(files.RUNS, tracking)
+    complete_tags(tracking)
+    say(f"published: {len(done)}" if done else "every record is published already")
+    return OK
+
+
+def ui(given: Given) -> int:
+    """Serve MLflow's page until Ctrl-C."""
+    from pipeline.tracking.ui import serve
+
+    port = given.options["port"]
+    if not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"--port must be from 0 (any) to 65535; got {port!r}")
+    return serve(int(port))
+
+
+def data(given: Given) -> int:
+    """Write the tables that come with the project, or remove those that can be written again."""
+    from pipeline.stages.read.datasets import TABLES, remove_written, write_if_missing
+
+    if given.options["remove"]:
+        for path in remove_written():
+            say(f"removed: {path}")
+        return OK
+    for path in TABLES:
+        say(f"{'written' if write_if_missing(path) else 'there already'}: {path}")
+    return OK
+
+
+def published(
+    record: Record, tracking: TrackingSettings, publish: Callable[[Record], Published]
+) -> int:
+    """Publish the record; return 0, or the exit code of a store that cannot be used."""
+    try:
+        done = publish(record)
+    except TrackingError as refusal:
+        say(str(refusal), error=True)
+        return refusal.exit_code
+    say(f"{'MLflow':10}run {done.run_id} of experiment {tracking.experiment}")
+    say(f"{'Next':10}make ui")
+    return OK
+
+
+def _resolve_record(given: Given, folder: Path) -> Record:
+    """Return the record that RUN means: here, or else in MLflow, whose registry knows champions."""
+    from pipeline.record import RecordError, find
+
+    name = given.options["run"]
+    if name == "champion" or name.endswith("@champion"):
+        from pipeline.tracking.registry import champion_record
+
+        return champion_record(name, given.tracking(), folder)
+    try:
+        return find(name)
+    except (ConfigError, RecordError) as refusal:
+        tracking = given.tracking()
+        is_id = 4 <= len(name) <= 64 and set(name.lower()) <= set("0123456789abcdef")
+        if name != "latest" and not is_id:
+            raise
+        if tracking.uri is None and not files.STORE.exists():  # nor is one to be made for this
+            raise
+        from pipeline.tracking.fetch import fetch_run
+
+        found = fetch_run(name.lower(), tracking, folder)
+        if found is None:
+            raise refusal from None
+        return found
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _made(record: Record) -> str:
+    lineage, config = record.head.lineage, record.config
+    day = time.strftime("%Y-%m-%d", time.gmtime(record.head.started_ms / 1000))
+    commit = f", commit {lineage.git_commit[:8]}" if lineage.git_commit else ""
+    changed = " and uncommitted changes" if lineage.git_dirty else ""
+    return f"{config['data']['name']}, seed {config['seed']}: made {day}{commit}{changed}"
+
+
+def other_machine(record: Record, repeat: Repeat) -> str:
+    """Return that another machine gave other bits, and how to see how far apart they are."""
+    return (
+        f"{'':10}other bits than those of run {record.identity[:12]}, which stays; the machine is\n"
+        f"{'':10}another: {repeat.elsewhere}\n"
+        f"{'':10}make reproduce RUN={record.identity[:12]} says how far they are apart"
+    )

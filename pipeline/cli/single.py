@@ -1,0 +1,94 @@
+"""One run from its configuration to what is printed: prepared, learned, recorded, published."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from nn import Epoch
+from pipeline import files
+from pipeline.cli.commands import other_machine, published
+from pipeline.cli.progress import TrainingProgress
+from pipeline.config.schema import Configuration, RunConfig
+from pipeline.errors import INTERNAL, OK, StopRequest
+from pipeline.record import Record, write
+from pipeline.report.terminal import summarise
+from pipeline.report.views import PAGE, write_views
+from pipeline.run import Outcome, Refused, learn, prepare
+from pipeline.stages.read.datasets import write_if_missing
+from pipeline.text import say
+from pipeline.tracking import Published
+from pipeline.tracking.process import Publisher
+
+
+def run_and_track(job: Configuration, words: Sequence[str]) -> int:
+    """Make the run, commit its record, say what was found, and publish it; return the exit code."""
+    gc.enable()
+    stop = StopRequest()
+    stop.listen()
+    with Publisher(job.tracking) as publisher:
+        return make_run(job, words, lambda record: publisher.publish(record, draw=True), stop)
+
+
+def make_run(
+    job: Configuration,
+    words: Sequence[str],
+    publish: Callable[[Record], Published],
+    stop: StopRequest,
+) -> int:
+    """Make the run and do with its record what ``publish`` does; return the exit code.
+
+    A table that is refused is not published: no run was made of it. ``make sync`` does.
+    """
+    started_ms = time.time_ns() // 1_000_000
+    config = job.run_config()
+    if write_if_missing(config.data.path):
+        say(f"written: {config.data.path}", error=True)
+    outcome = _learn(config, stop)
+    record = write(
+        outcome, overrides=words, experiment=job.tracking.experiment, started_ms=started_ms
+    )
+    say(f"{summarise(outcome)}\n")
+    say(f"{'Record':10}{files.shown(record.path)}")
+    code = _verdict(outcome, record)
+    if isinstance(outcome.prepared, Refused):
+        write_views(record)
+        say(f"{'Report':10}{files.shown(record.path / PAGE)}")
+        return code
+    return published(record, job.tracking, publish) or code
+
+
+def _learn(config: RunConfig, stop: StopRequest) -> Outcome:
+    prepared = prepare(config)
+    with TrainingProgress(config.train.epochs) as progress:
+
+        def watch(epoch: Epoch) -> bool:
+            progress.show(epoch)
+            return stop.signal is not None
+
+        outcome = learn(prepared, config, watch)
+    return replace(outcome, failure=stop.failure) if outcome.status == "KILLED" else outcome
+
+
+def _verdict(outcome: Outcome, record: Record) -> int:
+    """Say what the run proves about an earlier one, and why it did not finish if it did not."""
+    name, repeat = record.identity[:12], record.repeat
+    if repeat and repeat.identical:
+        say(f"{'':10}bit-identical to run {name}: weights and every point")
+    elif repeat and repeat.elsewhere:
+        say(other_machine(record, repeat))
+    elif repeat:
+        message = f"run {name} must give the same bits again; {repeat.difference}"
+        say(f"NOT REPRODUCED: {message}", error=True)
+        return INTERNAL
+    if outcome.status == "FINISHED":
+        return OK
+    failure = outcome.failure
+    kind = ""
+    if failure.traceback:
+        say(failure.traceback, error=True)
+        kind = f"{failure.kind}: "
+    say(f"run {outcome.status}: {kind}{failure.message}", error=True)
+    return failure.exit_code

@@ -1,0 +1,144 @@
+"""What a comparison of runs is made of: runs, candidates (their repeats), and what is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+
+from nn.arrays import Array
+from pipeline.run import Status
+from pipeline.stages.certify import Certificate
+
+Value = str | int | float | bool | None
+
+VALID_LOSS = "valid/best_loss"
+
+
+def is_number(value: Value) -> TypeGuard[int | float]:
+    """Return whether the value is a finite number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the set, as its record holds it.
+
+    ``losses`` (n,) are the binary cross-entropies in nats of the distinct validation rows, of which
+    row i occurs ``count[i]`` times; None where there are none. ``curve`` maps ``epoch``,
+    ``train_loss``, ``valid_loss`` … to arrays of one value per epoch; empty where nothing trained.
+    """
+
+    identity: str
+    status: Status
+    settings: Mapping[str, Value]  # the whole configuration, by dotted name
+    metrics: Mapping[str, float]  # by their names in MLflow
+    curve: Mapping[str, Array]
+    losses: Array | None = None
+    count: Array | None = None
+    data_digest: str = ""
+    overrides: tuple[str, ...] = ()
+    run_id: str | None = None  # in MLflow
+    url: str | None = None
+    ended: str | None = None  # epochs, patience, diverged, stopped
+    reason: str | None = None  # why it did not finish
+    log: str | None = None  # where its output is, with the traceback
+    certificate: Certificate | None = None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training ended because the loss was no longer finite."""
+        return self.ended == "diverged"
+
+    @property
+    def outcome(self) -> str:
+        """How a run that did not finish ended, in one word."""
+        return "diverged" if self.diverged else self.status.lower()
+
+    @property
+    def seed(self) -> tuple[int, int]:
+        """What distinguishes repeats: the seed of the start and the seed of the split."""
+        start, split = self.settings.get("seed"), self.settings.get("split.seed")
+        return int(start or 0), int(split or 0)
+
+    @property
+    def validation_loss(self) -> float:
+        """Mean loss on the validation rows in nats per row; NaN where it is not known."""
+        return self.metrics.get(VALID_LOSS, math.nan)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration: runs that differ in their seeds alone."""
+
+    params: Mapping[str, Value]  # those that vary in the set, seeds left out
+    runs: tuple[Run, ...]  # FINISHED, by seed
+    unfinished: tuple[Run, ...] = ()
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it was run with more than one seed."""
+        return len({run.seed for run in self.runs}) > 1
+
+    def mean_metric(self, name: str) -> float:
+        """Return the mean of a metric over the runs that have it; NaN where none has."""
+        values = [run.metrics[name] for run in self.runs if name in run.metrics]
+        return float(np.mean(values)) if values else math.nan
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """What the validation rows say of k candidates; every array is (k,), in nats per row.
+
+    ``tied`` is True where the candidate cannot be distinguished from the best, at the family-wise
+    ``confidence`` over all comparisons.
+    """
+
+    mean: Array
+    low: Array
+    high: Array
+    deviation: Array  # of the mean over seeds, standard deviation; NaN where there is one seed
+    excess: Array  # over the best one
+    excess_low: Array  # simultaneous over all pairs
+    excess_high: Array
+    tied: Array  # of bool
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How the variance of the validation loss over a full grid divides: the shares add up to 1.
+
+    ``main`` maps each parameter, ``pairs`` each pair of parameters to its share; ``rest`` is what
+    needs three parameters or more, ``seeds`` what repeats of one configuration differ by.
+    """
+
+    main: Mapping[str, float]
+    pairs: Mapping[tuple[str, str], float]
+    rest: float
+    seeds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that is known of a set of runs. ``candidates`` and ``board``: the best first."""
+
+    name: str
+    varying: tuple[str, ...]  # dotted names of the parameters that vary, seeds left out
+    candidates: tuple[Candidate, ...]
+    board: Leaderboard | None  # None where no run has validation rows
+    shares: Shares | None
+    no_shares: str  # why there are no shares; "" where there are
+    unfinished: tuple[Run, ...]
+    left_out: tuple[tuple[str, int], ...] = ()  # why some runs are not compared, and how many
+    sentences: tuple[str, ...] = ()  # what is known, in plain words
+    chosen: int | None = None  # position of the candidate that is chosen among the tied
+    test: Mapping[str, float] | None = None  # figures of the chosen one on the test rows
+
+    @property
+    def finished(self) -> list[Run]:
+        """The runs of all candidates, the best candidate first."""
+        return [run for candidate in self.candidates for run in candidate.runs]

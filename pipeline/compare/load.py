@@ -1,0 +1,68 @@
+"""Records become the runs of a comparison, wherever they are: a sweep, or a search in MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from pipeline.compare.comparison import Run, Value
+from pipeline.record import Record, published_runs, published_url
+from pipeline.tracking import flatten
+
+SEEDS = ("seed", "split.seed")
+
+
+def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = None) -> Run:
+    """Return the run that a record holds."""
+    head, folder = record.head, record.path.parent
+    losses, count = record.validation_losses or (None, None)
+    failure = record.failure
+    return Run(
+        identity=record.identity,
+        status=record.status,
+        settings=settings_of(record.config),
+        metrics=head.metrics,
+        curve=record.curve,
+        losses=losses,
+        count=count,
+        data_digest=head.lineage.data_digest,
+        overrides=overrides or head.overrides,
+        run_id=next(iter(published_runs(record.identity, folder).values()), None),
+        url=published_url(record.identity, folder),
+        ended=head.ended,
+        reason=f"{failure.kind}: {failure.message}" if failure else None,
+        log=log,
+        certificate=record.certificate,
+    )
+
+
+def unrecorded_run(overrides: tuple[str, ...], reason: str, log: str | None) -> Run:
+    """Return a run that left no record, and why."""
+    return Run("", "FAILED", {}, {}, {}, overrides=overrides, reason=reason, log=log)
+
+
+def settings_of(config: Mapping[str, object]) -> dict[str, Value]:
+    """Return the configuration by dotted names; a list is its JSON text. The path is no setting."""
+    pairs = flatten(dict(config))
+    return {name: _plain(value) for name, value in pairs if name != "data.path"}
+
+
+def known_params(run: Run, varying: Sequence[str]) -> dict[str, Value]:
+    """Return the parameters that are known of a run: by its record, or by its overrides alone."""
+    words = (word.lstrip("+").partition("=") for word in run.overrides)
+    given = {name: value_of(text) for name, _, text in words} | dict(run.settings)
+    return {name: given[name] for name in varying if name in given}
+
+
+def value_of(text: str) -> Value:
+    """Return what a word of the command line means: a number, a word, true, false or null."""
+    with suppress(ValueError):
+        return _plain(json.loads(text))
+    return text
+
+
+def _plain(value: object) -> Value:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,100 @@
+"""The runs become one small figure per parameter: the validation loss of each run by value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from nn.arrays import Array
+from pipeline.compare.comparison import Comparison, Value
+from pipeline.compare.labels import short_names
+from pipeline.compare.load import known_params
+from pipeline.compare.page import theme
+from pipeline.compare.page.levels import UNKNOWN, Levels
+from pipeline.text import cut
+
+MAX_POINTS = 2000  # of a panel
+MAX_PANELS = 24
+MAX_NAME = 36  # characters
+LINE = 48  # characters of all ticks, side by side
+GOLDEN = 0.6180339887  # multiples of it lie evenly: points are moved apart, always alike
+
+
+def draw_parameter_panels(comparison: Comparison, first_label: int) -> list[go.Figure]:
+    """Return a figure per parameter that varies; none where no run has a validation loss.
+
+    The labels of the runs are those of the page from ``first_label`` on: finished, then unfinished.
+    """
+    params = [candidate.params for candidate in comparison.candidates for _ in candidate.runs]
+    params += [known_params(run, comparison.varying) for run in comparison.unfinished]
+    losses = np.full(len(params), np.nan)
+    losses[: len(comparison.finished)] = [run.validation_loss for run in comparison.finished]
+    if not np.isfinite(losses).any():
+        return []
+    shown = slice(None, None, -(-len(params) // MAX_POINTS))
+    labels = list(range(first_label, first_label + len(params)))[shown]
+    return [
+        _panel(short, [p.get(name, UNKNOWN) for p in params[shown]], losses[shown], labels)
+        for name, short in list(short_names(comparison.varying).items())[:MAX_PANELS]
+    ]
+
+
+def _panel(name: str, values: Sequence[Value], losses: Array, labels: Sequence[int]) -> go.Figure:
+    levels = Levels.of(values)
+    x, lost = levels.places(values), np.isnan(losses)
+    apart = 0.16 * (2 * ((np.arange(len(x)) * GOLDEN) % 1) - 1) if levels.are_categories else 0
+    y = np.where(lost, _above(losses), losses)
+    figure = go.Figure(_dots(x + apart, y, labels, ~lost, loss=True))
+    if lost.any():
+        figure.add_trace(_dots(x + apart, y, labels, lost))
+    ticks: dict[str, Any] = {"type": levels.kind}
+    if levels.are_categories:
+        figure.add_trace(_means(x, losses))
+        ticks = levels.ticks(max(LINE // max(len(levels.values), 3), 6))
+        ticks["ticktext"] = list(map(theme.escaped, ticks["ticktext"]))
+        ticks["range"] = [-0.6, len(levels.values) - 0.4]
+    return figure.update_layout(
+        template=theme.TEMPLATE,
+        height=270,
+        margin={"l": 56, "r": 8, "t": 12, "b": 40},
+        showlegend=False,
+        xaxis={"title_text": theme.escaped(cut(name, MAX_NAME)), "showgrid": False, **ticks},
+        yaxis=theme.loss_axis(losses, "validation loss"),
+    )
+
+
+def _dots(
+    x: Array, y: Array, labels: Sequence[int], kept: Array, *, loss: bool = False
+) -> go.Scatter:
+    """Return the runs that finished as dots, those that did not as crosses."""
+    dot = {"color": theme.BLUE, "size": 5, "opacity": 0.45}
+    cross = {"color": theme.VERMILION, "size": 7, "symbol": "x-thin-open"}
+    figure = "<br>validation loss %{y:.4f}" if loss else ""
+    return go.Scatter(
+        mode="markers",
+        x=theme.single(x[kept]),
+        y=theme.single(y[kept]),
+        customdata=np.array(labels)[kept].tolist(),
+        marker=dot if loss else cross,
+        hovertemplate=f"%{{text}}{figure}<extra></extra>",
+    )
+
+
+def _means(x: Array, losses: Array) -> go.Scatter:
+    at = np.unique(x[np.isfinite(x) & np.isfinite(losses)])
+    return go.Scatter(
+        mode="markers",
+        x=theme.single(at),
+        y=theme.single(np.array([np.nanmean(losses[x == place]) for place in at])),
+        marker={"color": theme.INK, "size": 20, "symbol": "line-ew-open", "line_width": 2.5},
+        hovertemplate="mean %{y:.4f}<extra></extra>",
+    )
+
+
+def _above(losses: Array) -> float:
+    """Return a loss a little above all others."""
+    low, high = float(np.nanmin(losses)), float(np.nanmax(losses))
+    return high * 1.2 if theme.is_wide(losses) else high + 0.08 * ((high - low) or abs(high))

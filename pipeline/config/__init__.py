@@ -1,0 +1,1 @@
+"""Settings: their classes, how they are checked, and how Hydra composes them."""

@@ -1,0 +1,281 @@
+"""RunConfig: everything that determines a result, and nothing else.
+
+One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a result is stored
+(``TrackingSettings``) is not part of it: equal ``RunConfig``, data and code give equal bits.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+
+from pipeline.config.strict import Settings, Texts, did_you_mean, require
+
+
+def _once_each(names: Sequence[str], place: str = "") -> Sequence[str]:
+    require(len({*names}) == len(names), f"{place} must hold each name once; got {[*names]}")
+    return names
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+# A shell and Hydra hand on a tab as a backslash and a t.
+Delimiter = Annotated[
+    str,
+    BeforeValidator(lambda value: "\t" if value == "\\t" else value),
+    Field(pattern=r'^[^"\r\n\x00]$'),
+]
+Names = Annotated[Texts, AfterValidator(_once_each)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Missing = Literal["refuse", "input"]
+
+
+class Categorical(Settings):
+    """A column of words: one input per category."""
+
+    kind: Literal["categorical"]
+    categories: Annotated[Names, Field(min_length=2)] | None = None  # null: learned from train
+    missing: Missing = "refuse"  # input: a missing value is a category of its own
+
+
+class Numeric(Settings):
+    """A column of numbers, standardised; its bounds are inclusive."""
+
+    kind: Literal["numeric"]
+    minimum: float | None = None
+    maximum: float | None = None
+    missing: Missing = "refuse"  # input: train's mean, and an input that says "it was missing"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.minimum, self.maximum
+        ordered = low is None or high is None or low < high
+        require(ordered, f".minimum must be below maximum; got {low} and {high}")
+        return self
+
+
+class Ignored(Settings):
+    """A column of the file that the neuron must not see."""
+
+    kind: Literal["ignored"]
+
+
+Column = Annotated[Categorical | Numeric | Ignored, Field(discriminator="kind")]
+
+
+class Target(Settings):
+    """The column to predict: its positive values are class 1, the negative ones class 0."""
+
+    name: Name
+    positive: Annotated[Texts, Field(min_length=1)]
+    negative: Texts | None = None  # null: every other value
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        both = sorted(set(self.positive) & set(self.negative or ()))
+        require(not both, f".negative must not repeat a positive value; got {both}")
+        return self
+
+
+class DataSettings(Settings):
+    """A table and its contract."""
+
+    name: Name
+    path: Name  # csv, csv.gz or parquet; relative to the project folder
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    delimiter: Delimiter = ","
+    names: Names | None = None  # null: the first line of the file holds the names
+    missing_values: Texts = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
+    target: Target
+    columns: Annotated[dict[str, Column], Field(min_length=1)]
+    min_rows: Annotated[int, Field(ge=1)] = 20
+    max_categories: Annotated[int, Field(ge=2)] = 1000
+    max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
+    max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
+
+    @property
+    def attributes(self) -> dict[str, Categorical | Numeric]:
+        """The columns that the neuron sees, in the order of the contract."""
+        return {
+            name: column for name, column in self.columns.items() if not isinstance(column, Ignored)
+        }
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        target = self.target.name
+        require(target not in self.columns, f".columns must not hold the target; got {target!r}")
+        require(len(self.attributes) > 0, ".columns must hold one that is not ignored; got none")
+        names = {*self.columns, target}
+        differ = sorted(names.symmetric_difference(self.names or names))
+        require(not differ, f".names must name the target and every column; {differ} differ")
+        return self
+
+
+class StratifiedSplit(Settings):
+    """Parts dealt at random within each class, by count."""
+
+    name: Literal["stratified"]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # its own: equal test rows for every `seed`
+    valid: Share = 0.2
+    test: Share = 0.2
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        valid, test = self.valid, self.test
+        require(test > 0, ".test must be above 0 (or choose split=none); got 0")
+        require(valid + test < 1, f".valid + test must be below 1; got {valid} + {test}")
+        return self
+
+
+class NoSplit(Settings):
+    """Train and evaluate on every row, as the article does: figures are not held out."""
+
+    name: Literal["none"]
+
+
+SplitSettings = Annotated[StratifiedSplit | NoSplit, Field(discriminator="name")]
+
+
+class EncodeSettings(Settings):
+    """How attributes become inputs."""
+
+    # Attributes joined before one-hot.
+    crosses: Annotated[tuple[Annotated[Texts, Field(min_length=2)], ...], Strict(False)] = ()
+    unseen: Literal["refuse", "zeros"] = "refuse"  # a category that train does not have
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        _once_each([name for cross in self.crosses for name in cross], ".crosses")
+        return self
+
+
+LearningRate = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class GradientDescent(Settings):
+    """Step 7 of the article."""
+
+    name: Literal["gradient_descent"]
+    learning_rate: LearningRate
+
+
+class Momentum(Settings):
+    """Heavy ball, or Nesterov's variant."""
+
+    name: Literal["momentum"]
+    learning_rate: LearningRate
+    decay: Decay = 0.9
+    nesterov: bool = False
+
+
+class Adam(Settings):
+    """Kingma and Ba 2015."""
+
+    name: Literal["adam"]
+    learning_rate: LearningRate
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+
+
+class Newton(Settings):
+    """Damped Newton to the optimum; each step is an epoch."""
+
+    name: Literal["newton"]
+
+
+FirstOrder = GradientDescent | Momentum | Adam
+OptimiserSettings = Annotated[FirstOrder | Newton, Field(discriminator="name")]
+
+
+class TrainSettings(Settings):
+    """How long and on how much at a time."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)]
+    batch_size: Annotated[int, Field(ge=1)] | None = None  # null: all rows, one step per epoch
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better validation loss
+    blas_threads: Annotated[int, Field(ge=1, le=64)] = 1  # more may change the last bit
+    keep_path: bool = False  # theta of every epoch, to draw the descent on the loss surface
+
+
+class EvaluateSettings(Settings):
+    """How probabilities become decisions and figures."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    calibration_bins: Annotated[int, Field(ge=2, le=100)] = 10
+
+
+class TrackingSettings(Settings):
+    """Where runs are published; no part of a result."""
+
+    uri: str | None = None  # null: mlflow.db in the project folder
+    experiment: Name
+    create: bool = False  # may a new store be made outside the project folder?
+
+
+class SweepSettings(Settings):
+    """How many runs are run together; no part of a result."""
+
+    name: Name | None = None  # null: the name of the experiment, or "sweep"
+    resume: bool = True  # take the FINISHED runs that are there; false: run them again
+    on_failure: Literal["continue", "stop"] = "continue"
+    retry: Annotated[int, Field(ge=0, le=100)] = 0  # further attempts at a run that failed
+    timeout_s: Annotated[float, Field(gt=0)] | None = None  # of one run; null: none
+    memory_mb: Annotated[int, Field(ge=1)] | None = None  # address space of one run; null: all
+    zip: Annotated[tuple[Texts, ...], Strict(False)] = ()  # axes that go in step, not crossed
+
+
+class PromoteSettings(Settings):
+    """The gate between the best of a sweep and the champion; no part of a result."""
+
+    metric: Literal["log_loss", "accuracy"] = "log_loss"
+    floor: Annotated[float, Field(ge=0)] = 0.0
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    model: Name | None = None  # in the registry; null: the name of the data
+
+
+class RunConfig(Settings):
+    """Everything that determines a result."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data: DataSettings
+    split: SplitSettings
+    encode: EncodeSettings
+    optimiser: OptimiserSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+
+    @model_validator(mode="after")
+    def _crosses_exist(self) -> Self:
+        known = [n for n, c in self.data.attributes.items() if isinstance(c, Categorical)]
+        rule = f"encode.crosses must name categorical attributes of data={self.data.name}"
+        for name in (name for cross in self.encode.crosses for name in cross):
+            require(name in known, f"{rule}; got {name!r}{did_you_mean(name, known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _train_fits(self) -> Self:
+        patience, batch_size = self.train.patience, self.train.batch_size
+        has_valid = isinstance(self.split, StratifiedSplit) and self.split.valid > 0
+        require(
+            patience is None or has_valid,
+            f"train.patience must be null where the split has no valid rows; got {patience}",
+        )
+        require(
+            batch_size is None or not isinstance(self.optimiser, Newton),
+            f"train.batch_size must be null with optimiser=newton; got {batch_size}",
+        )
+        return self
+
+
+class Configuration(RunConfig):
+    """What Hydra composes: a RunConfig and what to do with its run."""
+
+    tracking: TrackingSettings
+    sweep: SweepSettings
+    promote: PromoteSettings
+
+    def run_config(self) -> RunConfig:
+        """Return the part that determines the result."""
+        return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})

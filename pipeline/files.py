@@ -1,0 +1,140 @@
+"""Where things are, and files that are private, durable and locked.
+
+Places are relative to the project folder, wherever a command is started from. Files are 0600 in
+folders of 0700, whatever the umask is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+CONF = PROJECT / "conf"
+RUNS = PROJECT / "runs"
+SWEEPS = PROJECT / "sweeps"
+STORE = PROJECT / "mlflow.db"
+ARTIFACTS = PROJECT / "mlartifacts"
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+LOCK_WAIT_S = 60.0  # creating a store takes about 2 s; a holder that is stopped must not hang us
+LOCK_POLL_S = 0.02
+STALE_S = 3600.0  # a temporary file is there for milliseconds
+
+
+def shown(path: Path) -> str:
+    """Return the path as people read it: relative to the project folder where it is inside."""
+    text = str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= 200 else "…" + text[-199:]
+
+
+def make_private(folder: Path) -> None:
+    """Make ``folder`` and the parents that are missing, 0700 each; what exists stays as it is."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            path.mkdir(PRIVATE_FOLDER)
+            path.chmod(PRIVATE_FOLDER)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, through to the disk."""
+    _write(path, content, os.O_EXCL)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add to a file, or make it, through to the disk."""
+    _write(path, content, os.O_APPEND)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put ``content`` where ``path`` is, in one atomic step; stale temporary files of it go."""
+    for stale in path.parent.glob(f".{path.name}.*"):
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            if time.time() - stale.stat().st_mtime > STALE_S:
+                stale.unlink()
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        write_new(partial, content)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file that something else wrote survive a power cut."""
+    _sync(path, os.O_RDONLY)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` survive a power cut."""
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock of ``path``: of a folder that exists, or of a file made for the purpose.
+
+    The lock is flock's: it ends with the process that holds it, however that ends.
+
+    Raises
+    ------
+    TimeoutError
+        If another process holds it for longer than ``wait_s`` seconds.
+    """
+    deadline = time.monotonic() + wait_s
+    while (descriptor := try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"lock must be free within {wait_s:.0f} s; got it held at {path}")
+        time.sleep(LOCK_POLL_S)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock of ``path`` until it is closed; None if it is held.
+
+    The lock is a folder's own, or that of a file made for the purpose.
+    """
+    if path.is_dir():
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    else:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        with contextlib.suppress(PermissionError):  # another user made it
+            os.fchmod(descriptor, PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise
+        return None
+    return descriptor
+
+
+def _write(path: Path, content: bytes, flag: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flag
+    descriptor = os.open(path, flags, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, PRIVATE_FILE)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,72 @@
+"""The arrays of a record: the curve as CSV, losses as ``.npy``; read without trusting either."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+
+from nn.arrays import Array
+from pipeline.record.head import RecordError
+from pipeline.text import one_line
+
+HEADER = 128  # bytes before the numbers of a .npy file
+SERIES = {"epoch", "objective", "train_loss", "train_accuracy"}  # and more with validation rows
+
+
+def curve_csv(curve: Mapping[str, Array]) -> bytes:
+    """Return the series as CSV; a number is the shortest text that reads back to the last bit."""
+    columns = [map(repr, series.tolist()) for series in curve.values()]
+    lines = [",".join(curve), *map(",".join, zip(*columns, strict=True))]
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def parse_curve(content: bytes) -> dict[str, Array]:
+    """Return the series of a ``curve.csv`` by name, to the last bit as they were written.
+
+    Raises
+    ------
+    RecordError
+        If it is no table of finite numbers, a column for each series and a line for each epoch.
+    """
+    first, _, lines = content.partition(b"\n")
+    names = first.decode("ascii", "replace").split(",")
+    table = np.empty((0, len(names)))  # of a run that diverged at once
+    try:
+        if lines[:1].isdigit():  # or NumPy warns of no data
+            table = np.loadtxt(io.BytesIO(lines), delimiter=",", ndmin=2, comments=None)
+        elif lines:
+            raise ValueError("a line that begins with no epoch")
+        curve = dict(zip(names, np.ascontiguousarray(table.T), strict=True))
+        if not curve.keys() >= SERIES or not all(map(str.isidentifier, curve)):
+            raise ValueError("other series")
+        if not np.isfinite(table).all():
+            raise ValueError("one that is not finite")
+    except ValueError as error:
+        raise RecordError(f"curve.csv must hold numbers; got {one_line(error, 100)}") from None
+    return curve
+
+
+def array_bytes(*rows: Array) -> bytes:
+    """Return the rows, equally long, as one ``.npy`` file; equal arrays give equal bytes."""
+    file = io.BytesIO()
+    table = np.ascontiguousarray(np.stack(rows), "<f8")
+    np.lib.format.write_array(file, table, version=(1, 0), allow_pickle=False)
+    return file.getvalue()
+
+
+def parse_array(content: bytes, rows: int) -> Array:
+    """Return the array (rows, n) of a ``.npy`` file; its header is compared, not obeyed.
+
+    Raises
+    ------
+    RecordError
+        If it is not what ``array_bytes`` makes of so many rows of finite numbers.
+    """
+    body = content[HEADER:]
+    n = len(body) // (8 * rows)
+    array = np.frombuffer(body, "<f8", rows * n).reshape(rows, n)
+    if array_bytes(*array) != content or not np.isfinite(array).all():
+        raise RecordError(f"array must hold {rows} rows of finite float64; got another file")
+    return array

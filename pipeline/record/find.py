@@ -1,0 +1,133 @@
+"""A word becomes the record that it names, and a record the runs that it was published as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from pipeline import files
+from pipeline.errors import ConfigError
+from pipeline.record.head import IDENTITY, Head, RecordError
+from pipeline.record.read import Record, read, read_head
+
+PUBLISHED = "published.json"  # beside the record, no part of it
+MIN_PREFIX = 4  # characters of an identity
+
+
+class _Run(BaseModel):
+    """A run in MLflow: its page where a server has one, the sweeps that it is tagged with."""
+
+    run_id: str
+    url: str | None = None
+    sweeps: tuple[str, ...] = ()
+
+
+class _Published(BaseModel):
+    """``published.json``: the runs of one attempt by the address of their store."""
+
+    attempt: str
+    runs: dict[str, _Run]
+
+
+def heads(folder: Path | None = None) -> list[Head]:
+    """Return the head of every record in ``folder``, the oldest first, without damaged ones."""
+    folder = folder or files.RUNS
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if IDENTITY.fullmatch(path.name):
+            try:
+                found.append(read_head(path))
+            except RecordError:
+                continue
+    return sorted(found, key=lambda head: (head.started_ms, head.identity))
+
+
+def find(run: str, folder: Path | None = None) -> Record:
+    """Return the record that ``run`` names, verified.
+
+    ``run`` is ``latest`` (the FINISHED run that started last), the first characters of an identity,
+    or the id that the run has in MLflow. Raise ConfigError, which names candidates, if no record or
+    more than one is meant; RecordError if the one that is meant is damaged.
+    """
+    folder = folder or files.RUNS
+    known = heads(folder)
+    finished = [head.identity for head in known if head.status == "FINISHED"]
+    named = finished[-1:] if run == "latest" else _named(run.strip().lower(), known, folder)
+    if len(named) == 1:
+        return read(folder / named[0])
+    if run == "latest":
+        raise ConfigError(f"RUN=latest needs a FINISHED run; got {_listed(known)}: make run")
+    shown = [head for head in known if head.identity in named] or known
+    raise ConfigError(f"RUN must name one record, or be latest; got {run!r}, have {_listed(shown)}")
+
+
+def published_runs(identity: str, folder: Path | None = None) -> dict[str, str]:
+    """Return the id of the run in MLflow, by the address of the store it was published to."""
+    return {address: run.run_id for address, run in _known(identity, folder).items()}
+
+
+def memberships(identity: str, address: str, folder: Path | None = None) -> tuple[str, ...]:
+    """Return the sweeps that the run is known to belong to in the store at ``address``."""
+    run = _known(identity, folder).get(address)
+    return run.sweeps if run else ()
+
+
+def published_url(identity: str, folder: Path | None = None) -> str | None:
+    """Return the page of the run, where it was published to a server."""
+    return next((run.url for run in _known(identity, folder).values() if run.url), None)
+
+
+def mark_published(record: Record, address: str, run_id: str, url: str | None = None) -> None:
+    """Remember that the record stands in the store at ``address`` (free of secrets)."""
+    known = _runs(record.path, record.head).get(address)
+    _mark(record, address, _Run(run_id=run_id, url=url, sweeps=known.sweeps if known else ()))
+
+
+def mark_member(record: Record, address: str, sweep: str) -> None:
+    """Remember that the record's run there is tagged as a member of the sweep."""
+    with files.locked(record.path):
+        run = _runs(record.path, record.head).get(address)
+        if run is not None and sweep not in run.sweeps:
+            _mark(record, address, run.model_copy(update={"sweeps": (*run.sweeps, sweep)}))
+
+
+def _named(word: str, known: list[Head], folder: Path) -> list[str]:
+    """Return the identities that the word means: by folder, so that a damaged record is named."""
+    if len(word) < MIN_PREFIX:
+        return []
+    paths = folder.iterdir() if folder.is_dir() else ()
+    names = [path.name for path in paths if path.name.startswith(word)]
+    begun = [name for name in names if IDENTITY.fullmatch(name)]
+    return begun or [
+        head.identity for head in known if word in published_runs(head.identity, folder).values()
+    ]
+
+
+def _known(identity: str, folder: Path | None) -> dict[str, _Run]:
+    """Return the runs of the record that stands there now, by address."""
+    path = (folder or files.RUNS) / identity
+    try:
+        return _runs(path, read_head(path))
+    except RecordError:
+        return {}
+
+
+def _runs(path: Path, head: Head) -> dict[str, _Run]:
+    """Return the runs of that attempt; a file that is damaged is as good as none."""
+    try:
+        held = _Published.model_validate_json((path / PUBLISHED).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return held.runs if held.attempt == head.attempt else {}
+
+
+def _mark(record: Record, address: str, run: _Run) -> None:
+    runs = _runs(record.path, record.head) | {address: run}
+    held = _Published(attempt=record.head.attempt, runs=runs)
+    files.replace(record.path / PUBLISHED, held.model_dump_json(indent=1).encode())
+
+
+def _listed(known: list[Head]) -> str:
+    names = [f"{head.identity[:12]} ({head.status})" for head in known[-5:][::-1]]
+    return ", ".join(names) + (" and more" if len(known) > 5 else "") if names else "none"

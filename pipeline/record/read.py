@@ -1,0 +1,213 @@
+"""A folder becomes a Record: every file in it is the one that was committed, or it is refused.
+
+Each file is read and hashed once. From then on it is a value in memory, and nothing that changes
+on disk can get in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from nn.arrays import Array
+from pipeline.errors import DataError, Failure, reason_of
+from pipeline.record.arrays import parse_array, parse_curve
+from pipeline.record.head import MISSHAPEN, RESULT, Head, RecordError, parse_head
+from pipeline.run import Status
+from pipeline.stages.certify import Certificate
+from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.explain import Effects
+from pipeline.stages.predict import Model, from_json
+from pipeline.stages.surface import Surface
+from pipeline.text import one_line
+
+MAX_RESULT = 16 * 2**20  # bytes
+MAX_BYTES = 2**30  # of all files together
+COMPLETE = {"model.json", "curve.csv", "evaluation.json", "effects.json"}
+NAMES, NUMBERS = TypeAdapter(list[str]), TypeAdapter(list[int])
+FIGURES: TypeAdapter[dict[str, float | None]] = TypeAdapter(dict[str, float | None])
+EFFECTS = TypeAdapter(Effects)
+
+Fetch = Callable[[str, int], bytes]  # of a file, by its name and size
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What a run found where its record stood already: whether every bit is the same again.
+
+    ``difference`` says where a bit differs: an error, unless ``elsewhere`` says in what the machine
+    is another one, which may round otherwise.
+    """
+
+    identical: bool
+    difference: str
+    elsewhere: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run that was committed, verified: its head and the bytes of its files."""
+
+    path: Path
+    head: Head
+    files: Mapping[str, bytes] = field(repr=False)
+    repeat: Repeat | None = None  # set by write() where the record stood already
+    source: str = ""  # where it came from, of one that was fetched or is being imported
+
+    @property
+    def identity(self) -> str:
+        """What the run is: 32 hex digits that hash all that determines its result."""
+        return self.head.identity
+
+    @property
+    def status(self) -> Status:
+        """FINISHED only ever means complete."""
+        return self.head.status
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration, resolved, as plain values; secrets are masked."""
+        return self.head.config
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the run did not finish."""
+        return self.head.failure
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """How far the neuron is from the best one."""
+        return self.head.certificate
+
+    @cached_property
+    def model(self) -> Model:
+        """Contract, encoder, parameters and threshold: all that a prediction needs."""
+        return from_json(self.text("model.json"))
+
+    @cached_property
+    def curve(self) -> dict[str, Array]:
+        """Every series of the curve by its name; empty where training was not reached."""
+        return parse_curve(self.files["curve.csv"]) if "curve.csv" in self.files else {}
+
+    @cached_property
+    def arrays(self) -> dict[str, Array]:
+        """``theta`` and every series of the curve; empty where training was not reached."""
+        return {"theta": self.model.theta, **self.curve} if self.curve else {}
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The figures on the test rows."""
+        return Evaluation.from_tree(self.json("evaluation.json"))
+
+    @cached_property
+    def effects(self) -> Effects:
+        """What each input does to the odds, and how much each attribute matters."""
+        return Effects.from_tree(self.json("effects.json"))
+
+    @cached_property
+    def surface(self) -> Surface | None:
+        """The slice of the loss surface; None where the path was not kept."""
+        held = "surface.json" in self.files
+        return Surface.from_tree(self.json("surface.json")) if held else None
+
+    @cached_property
+    def validation_losses(self) -> tuple[Array, Array] | None:
+        """Loss in nats and count of each distinct validation row; None without any."""
+        if "validation_losses.npy" not in self.files:
+            return None
+        loss, count = parse_array(self.files["validation_losses.npy"], rows=2)
+        return loss, count
+
+    def text(self, name: str) -> str:
+        """Return a file of the record as text; raise RecordError if there is none of that name."""
+        if name not in self.files:
+            raise RecordError(f"record must hold {name}; got none of that name in {self.path}")
+        return self.files[name].decode("utf-8")
+
+    def json(self, name: str) -> Any:
+        """Return a file of the record as plain values."""
+        return json.loads(self.text(name))
+
+
+def read(folder: Path) -> Record:
+    """Return the record in ``folder``, verified.
+
+    Raise RecordError if a file is missing, altered, or no plain file of that folder.
+    """
+    return _verified(folder, read_head(folder), lambda name, size: _read_file(folder, name, size))
+
+
+def read_head(folder: Path) -> Head:
+    """Return the head of the record in ``folder``; its files are not looked at.
+
+    Raise RecordError if it is damaged, altered, of another format, or not of the folder's name.
+    """
+    return parse_head(_read_file(folder, RESULT, MAX_RESULT), folder.name, str(folder))
+
+
+def verified(folder: Path, head: Head, fetch: Fetch, source: str = "") -> Record:
+    """Return a record that comes from elsewhere, before anything of it is written anywhere.
+
+    ``folder`` is where it may be placed later; ``head`` is from ``parse_head``, so that no other
+    names than those of a record's files are asked for. ``fetch`` returns the bytes of a file, and
+    of one that is too long no more than one byte too many. Raise RecordError if bytes are not those
+    that were committed, or not of the shape of a record.
+    """
+    record = replace(_verified(folder, head, fetch), source=source)
+    try:
+        _parse_all(record)
+    except (DataError, *MISSHAPEN) as error:
+        got = f"a misshapen one ({one_line(error, 200)})"
+        raise RecordError(f"record must be one of make run; got {got} in {folder}") from None
+    return record
+
+
+def _verified(folder: Path, head: Head, fetch: Fetch) -> Record:
+    lacking = COMPLETE - head.files.keys() if head.status == "FINISHED" else ()
+    if lacking:
+        raise RecordError(f"a FINISHED record must hold {sorted(lacking)}; got none in {folder}")
+    total = sum(entry.bytes for entry in head.files.values())
+    if total > MAX_BYTES:
+        raise RecordError(f"record must be at most {MAX_BYTES:,} bytes; got {total:,} in {folder}")
+    files: dict[str, bytes] = {}
+    for name, entry in head.files.items():
+        files[name] = fetch(name, entry.bytes)
+        digest = hashlib.sha256(files[name]).hexdigest()
+        if digest != entry.sha256:
+            rule = f"{name} must have sha256 {entry.sha256[:12]}…"
+            raise RecordError(f"{rule}; got {digest[:12]}…: it was altered, in {folder}")
+    return Record(folder, head, files)
+
+
+def _read_file(folder: Path, name: str, size: int) -> bytes:
+    """Return the first ``size + 1`` bytes of a file; no link is followed, no pipe waited for."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(folder / name, flags), "rb") as file:
+            return file.read(size + 1) or b""
+    except OSError as error:
+        raise RecordError(f"{name} must be readable; got {reason_of(error)} in {folder}") from None
+
+
+def _parse_all(record: Record) -> None:
+    """Raise an error if the configuration or a file cannot be what it is named."""
+    config = record.config
+    names = [config["data"]["name"], config["data"]["path"], config["split"]["name"]]
+    NAMES.validate_python([*names, config["optimiser"]["name"]], strict=True)
+    NUMBERS.validate_python([config["seed"], config["train"]["epochs"]], strict=True)
+    for name in record.files:
+        if name.endswith(".json"):
+            record.json(name)
+    _ = record.arrays, record.validation_losses, record.surface
+    if record.status == "FINISHED":
+        FIGURES.validate_python(record.evaluation.metrics | record.evaluation.baseline)
+        EFFECTS.validate_json(record.files["effects.json"])
+        _ = record.curve["objective"][-1]

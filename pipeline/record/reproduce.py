@@ -1,0 +1,209 @@
+"""A run is made again from its record alone; is it the same, and if not, since when and why."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from pipeline import files
+from pipeline.errors import OK, ConfigError, DataError
+from pipeline.record.difference import Difference, difference
+from pipeline.record.identity import other_machine
+from pipeline.record.read import Record
+from pipeline.record.trust import DIFF, require_trust
+from pipeline.stages.read.datasets import write_if_missing
+from pipeline.text import one_line, redact
+
+SCRIPT = Path(__file__).with_name("retrain.py")
+MAX_NAMED = 8  # files
+# Variables of these names may bend a run: threads, kernels, vector instructions, paths, git's own.
+BENDING = ("BLIS", "GIT_", "GOTO", "HYDRA", "KMP_", "MKL", "MLFLOW", "NPY_", "OMP_", "OPENBLAS",
+           "PYTHON", "VECLIB")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What became of the run. ``found`` is None where it could not be trained again."""
+
+    found: Difference | None
+    causes: tuple[str, ...]  # what is not as it was: data, code, library, threads, platform
+    seconds: float = 0.0
+
+    @property
+    def is_same(self) -> bool:
+        """Whether every bit is the same."""
+        return self.found is not None and self.found.identical
+
+    @property
+    def exit_code(self) -> int:
+        """0 where it is the same, to the bit or to 1e-12."""
+        return OK if self.found is not None and self.found.close else DataError.exit_code
+
+
+def clean_process(code: Path, tree: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``retrain.py`` answers in a process of its own, with the code of that folder."""
+    question = json.dumps({"code": str(code), "config": tree})
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], cwd=code, env=_clean_environment(), input=question,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2] or "nothing was printed"
+        message = f"it ended with {done.returncode}: {one_line(redact(last))}"
+        return {"refused": "code", "message": message}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def reproduce(
+    record: Record,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    from_source: bool,
+    trust: bool = False,
+    retrain: Callable[[Path, dict[str, Any]], dict[str, Any]] = clean_process,
+) -> Reproduction:
+    """Train the run again and compare weights and every point of the curve.
+
+    ``changes`` sets ``data.path``, where the table has been moved, or ``train.blas_threads``. With
+    ``from_source`` the recorded commit and diff are checked out and run, not the code that stands
+    here; what was not made here runs with ``trust`` alone. ``retrain`` is given the code and the
+    configuration. Raise ConfigError if the run did not end by itself, or if the recorded source is
+    not to be had or not trusted.
+    """
+    head = record.head
+    if not record.arrays or head.status == "KILLED":
+        got = f"{head.identity[:12]}, {head.status}"
+        raise ConfigError(f"RUN must name a run that trained to its end; got {got}")
+    tree = _changed(record.config, changes or {})
+    with _source(record, trust=trust) if from_source else nullcontext(files.PROJECT) as code:
+        begun = time.monotonic()
+        answer = retrain(code, tree)
+        seconds = time.monotonic() - begun
+    if "refused" in answer:
+        return Reproduction(None, _refusal(record, answer), seconds)
+    again = {name: np.array(values, np.float64) for name, values in answer["arrays"].items()}
+    kept = len(record.curve["epoch"]) - 1 if head.best_epoch is None else head.best_epoch
+    found = difference(record.arrays, again, kept)
+    return Reproduction(found, tuple(causes(head.lineage.model_dump(), answer["lineage"])), seconds)
+
+
+def format_reproduction(record: Record, found: Reproduction) -> list[str]:
+    """Return what became of the run as lines for people: what it is, and why."""
+    what = found.found
+    if what is None:
+        return [f"{'Unknown':10}it could not be trained again", *_lines("because", found.causes)]
+    n, points, series = len(record.model.theta), len(record.curve["epoch"]), len(record.curve) - 1
+    compared = f"{n:,} parameters and {points:,} points of each of {series} series"
+    if what.identical:
+        same = f"{'Same':10}bit-identical: {compared}, in {found.seconds:.1f} s"
+        return [same, *_lines("though", found.causes)]
+    if what.close:
+        bits = f"{what.bits:,} values differ in their last bits, by {what.largest:.1g} at the most"
+        same = f"{'Same':10}equal to 1e-12: {compared}; {bits}"
+        return [same, *_lines("because", found.causes)]
+    unknown = "unknown: all on record is as it was; an internal error, or one of the machine"
+    return [
+        f"{'Differs':10}first at epoch {what.epoch}: {what.where}",
+        f"{'':10}largest difference {what.largest:.3g}",
+        *_lines("because", found.causes or (unknown,)),
+    ]
+
+
+def causes(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what of a lineage is not as it was on record, in the order of the question to ask."""
+    if now["data_digest"] != was["data_digest"]:
+        yield f"data: digest {now['data_digest'][:12]}, it was {was['data_digest'][:12]}"
+    old, new = was["code_files"], now["code_files"]
+    changed = sorted(name for name in old | new if old.get(name) != new.get(name))
+    if changed:
+        more = f" and {len(changed) - MAX_NAMED:,} more" if len(changed) > MAX_NAMED else ""
+        yield f"code: {', '.join(changed[:MAX_NAMED])}{more}"
+    old, new = was["versions"], now["versions"]
+    other = [name for name in old if old[name] != new.get(name)]
+    if other:
+        versions = (f"{name} {new.get(name, 'gone')}, it was {old[name]}" for name in other)
+        yield f"library: {'; '.join(versions)}"
+    if now["blas_threads"] != was["blas_threads"]:
+        yield f"threads: {now['blas_threads']}, it was {was['blas_threads']}"
+    if machine := other_machine(was, now):
+        yield f"platform: {machine}"
+
+
+def _lines(word: str, causes: tuple[str, ...]) -> list[str]:
+    return [f"{'' if i else word:10}{cause}" for i, cause in enumerate(causes)]
+
+
+def _refusal(record: Record, answer: dict[str, Any]) -> tuple[str, ...]:
+    """Return why it could not be trained again, and what else is not as it was."""
+    message = one_line(redact(answer["message"].splitlines()[0]), 400)
+    reason = f"{answer['refused']}: {message}"
+    was = record.head.lineage
+    if "lineage" in answer:
+        more = causes(was.model_dump(), answer["lineage"])
+        return (reason, *(cause for cause in more if not cause.startswith("data")))
+    hint = f"the digest of its data was {was.data_digest[:12]}; if they were moved: "
+    return (reason, f'{hint}ARGS="data.path=…"') if answer["refused"] == "data" else (reason,)
+
+
+def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with another place of its table or number of threads."""
+    tree = copy.deepcopy(config)
+    for key, value in changes.items():
+        group, _, name = key.partition(".")
+        tree[group][name] = value
+    path = tree["data"]["path"]
+    write_if_missing(path)
+    # The digest on record is of every cell, and is compared afterwards.
+    tree["data"] |= {"path": str(files.PROJECT / path), "sha256": None}
+    return tree
+
+
+@contextmanager
+def _source(record: Record, *, trust: bool) -> Iterator[Path]:
+    """Yield a checkout of the recorded commit with the recorded changes, which goes afterwards."""
+    commit = record.head.lineage.git_commit
+    if not commit:
+        raise ConfigError("FROM=source needs a commit on record; got none: it was made without git")
+    require_trust(record, trust=trust)
+    with TemporaryDirectory() as folder:
+        tree, diff = Path(folder) / "source", Path(folder) / DIFF
+        try:
+            _git("worktree", "add", "--detach", "--quiet", str(tree), commit)
+            if DIFF in record.files:
+                diff.write_bytes(record.files[DIFF])
+                _git("apply", "--binary", "--whitespace=nowarn", str(diff), folder=tree)
+            yield tree
+        finally:
+            with suppress(ConfigError):  # it may not have come into being
+                _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*words: str, folder: Path | None = None) -> None:
+    # No hook of the person at work runs: it would take the checkout for one of theirs.
+    command = ["git", "-C", str(folder or files.PROJECT), "-c", f"core.hooksPath={os.devnull}"]
+    try:
+        subprocess.run(
+            [*command, *words], env=_clean_environment(), capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = one_line(redact(str(getattr(error, "stderr", "") or error)))
+        rule = "FROM=source needs the commit on record in the project's git, and its diff to fit"
+        raise ConfigError(f"{rule}; got {reason}") from None
+
+
+def _clean_environment() -> dict[str, str]:
+    """Return this process's environment without what may bend a run."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(BENDING)}

@@ -1,0 +1,124 @@
+"""An evaluation becomes its four figures: confusion, ROC, precision-recall, calibration.
+
+Displays of scikit-learn draw the same arrays, but importing them takes twice as long as drawing
+every figure of a run.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.report.figures import style
+from pipeline.report.figures.style import Caption
+from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.intervals import wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIDE = 5.4  # inches
+LINE = 13  # characters of a class beside the confusion matrix, on each of two lines
+DOTTED: dict[str, Any] = {"color": style.GREY, "linestyle": ":", "linewidth": 1.0}
+
+
+def draw_confusion(evaluation: Evaluation, classes: tuple[str, str], caption: Caption) -> Figure:
+    """Return counts and their shares of each true class: truth down, decision to the right."""
+    counts = np.array(evaluation.confusion, dtype=np.float64)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+    title = f"Decisions: accuracy {interval(evaluation, 'accuracy')}"
+    figure = style.sheet(title, caption, 3.6, SIDE)
+    figure.subplots_adjust(left=0.32)
+    panel = figure.subplots()
+    panel.imshow(share, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+    names = [textwrap.fill(name, LINE, max_lines=2, placeholder="…") for name in classes]
+    panel.set_xticks([0, 1], names)
+    panel.set_yticks([0, 1], names)
+    panel.set(xlabel=f"decision at p ≥ {evaluation.threshold:g}", ylabel="truth")
+    panel.tick_params(length=0)
+    panel.grid(visible=False)
+    panel.spines[:].set_visible(False)
+    for (truth, decision), value in np.ndenumerate(share):
+        text = f"{counts[truth, decision]:,.0f}\n{100 * value:.1f} % of {counts[truth].sum():,.0f}"
+        colour = "white" if value > 0.55 else style.INK
+        panel.text(decision, truth, text, size=10, color=colour, ha="center", va="center")
+    return figure
+
+
+def draw_roc(evaluation: Evaluation, caption: Caption) -> Figure:
+    """Return true against false positive rate over all thresholds, with the one that was used."""
+    title = f"ROC: area under the curve {interval(evaluation, 'roc_auc')}"
+    figure = style.sheet(title, caption, SIDE, SIDE)
+    panel = _shares(figure.subplots())
+    panel.set(xlabel="false positive rate (share of negative rows)")
+    panel.set(ylabel="true positive rate (share of positive rows)")
+    panel.plot([0, 1], [0, 1], label="chance", **DOTTED)
+    panel.plot(*evaluation.roc.T[:2], color=style.BLUE, label="neuron")
+    (tn, fp), (fn, tp) = evaluation.confusion
+    _mark_decision(panel, fp / max(fp + tn, 1), tp / max(tp + fn, 1), evaluation.threshold)
+    panel.legend()
+    return figure
+
+
+def draw_precision_recall(evaluation: Evaluation, caption: Caption) -> Figure:
+    """Return precision against recall over all thresholds, and the share of positive rows.
+
+    The curve is drawn as steps, whose area is the average precision.
+    """
+    title = f"Precision and recall: average precision {interval(evaluation, 'pr_auc')}"
+    figure = style.sheet(title, caption, SIDE, SIDE)
+    panel = _shares(figure.subplots())
+    panel.set(xlabel="recall (share of positive rows)")
+    panel.set(ylabel="precision (share of positive decisions)")
+    prevalence = evaluation.n_positive / evaluation.n_rows
+    panel.axhline(prevalence, label=f"every row called positive: {prevalence:.3f}", **DOTTED)
+    panel.step(*evaluation.pr.T, where="post", color=style.BLUE, label="neuron")
+    (_, fp), (fn, tp) = evaluation.confusion
+    if tp + fp:
+        _mark_decision(panel, tp / max(tp + fn, 1), tp / (tp + fp), evaluation.threshold)
+    panel.legend()
+    return figure
+
+
+def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: Caption) -> Figure:
+    """Return share of positive rows against probability, and how many rows have which."""
+    error = evaluation.metrics["expected_calibration_error"]
+    title = f"Expected calibration error {error:.3f} ({bins} equally wide bins)"
+    figure = style.sheet(title, caption, SIDE + 0.8, SIDE)
+    figure.subplots_adjust(hspace=0.08)
+    panel, rows = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+    _shares(panel).set_ylabel("share of positive rows (bars: 95 %, Wilson)")
+    panel.plot([0, 1], [0, 1], **DOTTED)
+    p, share, n = evaluation.calibration.T
+    low, high = zip(*map(wilson, share, n), strict=True)
+    panel.vlines(p, low, high, color=style.BLUE, linewidth=1.2)
+    panel.plot(p, share, "o", color=style.BLUE)
+    edge = np.minimum(np.floor(p * bins), bins - 1) / bins
+    rows.bar(edge, n, 1 / bins, align="edge", color=style.BLUE, edgecolor="white")
+    rows.set(xlabel=f"probability of {positive}", ylabel="rows")
+    rows.locator_params(axis="y", integer=True, nbins=3)
+    return figure
+
+
+def interval(evaluation: Evaluation, metric: str) -> str:
+    """Return ``0.951 (95 % 0.923 to 0.969)``, without the brackets where there is no interval."""
+    metrics = evaluation.metrics
+    text = f"{metrics[metric]:.3f}"
+    if f"{metric}_low" in metrics:
+        text += f" (95 % {metrics[f'{metric}_low']:.3f} to {metrics[f'{metric}_high']:.3f})"
+    return text
+
+
+def _shares(panel: Axes) -> Axes:
+    """Return the panel with both of its axes from 0 to 1."""
+    panel.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    panel.locator_params(nbins=5)
+    return panel
+
+
+def _mark_decision(panel: Axes, x: float, y: float, threshold: float) -> None:
+    """Mark the point at which the neuron decides."""
+    panel.plot([x], [y], "o", color=style.INK, zorder=3, label=f"decision at p ≥ {threshold:g}")

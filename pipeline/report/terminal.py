@@ -1,0 +1,178 @@
+"""What a run found out, as a person reads it at the end of ``make run``."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from pipeline.config.schema import RunConfig, StratifiedSplit
+from pipeline.run import Finished, Outcome, Prepared
+from pipeline.stages.certify import GRADIENT_ERROR, Certificate
+from pipeline.stages.encode import OneHot
+from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.explain import Effects
+from pipeline.stages.train import Trained
+from pipeline.stages.validate import Validation
+from pipeline.text import counted, cut, printable
+
+WIDTH = 90  # characters of a line, beside the name of its section
+MAX_ATTRIBUTES = 10
+MAX_NAME = 32  # characters of an attribute
+BAR = 24  # characters of the longest bar
+RISEN = 1.1  # how far above its lowest the validation loss may end without a warning
+METRICS = {
+    "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision",
+    "recall": "recall", "f1": "F1", "roc_auc": "ROC AUC", "pr_auc": "PR AUC",
+    "log_loss": "log loss (nats)", "brier": "Brier score",
+    "expected_calibration_error": "calibration error",
+}  # fmt: skip
+
+
+def summarise(outcome: Outcome) -> str:
+    """Return the summary of the run: what was reached, and nothing of what was not.
+
+    No line is longer than 100 characters.
+    """
+    return "\n".join(_lines(outcome))
+
+
+def _lines(outcome: Outcome) -> Iterator[str]:
+    config, prepared = outcome.config, outcome.prepared
+    yield from textwrap.wrap(printable(_title(config)), WIDTH)
+    if prepared.validation:
+        yield from _section("Data", _data(prepared.validation, config))
+    if isinstance(prepared, Prepared):
+        yield from _section("Split", _split(prepared, config))
+    if outcome.trained:
+        yield from _section("Training", _training(outcome.trained, outcome.certificate, config))
+    if isinstance(outcome, Finished):
+        yield from _section("Test", _test(outcome.evaluation, config))
+        yield from _section("Matters", _matters(outcome.effects))
+
+
+def _section(name: str, lines: Iterator[str]) -> Iterator[str]:
+    yield ""
+    for line in lines:
+        for part in textwrap.wrap(printable(line), WIDTH):
+            yield f"{name:10}{part}"
+            name = ""
+
+
+def _title(config: RunConfig) -> str:
+    rate = getattr(config.optimiser, "learning_rate", None)
+    optimiser = config.optimiser.name + (f", learning rate {rate:g}" if rate else "")
+    penalty = f"l2 {config.train.l2:g}"
+    return f"One neuron on {config.data.name}: {optimiser}, {penalty}, seed {config.seed}"
+
+
+def _data(validation: Validation, config: RunConfig) -> Iterator[str]:
+    share = validation.n_positive / max(validation.n_rows, 1)
+    yield (
+        f"{config.data.path}: {validation.n_rows:,} rows ({validation.n_distinct:,} distinct), "
+        f"{counted(len(config.data.attributes), 'attribute')}"
+    )
+    missing = sum(column.n_missing for column in validation.profile)
+    absent = f"{missing:,} missing values" if missing else "no missing value"
+    contract = (
+        "rows break the contract" if validation.violations else "every row keeps the contract"
+    )
+    positive = ", ".join(config.data.target.positive)
+    yield f"{contract}; {absent}; {share:.1%} {config.data.target.name}={positive}"
+    yield from (f"warning: {warning}" for warning in validation.warnings)
+
+
+def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:
+    n_train, n_valid, n_test = prepared.sizes
+    if isinstance(config.split, StratifiedSplit):
+        yield (
+            f"{n_train:,} rows to train, {n_valid:,} to validate, {n_test:,} to test; stratified, "
+            f"split seed {config.split.seed}"
+        )
+    else:
+        yield f"NONE: all {n_train:,} rows both train and test the neuron"
+    one_hot = [block for block in prepared.encoder.blocks if isinstance(block, OneHot)]
+    joined = [block.name for block in one_hot if len(block.attributes) > 1]
+    crosses = f", among them combinations of {', '.join(joined)}" if joined else ""
+    n_inputs = counted(len(prepared.encoder.inputs), "input")
+    yield f"{n_inputs}, learned from train alone{crosses}"
+    for name, n in prepared.unseen.items():
+        yield f"warning: {n:,} rows have a category of {name} that train does not: encoded as zeros"
+
+
+def _training(
+    trained: Trained, certificate: Certificate | None, config: RunConfig
+) -> Iterator[str]:
+    curve, kept, n_seen = trained.curve, trained.best_epoch, len(trained.curve["epoch"])
+    if n_seen == 0:
+        yield "diverged before the first epoch"
+        return
+    stopped = f", kept epoch {kept:,}" if trained.ended == "patience" else ""
+    yield (
+        f"{counted(n_seen - 1, 'epoch')}{stopped}; train loss {curve['train_loss'][0]:.4f} -> "
+        f"{curve['train_loss'][kept]:.4f} nats per row, "
+        f"accuracy {curve['train_accuracy'][kept]:.4f}"
+    )
+    if certificate is not None:
+        yield from _certified(certificate)
+    if "valid_loss" in curve:
+        yield from _validated(trained)
+    if trained.rose:
+        rate = getattr(config.optimiser, "learning_rate", 0.0)
+        yield f"warning: the loss rose: lower optimiser.learning_rate (it was {rate:g})"
+
+
+def _certified(certificate: Certificate) -> Iterator[str]:
+    yield certificate.text
+    error = certificate.gradient_check
+    if error is not None and error > GRADIENT_ERROR:
+        yield f"warning: the gradient is off by {error:.1e} of its size, by five-point differences"
+
+
+def _validated(trained: Trained) -> Iterator[str]:
+    losses, kept = trained.curve["valid_loss"], trained.best_epoch
+    lowest = int(losses.argmin())
+    yield (
+        f"validation loss {losses[kept]:.4f}, accuracy {trained.curve['valid_accuracy'][kept]:.4f}"
+    )
+    if losses[kept] > RISEN * losses[lowest]:
+        yield (
+            f"warning: the validation loss was lower, {losses[lowest]:.4f}, at epoch {lowest:,}: "
+            "a higher train.l2 or train.patience=100 may generalise better"
+        )
+
+
+def _test(evaluation: Evaluation, config: RunConfig) -> Iterator[str]:
+    if evaluation.held_out:
+        yield f"{evaluation.n_rows:,} rows that took no part in training"
+    else:
+        yield "NOT HELD OUT: these are figures on the rows that trained the neuron"
+    yield f"{'':20}{'neuron':>8}  {'95 % interval':18}{'majority baseline':>17}"
+    yield from (_metric(evaluation, name, label) for name, label in METRICS.items())
+    (tn, fp), (fn, tp) = evaluation.confusion
+    yield (
+        f"at threshold {config.evaluate.threshold:g}: {tp:,} true and {fp:,} false positives, "
+        f"{tn:,} true and {fn:,} false negatives"
+    )
+
+
+def _metric(evaluation: Evaluation, name: str, label: str) -> str:
+    metrics, baseline = evaluation.metrics, evaluation.baseline
+    bounds = ""
+    if f"{name}_low" in metrics:
+        bounds = f"{metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f}"
+    against = f"{baseline[name]:.4f}" if name in baseline else ""
+    return f"{label:20}{metrics[name]:8.4f}  {bounds:18}{against:>17}".rstrip()
+
+
+def _matters(effects: Effects) -> Iterator[str]:
+    yield "rise of the loss (nats per row) when the attribute is permuted"
+    ranking = effects.ranking[:MAX_ATTRIBUTES]
+    names = [cut(printable(item.attribute), MAX_NAME) for item in ranking]
+    width = max(map(len, names))
+    top = max(ranking[0].loss_rise, 1e-12)
+    for name, item in zip(names, ranking, strict=True):
+        bar = "█" * max(0, round(BAR * item.loss_rise / top))
+        yield f"{name:{width}}  {item.loss_rise:8.4f}  {bar}".rstrip()
+    more = len(effects.ranking) - MAX_ATTRIBUTES
+    if more > 0:
+        yield f"… and {more} more, in effects.json of the record"

@@ -1,0 +1,187 @@
+"""Raw rows become probabilities and decisions, by the contract that the model learned with."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+
+from nn import predict_proba
+from nn.arrays import Array
+from pipeline import files
+from pipeline.config.schema import Categorical, DataSettings
+from pipeline.errors import ConfigError, DataError, reason_of
+from pipeline.stages.encode import Encoder, OneHot, count_unseen, encode
+from pipeline.stages.read import Counts, read_in_order
+from pipeline.stages.validate import MISSING, Table
+from pipeline.stages.validate.validation import check_rows, convert
+from pipeline.stages.validate.values import column_values
+from pipeline.text import bounded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODEL_FORMAT = 2
+PROBABILITY, DECISION = "probability", "decision"
+
+Theta = Annotated[
+    Array,
+    PlainValidator(lambda numbers: np.array(numbers, np.float64)),
+    PlainSerializer(lambda theta: theta.tolist()),
+]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What turns a raw row into a probability and a decision; ``theta`` (d+1,), bias last."""
+
+    data: DataSettings
+    encoder: Encoder
+    theta: Theta
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was scored: rows, rows decided positive, and rows with a category unknown to train."""
+
+    n_rows: int
+    n_positive: int
+    unseen: dict[str, int]
+
+
+def predict_file(model: Model, source: Path, target: Path) -> Predicted:
+    """Score every row of ``source`` and write it, with two columns more, to ``target`` as CSV.
+
+    Every column of ``source`` is handed on as it is, the ignored ones and the target too.
+    ``probability`` is that of class 1, written to the last bit; ``decision`` is 1 at the threshold
+    of the run and above, else 0. Rows keep their order, and a row's probability depends on no
+    other row. ``target`` appears complete or not at all.
+
+    Raises
+    ------
+    DataError
+        If any row breaks the contract, naming line, column and rule: then nothing is scored.
+    ConfigError
+        If ``target`` cannot be written; what can be seen before is refused before.
+    """
+    _require_target(source, target)
+    frame, lines = read_in_order(source, model.data)
+    _require_free(frame, model)
+    p, decision, unseen = score(model, frame, lines, str(source))
+    scored = frame.assign(**{PROBABILITY: p, DECISION: decision})
+    try:
+        files.replace(target.resolve(), _csv(scored).encode())
+    except OSError as error:
+        raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {target}") from None
+    return Predicted(len(p), int(decision.sum()), unseen)
+
+
+def score(
+    model: Model, frame: pd.DataFrame, lines: Counts, place: str
+) -> tuple[Array, Counts, dict[str, int]]:
+    """Return probability and decision of each row of text, and rows with an unseen category.
+
+    DataError if any row breaks the contract; ``lines`` (n,) and ``place`` say where the rows are.
+    """
+    columns = column_values(frame, model.data)
+    violations = check_rows(frame, columns, model.data, lines)
+    if violations:
+        raise DataError(bounded(violation.message for violation in violations))
+    n = len(frame)
+    table = Table(convert(frame, columns, model.data), np.zeros(n), np.ones(n, np.int64))
+    p = predict_proba(model.theta, encode(model.encoder, table, place).X)
+    return p, (p >= model.threshold).astype(np.int64), count_unseen(model.encoder, table)
+
+
+def contract_for_new_rows(data: DataSettings, encoder: Encoder) -> DataSettings:
+    """Return the contract that a new row must satisfy: categories learned from train are listed.
+
+    Unless the encoder answers an unseen category with zeros: then it stays open. A column of which
+    train has one category stays open too (a contract lists two or more), and the encoder refuses.
+    """
+    if encoder.unseen != "refuse":
+        return data
+    learned = {
+        name: tuple(value for value in dict.fromkeys(values) if value != MISSING)
+        for block in encoder.blocks
+        if isinstance(block, OneHot)
+        for name, values in zip(block.attributes, zip(*block.categories, strict=True), strict=True)
+    }
+    columns = {
+        name: column.model_copy(update={"categories": learned[name]})
+        if isinstance(column, Categorical) and column.categories is None and len(learned[name]) > 1
+        else column
+        for name, column in data.columns.items()
+    }
+    return data.model_copy(update={"columns": columns})
+
+
+def to_json(model: Model) -> str:
+    """Return the model as text; floats are written so that they are read back to the last bit."""
+    tree = _adapter().dump_python(model, mode="json")
+    tree = {"format": MODEL_FORMAT, "inputs": model.encoder.inputs, **tree}
+    return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def from_json(text: str) -> Model:
+    """Return the model that ``to_json`` wrote; DataError where its parts do not fit each other."""
+    tree = json.loads(text)
+    if tree.get("format") != MODEL_FORMAT:
+        raise DataError(f"model format must be {MODEL_FORMAT}; got {tree.get('format')!r}")
+    try:
+        model = _adapter().validate_python(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"model must be as a run wrote it; got {first['msg']} at {place}") from None
+    n = len(model.encoder.inputs) + 1
+    if model.theta.shape != (n,) or not np.isfinite(model.theta).all():
+        raise DataError(f"theta must hold {n} finite numbers; got shape {model.theta.shape}")
+    return model
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Model]:
+    return TypeAdapter(Model)
+
+
+def _require_target(source: Path, target: Path) -> None:
+    """Raise ConfigError where no file can be put; asked before anything is read."""
+    try:
+        faults = {
+            "be a CSV file": target.suffix.lower() in (".gz", ".parquet", ".xlsx"),
+            "be in a folder that exists": not target.parent.is_dir(),
+            "be a file": target.exists() and not target.is_file(),
+            "not be INPUT": target.exists() and source.exists() and source.samefile(target),
+        }
+    except OSError as error:  # a name too long, a folder that may not be entered
+        faults = {f"be in reach ({reason_of(error)})": True}
+    for rule, is_broken in faults.items():
+        if is_broken:
+            raise ConfigError(f"OUTPUT must {rule}; got {str(target)!r}")
+
+
+def _require_free(frame: pd.DataFrame, model: Model) -> None:
+    for name in (PROBABILITY, DECISION):
+        if name in frame:
+            cure = (
+                "rename it in the table and its contract, and train again"
+                if name in model.data.attributes
+                else "leave it out, it is not needed"
+            )
+            raise DataError(f"column {name!r} must not be in INPUT, the prediction adds it: {cure}")
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    # Left bare, a carriage return ends a line for every reader.
+    if "\r" in text:
+        text = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    return text

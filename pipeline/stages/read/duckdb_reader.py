@@ -1,0 +1,151 @@
+"""Distinct rows counted by SQL, done where the data is: DuckDB, embedded, on csv and parquet.
+
+A table of counted rows holds text in columns w0, w1, …, in no order, and the count last, as n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import DataError
+from pipeline.stages.read.csv_errors import MAX_CELL, Layout
+from pipeline.stages.read.scan import Scan
+from pipeline.stages.read.source import Source, too_large
+from pipeline.text import one_line, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Nothing is sniffed.
+CSV = (
+    "read_csv(?, auto_detect=false, header=?, columns=?, delim=?, compression=?, "
+    "max_line_size=?, quote='\"', escape='\"', strict_mode=true)"
+)
+# DuckDB fetches no extension from anywhere; the text of a column may be more than 2 GB.
+SETTINGS: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "arrow_large_buffer_size": "true",
+}
+
+
+def count_csv(
+    source: Source, columns: Layout, wanted: Sequence[str], delimiter: str, found: Scan
+) -> pa.Table | None:
+    """Return the counted rows of a CSV file, or None where DuckDB refuses or misreads it.
+
+    It drops a delimiter at the end of a line and, now and then, white space beside a quote or line
+    end. So every record, delimiter and byte of a cell that the scan has ``found`` must be there.
+    """
+    import duckdb
+
+    n_rows, n_delimiters = found.n_records - columns.header, len(columns.names) - 1
+    if n_rows < 1 or not found.is_plain or found.n_delimiters != found.n_records * n_delimiters:
+        return None
+    types = {f"c{i}": "VARCHAR" for i in range(len(columns.names))}
+    ignored = [f"c{i}" for i, name in enumerate(columns.names) if name not in wanted]
+    counts = f"count(*) AS n, sum({_n_bytes(ignored)})::BIGINT AS rest"
+    sql = f"SELECT {_cells(columns, wanted)}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608
+    total = f"n * ({_n_bytes(f'w{i}' for i in range(len(wanted)))}) + rest AS n_bytes"
+    kind = "gzip" if source.kind == "gzip" else "none"
+    asked = (columns.header, types, delimiter, kind, MAX_CELL)
+    try:
+        table = _ask(source, f"SELECT * EXCLUDE rest, {total} FROM ({sql})", *asked)  # noqa: S608
+    except duckdb.Error:
+        return None
+    header = "".join(columns.names) if columns.header else ""
+    got = [int(table[name].to_numpy().sum()) for name in ("n", "n_bytes")]
+    is_whole = got == [n_rows, found.n_content - len(header.encode())]
+    return table.drop_columns("n_bytes") if is_whole else None
+
+
+def count_parquet(source: Source, columns: Layout, wanted: Sequence[str]) -> pa.Table:
+    """Return the counted rows of a parquet file; DataError where it holds none."""
+    cells = _cells(columns, wanted)
+    sql = f"SELECT {cells}, count(*) AS n FROM {_parquet(columns)} GROUP BY ALL"  # noqa: S608
+    return _require_rows(source, _ask_parquet(source, sql))
+
+
+def parquet_in_order(source: Source, columns: Layout) -> pa.Table:
+    """Return every column of a parquet file in its order; DataError where it holds no row."""
+    cells = _cells(columns, columns.names)
+    sql = f"SELECT {cells} FROM {_parquet(columns)} ORDER BY place"  # noqa: S608 (places alone)
+    return _require_rows(source, _ask_parquet(source, sql))
+
+
+def parquet_lines(
+    source: Source, columns: Layout, values: Sequence[tuple[str, frozenset[str]]], limit: int
+) -> list[tuple[int, ...]]:
+    """Return for each (column, values) the numbers of the first rows that hold one of them."""
+    found = []
+    for name, bad in values:
+        cells = f"SELECT {_cells(columns, [name])}, place FROM {_parquet(columns)}"  # noqa: S608
+        where = "WHERE w0 IN (SELECT unnest(?)) ORDER BY place LIMIT ?"
+        sql = f"SELECT place + 1 FROM ({cells}) {where}"  # noqa: S608
+        found.append(tuple(_ask_parquet(source, sql, sorted(bad), limit)[0].to_pylist()))
+    return found
+
+
+def parquet_names(source: Source, max_bytes: int) -> tuple[str, ...]:
+    """Return the names of the columns of a parquet file, none of which holds columns itself.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, holds nested columns, or more than ``max_bytes`` when unpacked.
+    """
+    size = _ask_parquet(source, "SELECT total_uncompressed_size FROM parquet_metadata(?)")
+    if sum(filter(None, size[0].to_pylist())) > max_bytes:
+        raise too_large(source.shown, "more when unpacked", max_bytes)
+    _, *parts = _ask_parquet(
+        source, "SELECT name, coalesce(num_children, 0) AS n FROM parquet_schema(?)"
+    ).to_pylist()
+    nested = [part["name"] for part in parts if part["n"]]
+    if nested:  # what is in it follows it
+        raise DataError(
+            f"{source.shown} must hold columns of text and numbers; got nested {quoted(nested[0])}"
+        )
+    return tuple(part["name"] for part in parts)
+
+
+def _ask_parquet(source: Source, sql: str, *more: Any) -> pa.Table:
+    import duckdb
+
+    try:
+        return _ask(source, sql, *more)
+    except duckdb.Error as error:
+        reason = one_line(str(error).splitlines()[0])
+        raise DataError(f"{source.shown} must be an intact parquet file; got {reason}") from None
+
+
+def _require_rows(source: Source, table: pa.Table) -> pa.Table:
+    if not table.num_rows:
+        raise DataError(f"{source.shown} must hold rows; got none")
+    return table
+
+
+def _ask(source: Source, sql: str, *more: Any) -> pa.Table:
+    """Return what the query finds; its first ? is the path of the file."""
+    import duckdb
+
+    # DuckDB would take these for a pattern.
+    path = "".join(f"[{char}]" if char in "*?[" else char for char in str(source.path))
+    with duckdb.connect(config=SETTINGS) as db:
+        return db.sql(sql, params=[path, *more]).to_arrow_table()
+
+
+def _parquet(columns: Layout) -> str:
+    places = ", ".join(f"c{i}" for i in range(len(columns.names)))
+    return f"read_parquet(?, file_row_number=true) AS t({places}, place)"
+
+
+def _n_bytes(columns: Iterable[str]) -> str:
+    """Return the bytes of these columns of a row, as SQL."""
+    return " + ".join(f"coalesce(strlen({name}), 0)" for name in columns) or "0"
+
+
+def _cells(columns: Layout, wanted: Sequence[str]) -> str:
+    """Return the wanted columns as text, named by place: the names of a file could collide."""
+    places = [columns.names.index(name) for name in wanted]
+    return ", ".join(f"coalesce(CAST(c{at} AS VARCHAR), '') AS w{i}" for i, at in enumerate(places))

@@ -1,0 +1,188 @@
+"""A file becomes its distinct rows, as text, each with its count; nothing is guessed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import files
+from pipeline.config.schema import DataSettings
+from pipeline.errors import DataError
+from pipeline.stages.read import duckdb_reader
+from pipeline.stages.read.csv_errors import (
+    Layout,
+    Record,
+    checked_records,
+    read_layout,
+    require_names,
+)
+from pipeline.stages.read.scan import scan
+from pipeline.stages.read.source import Source, open_source, require_sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Counts = npt.NDArray[np.int64]
+Sought = tuple[str, frozenset[str]]  # a column, and values that it may hold
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Distinct rows of a file, sorted, so that their order depends on nothing else.
+
+    ``frame`` holds text, never null: the columns of the contract that are not ignored, in its
+    order, then the target; an absent cell is "". ``count`` (n,) says how often each row occurs.
+    """
+
+    frame: pd.DataFrame
+    count: Counts
+    path: Path
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of every cell and count, the same for every order of the rows of the file.
+
+        Each column goes in as the lengths of its cells in code points, then the cells: no two
+        tables read alike.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        names = list(self.frame.columns)
+        digest = hashlib.sha256(json.dumps([names, len(self.count)]).encode())
+        digest.update(self.count.astype("<i8").tobytes())
+        text = pa.schema([(name, pa.large_string()) for name in names])
+        for column in pa.Table.from_pandas(self.frame, text, preserve_index=False).columns:
+            digest.update(pc.utf8_length(column).to_numpy().astype("<i8").tobytes())
+            whole = pa.ListArray.from_arrays([0, len(column)], column.combine_chunks())
+            digest.update(pc.binary_join(whole, pa.scalar("", pa.large_string()))[0].as_buffer())
+        return digest.hexdigest()
+
+
+def read_rows(data: DataSettings) -> Rows:
+    """Return the distinct rows of ``data.path`` with their counts.
+
+    DuckDB counts; its answer is taken where it agrees with an independent count of the bytes,
+    and the exact reader decides where it does not.
+
+    Raises
+    ------
+    DataError
+        For every file that is not the table that the settings describe, with the place and cure.
+    """
+    source = open_source(files.PROJECT / data.path, data.max_bytes)
+    if data.sha256 is not None:
+        require_sha256(source, data.sha256)
+    wanted = [*data.attributes, data.target.name]
+    table = _counted(source, data, wanted)
+    source.require_unchanged()
+    # By code point, as UTF-8 sorts.
+    table = table.sort_by([(name, "ascending") for name in table.column_names[:-1]])
+    count = table["n"].to_numpy().astype(np.int64)
+    return Rows(table.drop_columns("n").rename_columns(wanted).to_pandas(), count, source.path)
+
+
+def read_in_order(
+    path: Path, data: DataSettings, need_target: bool = False
+) -> tuple[pd.DataFrame, Counts]:
+    """Return the rows of another file of this contract, as text in its order, and their lines.
+
+    Every column of the file, in its order. It may lack the target and ignored columns; with
+    ``need_target`` it may not. Lines are physical ones (of parquet: the rows), from 1. DataError as
+    ``read_rows``; ``data.sha256`` is not asked for.
+    """
+    import pandas as pd
+
+    source = open_source(path, data.max_bytes)
+    if source.kind == "parquet":
+        columns = _layout(source, data, need_target)
+        table = duckdb_reader.parquet_in_order(source, columns)
+        frame, lines = table.to_pandas(), list(range(1, table.num_rows + 1))
+    else:
+        scan(source, data.delimiter, data.max_bytes)
+        columns = _layout(source, data, need_target)
+        lines, rows = [], []
+        for line, cells in checked_records(source, data, columns):
+            lines.append(line)
+            rows.append(tuple(map(sys.intern, cells)))  # of a long table most cells are equal
+        frame = pd.DataFrame(rows, dtype="str")
+    source.require_unchanged()
+    return frame.set_axis(list(columns.names), axis="columns"), np.array(lines, np.int64)
+
+
+def lines_of(
+    path: Path, data: DataSettings, values: Sequence[Sought], limit: int = 5
+) -> list[tuple[int, ...]]:
+    """Return for each (column, values) the first lines on which the column holds one of them.
+
+    One pass, only for a table that has violations. A file that has gone meanwhile has no lines.
+    """
+    try:
+        source = open_source(files.PROJECT / path, data.max_bytes)
+        columns = _layout(source, data)
+        if source.kind == "parquet":
+            return duckdb_reader.parquet_lines(source, columns, values, limit)
+        return _csv_lines(checked_records(source, data, columns), columns, values, limit)
+    except (DataError, OSError):
+        return [()] * len(values)
+
+
+def _csv_lines(
+    records: Iterator[Record], columns: Layout, values: Sequence[Sought], limit: int
+) -> list[tuple[int, ...]]:
+    found: list[list[int]] = [[] for _ in values]
+    places = [columns.names.index(name) for name, _ in values]
+    sought = [(at, bad, of) for at, (_, bad), of in zip(places, values, found, strict=True) if bad]
+    for line, cells in records:
+        for place, bad, lines in sought:
+            if cells[place] in bad and len(lines) < limit:
+                lines.append(line)
+                sought = [each for each in sought if len(each[2]) < limit]
+        if not sought:
+            break
+    return [tuple(lines) for lines in found]
+
+
+def _layout(source: Source, data: DataSettings, need_target: bool = True) -> Layout:
+    if source.kind != "parquet":
+        return read_layout(source, data, need_target)
+    names = duckdb_reader.parquet_names(source, data.max_bytes)
+    require_names(source.shown, names, data, need_target)
+    return Layout(names, header=False)
+
+
+def _counted(source: Source, data: DataSettings, wanted: list[str]) -> pa.Table:
+    """Return the counted rows, in no order: the wanted columns, then the count as ``n``."""
+    if source.kind == "parquet":
+        return duckdb_reader.count_parquet(source, _layout(source, data), wanted)
+    found = scan(source, data.delimiter, data.max_bytes)
+    columns = _layout(source, data)
+    table = duckdb_reader.count_csv(source, columns, wanted, data.delimiter, found)
+    return _count_by_csv(source, data, columns, wanted) if table is None else table
+
+
+def _count_by_csv(
+    source: Source, data: DataSettings, columns: Layout, wanted: list[str]
+) -> pa.Table:
+    """Return the rows counted by the exact reader."""
+    import pyarrow as pa
+
+    places = [columns.names.index(name) for name in wanted]
+    counted = Counter(
+        tuple(cells[place] for place in places)
+        for _, cells in checked_records(source, data, columns)
+    )
+    cells = [pa.array(column, pa.large_string()) for column in zip(*counted, strict=True)]
+    n = pa.array(counted.values(), pa.int64())
+    return pa.table([*cells, n], names=[*(f"w{i}" for i in range(len(cells))), "n"])

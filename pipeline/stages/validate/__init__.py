@@ -1,0 +1,5 @@
+"""Text rows become a table that satisfies the data contract, or a list of violations."""
+
+from pipeline.stages.validate.validation import MISSING, Table, Validation, validate
+
+__all__ = ["MISSING", "Table", "Validation", "validate"]

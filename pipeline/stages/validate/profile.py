@@ -1,0 +1,145 @@
+"""The values of a table become what a person wants to know of it: a profile, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.config.schema import Categorical, DataSettings, Numeric
+from pipeline.stages.read.rows import Counts, Rows
+from pipeline.stages.validate.values import Bools, ColumnValues, listed_values
+from pipeline.text import quoted, skeleton
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANY = 10_000  # values of a column, above which they are not compared with each other
+N_SHOWN = 50  # categories of a column
+
+
+@dataclass(frozen=True)
+class Category:
+    """A value of a column: how many rows have it, and which share of them is positive."""
+
+    value: str
+    n_rows: int
+    positive_share: float
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """What a column holds: ``categories`` of words, ``minimum`` to ``maximum`` of numbers."""
+
+    name: str
+    kind: str
+    n_missing: int
+    categories: tuple[Category, ...] = ()
+    minimum: float | None = None
+    mean: float | None = None
+    maximum: float | None = None
+
+
+def profile_columns(
+    columns: dict[str, ColumnValues], count: Counts, positive: Bools, data: DataSettings
+) -> tuple[ColumnProfile, ...]:
+    """Return what each attribute holds, every row weighted by its count."""
+    return tuple(
+        _numeric(name, columns[name], count)
+        if isinstance(column, Numeric)
+        else _categorical(name, columns[name], column, count, count * positive)
+        for name, column in data.attributes.items()
+    )
+
+
+def count_contradictions(rows: Rows, positive: Bools, data: DataSettings) -> tuple[int, int]:
+    """Return how many rows share every attribute with one of the other class.
+
+    And how many of them every model of these attributes gets wrong. Rows are sorted, so such rows
+    stand side by side.
+    """
+    is_new = np.zeros(len(rows.count), dtype=bool)
+    for name in data.attributes:
+        cells = rows.frame[name]
+        is_new |= (cells != cells.shift()).to_numpy(bool)
+    group = np.cumsum(is_new)
+    n_positive = np.bincount(group, weights=rows.count * positive)
+    total = np.bincount(group, weights=rows.count)
+    minority = np.minimum(n_positive, total - n_positive)
+    return int(total[minority > 0].sum()), int(minority.sum())
+
+
+def find_warnings(
+    columns: dict[str, ColumnValues], count: Counts, contradictory: int, wrong: int,
+    data: DataSettings,
+) -> Iterator[str]:  # fmt: skip
+    """Yield what does not refuse a table but should be known about it."""
+    n_rows, n_distinct = int(count.sum()), len(count)
+    if contradictory:
+        yield (
+            f"{contradictory} rows ({100 * contradictory / n_rows:.3g} %) have the attributes of a "
+            f"row of the other class: no model can exceed accuracy {1 - wrong / n_rows:.4f} here"
+        )
+    if n_distinct < n_rows:
+        yield (
+            f"{n_rows - n_distinct} of {n_rows} rows repeat another row ({n_distinct} distinct): "
+            "copies of a row may fall into both train and test"
+        )
+    for name, column in data.attributes.items():
+        yield from _column_warnings(name, columns[name].text, column)
+    target = data.target
+    yield from _absent(f"target {target.name}", columns[target.name].text, listed_values(target))
+
+
+def _column_warnings(
+    name: str, values: pd.Series[str], column: Categorical | Numeric
+) -> Iterator[str]:
+    if (values == values[0]).all():
+        yield f"column {name} is constant: every row has {quoted(values[0])}"
+    elif isinstance(column, Categorical) and column.categories is not None:
+        yield from _absent(f"column {name}", values, column.categories)
+    elif isinstance(column, Categorical) and len(values) <= MANY:
+        alike: dict[str, list[str]] = {}
+        for value in sorted(values):
+            alike.setdefault(skeleton(value).casefold(), []).append(value)
+        for same in [same for same in alike.values() if len(same) > 1][:5]:
+            yield f"column {name} holds values that look alike: {', '.join(map(quoted, same[:5]))}"
+
+
+def _absent(subject: str, values: pd.Series[str], listed: tuple[str, ...]) -> Iterator[str]:
+    known = set(values[values.isin(listed)])
+    absent = [quoted(value) for value in listed if value not in known]
+    if absent:
+        yield f"{subject}: no row has {', '.join(absent[:10])}{', …' if len(absent) > 10 else ''}"
+
+
+def _numeric(name: str, values: ColumnValues, count: Counts) -> ColumnProfile:
+    n_rows = values.sums(count)
+    n_missing = int(n_rows[values.is_missing].sum())
+    known = ~np.isnan(values.number)
+    if not known.any():
+        return ColumnProfile(name, "numeric", n_missing)
+    x, share = values.number[known], n_rows[known] / n_rows[known].sum()
+    low, mean, high = float(x.min()), float(share @ x), float(x.max())
+    return ColumnProfile(name, "numeric", n_missing, (), low, mean, high)
+
+
+def _categorical(
+    name: str, values: ColumnValues, column: Categorical, count: Counts, positive: Counts
+) -> ColumnProfile:
+    """Return the profile with categories in the order of the contract, then the commonest first."""
+    n_rows, n_positive = values.sums(count), values.sums(positive)
+    listed = {value: i for i, value in enumerate(column.categories or ())}
+    order = np.lexsort((-n_rows, values.text.map(listed).to_numpy(float)))  # NaN, not listed, last
+    order = order[~values.is_missing[order]]
+    shown, rest = order[:N_SHOWN], order[N_SHOWN:]
+    parts = [(values.text[i][:200], np.array([i])) for i in shown]
+    parts += [(f"… {len(rest)} more", rest)] if len(rest) else []
+    categories = tuple(
+        Category(value, n := int(n_rows[at].sum()), float(n_positive[at].sum() / n))
+        for value, at in parts
+    )
+    n_missing = int(n_rows[values.is_missing].sum())
+    return ColumnProfile(name, "categorical", n_missing, categories)

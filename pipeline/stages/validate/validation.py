@@ -1,0 +1,146 @@
+"""Text rows become a table that cannot fail any more: checked by the contract, then converted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.config.schema import DataSettings, Numeric
+from pipeline.errors import DataError
+from pipeline.stages.one_thread import on_one_thread
+from pipeline.stages.read.rows import Counts, Rows, lines_of
+from pipeline.stages.validate.profile import (
+    ColumnProfile,
+    count_contradictions,
+    find_warnings,
+    profile_columns,
+)
+from pipeline.stages.validate.rules import contract_rules, table_rules
+from pipeline.stages.validate.values import ColumnValues, column_values
+from pipeline.stages.validate.violations import Violation, broken_rules, whole_violation
+from pipeline.text import bounded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = "missing"  # the category of a missing value where it is allowed
+N_PREDICT_LINES = 20  # rows to predict are few, and whoever sent them wants to mend them all
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that satisfy their contract.
+
+    ``frame`` has one column per attribute: text for a categorical one (MISSING where a value is
+    missing and allowed to be), float64 for a numeric one (NaN where missing and allowed to be).
+    ``y`` (n,) holds labels 0.0 or 1.0, ``count`` (n,) how often each row occurs, > 0.
+    """
+
+    frame: pd.DataFrame
+    y: npt.NDArray[np.float64]
+    count: Counts
+
+    @property
+    def share(self) -> float:
+        """The share of rows that is positive."""
+        return float(self.count @ self.y / self.count.sum())
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was found: violations refuse the table, warnings do not."""
+
+    n_rows: int
+    n_distinct: int
+    n_positive: int
+    violations: tuple[Violation, ...]
+    warnings: tuple[str, ...]
+    profile: tuple[ColumnProfile, ...]
+    table: Table | None  # None where there are violations
+
+    def require(self) -> Table:
+        """Return the table, or raise DataError naming every violation."""
+        if self.table is None:
+            raise DataError(bounded(violation.message for violation in self.violations))
+        return self.table
+
+    def report(self) -> dict[str, Any]:
+        """Return everything but the rows themselves as plain values."""
+        tree = asdict(replace(self, table=None)) | {"accepted": not self.violations}
+        del tree["table"]
+        tree["violations"] = [asdict(v) | {"message": v.message} for v in self.violations]
+        return tree
+
+
+@on_one_thread
+def validate(rows: Rows, data: DataSettings) -> Validation:
+    """Return every violation of the contract by any row, or the table where there is none."""
+    frame, count = rows.frame, rows.count
+    columns = column_values(frame, data)
+    positive = frame[data.target.name].isin(data.target.positive).to_numpy(bool)
+    contradictory, wrong = count_contradictions(rows, positive, data)
+    n_rows = int(count.sum())
+    of_table = table_rules(columns[data.target.name], count, contradictory / n_rows, data)
+    violations = (
+        *_row_violations(rows, columns, data),
+        *(whole_violation("", rule, count) for rule in of_table if not rule.holds),
+    )
+    table = None
+    if not violations:
+        table = Table(convert(frame, columns, data), positive.astype(np.float64), count)
+    return Validation(
+        n_rows=n_rows,
+        n_distinct=len(count),
+        n_positive=int(count[positive].sum()),
+        violations=violations,
+        warnings=tuple(find_warnings(columns, count, contradictory, wrong, data)),
+        profile=profile_columns(columns, count, positive, data),
+        table=table,
+    )
+
+
+def check_rows(
+    frame: pd.DataFrame, columns: dict[str, ColumnValues], data: DataSettings, lines: Counts
+) -> tuple[Violation, ...]:
+    """Return the rules that text rows to predict break; ``lines`` (n,) holds the line of each.
+
+    The target is not looked at, nor is a rule about a column or the table as a whole.
+    """
+    rules = contract_rules({name: columns[name] for name in data.attributes}, data)
+    of_values = {name: [r for r in rules[name] if not isinstance(r.holds, bool)] for name in rules}
+    found = broken_rules(frame, columns, np.ones(len(frame), np.int64), of_values)
+    places = [np.sort(lines[frame[violation.column].isin(bad)]) for violation, bad in found]
+    return tuple(
+        replace(violation, lines=tuple(at[:N_PREDICT_LINES].tolist()))
+        for (violation, _), at in zip(found, places, strict=True)
+    )
+
+
+def convert(
+    frame: pd.DataFrame, columns: dict[str, ColumnValues], data: DataSettings
+) -> pd.DataFrame:
+    """Return the attributes of text rows that break no rule, as a Table holds them."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            name: pd.Series(columns[name].number, frame.index)
+            if isinstance(column, Numeric)
+            else frame[name].mask(columns[name].of_rows(columns[name].is_missing), MISSING)
+            for name, column in data.attributes.items()
+        }
+    )
+
+
+def _row_violations(
+    rows: Rows, columns: dict[str, ColumnValues], data: DataSettings
+) -> list[Violation]:
+    """Return the rules that rows break, with the first lines of the file that show it."""
+    found = broken_rules(rows.frame, columns, rows.count, contract_rules(columns, data))
+    if not found:
+        return []
+    places = lines_of(rows.path, data, [(violation.column, bad) for violation, bad in found])
+    return [replace(v, lines=lines) for (v, _), lines in zip(found, places, strict=True)]

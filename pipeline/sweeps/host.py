@@ -1,0 +1,152 @@
+"""What runs have in common is made once: the rows of a table, its parts, the encoded examples."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline import files
+from pipeline.config.schema import DataSettings, RunConfig
+from pipeline.errors import DiskError, Failure, PipelineError, StopRequest, failure_of
+from pipeline.record import Record, RecordError, read
+from pipeline.record.identity import Lineage, environment, trace
+from pipeline.run import Prepared, Refused, Unfinished, prepare
+from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.read.datasets import TABLES, write_if_missing
+from pipeline.sweeps.child import Attempt, RunReport, report_of, run_in_child
+from pipeline.sweeps.grid import Job
+
+MAX_KEPT = 4  # tables, and what is prepared of them
+
+T = TypeVar("T")
+
+
+class Host:
+    """Reads and prepares tables once, and makes runs of them, each in a child.
+
+    ``writes``: a table that comes with the project is written where it is missing.
+    """
+
+    def __init__(self, *, writes: bool = True) -> None:
+        self._writes = writes
+        self._here = environment()
+        self._rows: dict[str, Rows] = {}
+        self._prepared: dict[str, Prepared | Refused] = {}
+
+    def trace(self, config: RunConfig) -> Lineage:
+        """Return what a run of ``config`` is made of, with its data as they are now.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read.
+        """
+        if self._writes:
+            write_if_missing(config.data.path)
+        return trace(config, self._read(config.data).digest, self._here)
+
+    def run(self, job: Job, log: Path, stop: StopRequest) -> RunReport | None:
+        """Make the run in a child, unless it is done; return how it ended.
+
+        None where another process is making it.
+        """
+        try:
+            prepared = self._prepare(job.config)
+        except PipelineError as refusal:
+            return RunReport(job.number, "FAILED", None, failure_of(refusal))
+        identity = trace(job.config, prepared.data_digest, self._here).identity
+        lock = _try_lock(identity)
+        if lock is None:
+            return None
+        try:
+            return self._make(job, log, prepared, files.RUNS / identity, stop)
+        finally:
+            os.close(lock)
+
+    def _make(
+        self, job: Job, log: Path, prepared: Prepared | Refused, folder: Path, stop: StopRequest
+    ) -> RunReport:
+        record = _whole_record(folder)
+        if job.configuration.sweep.resume and record and record.status == "FINISHED":
+            return report_of(job.number, record)  # another process has made it
+        begun, started_ms = time.monotonic(), time.time_ns() // 1_000_000
+        attempt = Attempt(job, log, self._here, started_ms)
+        report = run_in_child(attempt, prepared, stop)
+        if isinstance(report, Failure):
+            record = _whole_record(folder)
+            if record and record.head.started_ms == started_ms:  # it died after its commit
+                report = report_of(job.number, record)
+            else:
+                report = _unreported(attempt, prepared, report)
+        return replace(report, seconds=time.monotonic() - begun)
+
+    def _read(self, data: DataSettings) -> Rows:
+        return _kept(self._rows, _state(data), lambda: _read_rows(data))
+
+    def _prepare(self, config: RunConfig) -> Prepared | Refused:
+        key = f"{_state(config.data)} {preparation(config)}"
+        return _kept(self._prepared, key, lambda: prepare(config, self._read(config.data)))
+
+
+def preparation(config: RunConfig) -> str:
+    """Return what is equal for runs that have everything before training in common."""
+    return f"{config.data!r} {config.split!r} {config.encode!r}"
+
+
+def _try_lock(identity: str) -> int | None:
+    """Return a lock that one process alone has: two sweeps that meet at a run make it once.
+
+    A few runs share a file, so that nothing has to be tidied up.
+    """
+    files.make_private(files.RUNS)
+    return files.try_lock(files.RUNS / f".run_lock.{identity[:2]}")
+
+
+def _whole_record(folder: Path) -> Record | None:
+    try:
+        return read(folder)
+    except RecordError:
+        return None
+
+
+def _unreported(attempt: Attempt, prepared: Prepared | Refused, failure: Failure) -> RunReport:
+    """Record and report a failure that the run itself could not record."""
+    identity = None
+    with contextlib.suppress(DiskError):  # the report says it
+        outcome = Unfinished(attempt.job.config, prepared, failure)
+        identity = attempt.write(outcome).identity
+    return RunReport(attempt.job.number, "FAILED", identity, failure)
+
+
+def _kept(held: dict[str, T], key: str, make: Callable[[], T]) -> T:
+    """Return what is held by that key, made if it is not; the last few are held."""
+    if key not in held:
+        while len(held) >= MAX_KEPT:
+            del held[next(iter(held))]
+        held[key] = make()
+    return held[key]
+
+
+def _state(data: DataSettings) -> str:
+    """Return what changes with the contract, and when somebody writes to the file."""
+    try:
+        info = (files.PROJECT / data.path).stat()
+    except (OSError, ValueError):
+        return repr(data)
+    return f"{data!r} {info.st_ino} {info.st_size} {info.st_mtime_ns} {info.st_ctime_ns}"
+
+
+def _read_rows(data: DataSettings) -> Rows:
+    """Read the table; of one that the project makes and that is not there yet, a copy."""
+    if data.path not in TABLES or (files.PROJECT / data.path).exists():
+        return read_rows(data)
+    with tempfile.NamedTemporaryFile(suffix=Path(data.path).suffix) as copy:
+        copy.write(TABLES[data.path]())
+        copy.flush()
+        return read_rows(data.model_copy(update={"path": copy.name}))

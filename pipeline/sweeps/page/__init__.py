@@ -1,5 +1,0 @@
-"""A comparison becomes one page that opens anywhere, offline."""
-
-from pipeline.sweeps.page.document import page
-
-__all__ = ["page"]

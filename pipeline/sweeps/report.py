@@ -1,0 +1,165 @@
+"""What became of a sweep: how its runs ended and compare, as text, a page and a run in MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline import files
+from pipeline.compare.compare import compare
+from pipeline.compare.comparison import Comparison, Run, Value
+from pipeline.compare.load import SEEDS, run_of, unrecorded_run, value_of
+from pipeline.config.schema import TrackingSettings
+from pipeline.errors import OK, ConfigError, TrackingError, disk_error
+from pipeline.record import RecordError, read
+from pipeline.sweeps.child import RunReport
+from pipeline.sweeps.manifest import Member, Sweep, find_sweep
+from pipeline.sweeps.publishing import Publishing
+from pipeline.text import bounded, counted, say
+from pipeline.tracking import Summary, check_address, fetch
+from pipeline.tracking.process import Publisher
+
+PAGE = "comparison.html"
+MAX_LINES = 4  # of what is said of a failure
+
+
+def format_failures(
+    sweep: Sweep, reports: Mapping[int, RunReport], publishing: Publishing
+) -> list[str]:
+    """Return what is to be said of runs that failed, or were not published."""
+    failures = [(report, report.failure) for report in reports.values() if report.failure]
+    lines = []
+    for report, failure in failures:
+        lines.append(f"{report.status} {' '.join(sweep.members[report.number].overrides)}")
+        more = f"{failure.kind}: {failure.message}".splitlines()[:MAX_LINES]
+        if sweep.log(report.number).exists():
+            more.append(f"log {files.shown(sweep.log(report.number))}")
+        if published := publishing.published.get(str(report.identity)):
+            more.append(f"MLflow {published.url or 'run ' + published.run_id}")
+        lines += [f"    {line}" for line in more]
+    messages = {failure.message for _, failure in failures}
+    if len(failures) == len(sweep.members) > 1 and len(messages) == 1:
+        lines.append("every run failed with the same error: look at what they have in common")
+    if publishing.failed:
+        why = next(iter(publishing.failed.values())).splitlines()[0]
+        lines.append(f"{counted(len(publishing.failed), 'run')} not published: {why}")
+        lines.append("their records are kept; publish them with: make sync")
+    return lines
+
+
+def compare_sweep(sweep: Sweep) -> Comparison:
+    """Return what is known of the runs of the sweep.
+
+    Raises
+    ------
+    ConfigError
+        If none of them has finished.
+    """
+    runs = [_load_run(sweep, member) for member in sweep.members]
+    return compare(sweep.name, runs, _axes(sweep))
+
+
+def report_sweep(sweep: Sweep, publisher: Publisher | None) -> int:
+    """Compare the runs of the sweep, say how and publish it; return 0, or 2 without any."""
+    try:
+        comparison = compare_sweep(sweep)
+    except ConfigError as refusal:
+        say(f"nothing to compare: {refusal}")
+        return refusal.exit_code
+    _show(comparison, sweep.folder / PAGE)
+    if publisher is not None:
+        _publish(sweep, comparison, publisher)
+    return OK
+
+
+def compare_again(word: str, query: str, tracking: TrackingSettings) -> int:
+    """Compare the runs of a sweep, or those that a filter of MLflow finds."""
+    if not query:
+        sweep = find_sweep(word)
+        with Publisher(tracking) as publisher:
+            return report_sweep(sweep, publisher)
+    check_address(tracking)
+    with TemporaryDirectory() as folder:
+        records, lost = fetch(tracking, query, Path(folder))
+        runs = [run_of(record) for record in records]
+    if lost:
+        say(f"{counted(len(lost), 'run')} left out, neither here nor whole in the store:")
+        say(bounded(lost, 1000))
+    if not runs:
+        raise ConfigError(
+            f"FILTER must find runs; got none for {query!r}; settings go by names such as "
+            "params.optimiser.name, and their values in quotes"
+        )
+    name = hashlib.sha256(query.encode()).hexdigest()[:12]
+    _show(compare(f"filter {query}", runs), files.SWEEPS / f"filter-{name}" / PAGE)
+    return OK
+
+
+def _load_run(sweep: Sweep, member: Member) -> Run:
+    log = sweep.log(member.number)
+    shown = files.shown(log) if log.exists() else None
+    reason = member.message
+    if member.identity is not None:
+        try:
+            return run_of(read(files.RUNS / member.identity), member.overrides, shown)
+        except RecordError:
+            reason = reason or "it has left no record"
+    return unrecorded_run(member.overrides, reason, shown)
+
+
+def _axes(sweep: Sweep) -> dict[str, dict[str, Value]]:
+    """Return the values of the axes, seeds left out, of each run by its identity."""
+    axes = [axis for axis in sweep.axes if axis not in SEEDS]
+    found = {}
+    for member in sweep.members:
+        words = [word.lstrip("+").partition("=") for word in member.overrides]
+        values = {key: value_of(text) for key, _, text in words}
+        found[str(member.identity)] = {axis: values[axis] for axis in axes if axis in values}
+    return found
+
+
+def _show(comparison: Comparison, target: Path) -> None:
+    """Print the comparison and write its page.
+
+    Raises
+    ------
+    DiskError
+        If the page cannot be written.
+    """
+    from pipeline.compare.page import page
+    from pipeline.compare.text_table import text_table
+
+    say(text_table(comparison, shutil.get_terminal_size((100, 24)).columns))
+    content = page(comparison).encode()
+    try:
+        files.make_private(target.parent)
+        files.replace(target, content)
+    except OSError as error:
+        raise disk_error(error, "the page") or error from None
+    say(f"{'Page':10}{files.shown(target)}")
+
+
+def _publish(sweep: Sweep, comparison: Comparison, publisher: Publisher) -> None:
+    metrics = {
+        "sweep/finished": float(sum(len(c.runs) for c in comparison.candidates)),
+        "sweep/unfinished": float(len(comparison.unfinished)),
+    }
+    if comparison.board is not None:
+        metrics["sweep/tied"] = float(comparison.board.tied.sum())
+    tags = {
+        "oneuron.kind": "sweep",
+        "oneuron.sweep": sweep.id,
+        "oneuron.sweep_name": sweep.name,
+        "mlflow.note.content": "\n\n".join(comparison.sentences),
+    }
+    name, page = f"sweep {sweep.name}", sweep.folder / PAGE
+    summary = Summary(f"sweep.{sweep.id}", name, sweep.started_ms, tags, metrics, page)
+    try:
+        published = publisher.summarise(summary)
+    except TrackingError as refusal:
+        say(f"the comparison was not published: {refusal}")
+    else:
+        say(f"{'MLflow':10}{published.url or 'run ' + published.run_id} holds the page as well")

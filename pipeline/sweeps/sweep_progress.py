@@ -1,0 +1,59 @@
+"""How far a sweep is: one live line on a terminal, a plain line for each run in a log."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.sweeps.child import RunReport
+from pipeline.text import one_line, redact
+
+
+class SweepProgress:
+    """Counts the runs of a sweep that end; a ``with`` statement leaves no live line behind."""
+
+    def __init__(self, total: int, skipped: int, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._total, self._skipped, self._done, self._failed = total, skipped, 0, 0
+        columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+        self._bar = Progress(
+            *columns,
+            console=self._console,
+            auto_refresh=False,  # no thread: runs are forked
+            transient=True,
+            speed_estimate_period=math.inf,  # of all runs: each may take minutes
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(self.counts, total=total, completed=skipped)
+
+    @property
+    def counts(self) -> str:
+        """How many runs are done, failed, skipped and left."""
+        left = self._total - self._skipped - self._done - self._failed
+        return f"{self._done} done, {self._failed} failed, {self._skipped} skipped, {left} left"
+
+    def count(self, report: RunReport, overrides: tuple[str, ...]) -> None:
+        """Count a run that has ended, and say so: on a terminal only where it failed."""
+        self._done += report.failure is None
+        self._failed += report.failure is not None
+        ended = self._skipped + self._done + self._failed
+        how = f"{report.figures}, {report.seconds:.2f} s"
+        if report.failure:
+            how = f"{report.status}: {report.failure.message}"
+        if report.failure or not self._console.is_terminal:
+            line = f"[{ended}/{self._total}] {' '.join(overrides)}: {how}"
+            text = one_line(redact(line), 1000)
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.update(self._task, completed=ended, description=self.counts, refresh=True)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()

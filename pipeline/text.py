@@ -1,0 +1,135 @@
+"""Text for people: cut, counted, escaped, and without secrets. Every print goes through ``say``."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+MASK = "***"
+MIN_SECRET = 6  # characters; a shorter value ("false", "yes") would blank out ordinary words
+MAX_MESSAGE = 2000  # characters; the whole is in the report of the run
+
+_NAME_HINT = re.compile("TOKEN|PASSW|SECRET|KEY|CREDENTIAL", re.IGNORECASE)
+# The user may be a token by itself; the password may hold "@" and "/" that should have been
+# escaped, so it reaches to the last "@" of the word.
+_USERINFO = re.compile(r"(?<=://)(?:[^\s/@:\"'<>]*:[^\s\"'<>]*|[^\s/@\"'<>]*)@")
+_QUERY = re.compile(
+    r"([?&;](?:[\w-]*(?:token|passw|secret|key|credential|signature)[\w-]*|sig|pwd)=)[^&#;\s\"'<>]+",
+    re.IGNORECASE,
+)
+_LOOK_ALIKES = str.maketrans(
+    "аеорсухіѕјԁһАВЕКМНОРСТХІЅЈοναΑΒΕΖΗΙΚΜΝΟΡΤΥΧ−–—‐‑",
+    "aeopcyxisjdhABEKMHOPCTXISJovaABEZHIKMNOPTYX-----",
+)
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print the text without secrets, to stdout or, as an ``error``, to stderr."""
+    print(redact(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def redact(text: str) -> str:
+    """Return the text with ``***`` for every secret that can be recognised.
+
+    Those are: user and password in an address, a query parameter of an address whose name hints at
+    a secret, and every value (of six characters or more) of an environment variable whose name
+    hints at one: TOKEN, PASSWORD, SECRET, KEY, CREDENTIAL.
+    """
+    return _masked(text, _secrets())
+
+
+def redact_tree(tree: Any) -> Any:
+    """Return the tree of dicts and lists with every text in it redacted, keys included."""
+    secrets = _secrets()
+
+    def masked(node: Any) -> Any:
+        if isinstance(node, str):
+            return _masked(node, secrets)
+        if isinstance(node, dict):
+            return {masked(key): masked(value) for key, value in node.items()}
+        return [masked(value) for value in node] if isinstance(node, list | tuple) else node
+
+    return masked(tree)
+
+
+def cut(text: str, length: int, keep_end: int = 0) -> str:
+    """Return the text in at most ``length`` characters; an ellipsis stands for what was cut.
+
+    The last ``keep_end`` characters stay: names often differ in their ends.
+    """
+    if len(text) <= length:
+        return text
+    return text[: max(length - 1 - keep_end, 0)] + "…"[:length] + text[len(text) - keep_end :]
+
+
+def one_line(text: object, length: int = 300) -> str:
+    """Return the words of the text on one line of at most ``length`` characters."""
+    return cut(" ".join(str(text).split()), length)
+
+
+def bounded(lines: Iterable[str], limit: int = MAX_MESSAGE) -> str:
+    """Return the lines as one text of at most ``limit`` characters that counts what it leaves out.
+
+    No line is longer than 400 characters.
+    """
+    lines = list(lines)
+    text = ""
+    for i, line in enumerate(lines):
+        more = f"… and {len(lines) - i} more"
+        short = cut(line, 400)
+        if len(text) + len(short) + len(more) + 2 > limit:
+            return text + more
+        text += short + "\n"
+    return text.rstrip("\n")
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Return ``1 run``, ``1,000 runs``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return the text with characters that a terminal obeys or an eye does not see as ``\x1b``."""
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def quoted(value: str, length: int = 60) -> str:
+    """Return the value in quotes, bounded, every character that deceives the eye escaped."""
+    short = value[:length]
+    look = skeleton(short)
+    deceives = short.isprintable() and look != short.strip() and look.isascii()
+    return (ascii(short) if deceives else repr(short)) + ("…" if len(value) > length else "")
+
+
+def skeleton(value: str) -> str:
+    """Return what the value looks like: without invisible characters, look-alikes, outer space."""
+    plain = unicodedata.normalize("NFKC", value)
+    seen = "".join(char for char in plain if unicodedata.category(char) not in ("Cf", "Cc"))
+    return seen.translate(_LOOK_ALIKES).strip()
+
+
+def without_formula(cell: Any) -> Any:
+    """Return the cell with an apostrophe in front if a spreadsheet would run it as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r\n＝＋－＠") else cell
+
+
+def _masked(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return _QUERY.sub(rf"\g<1>{MASK}", _USERINFO.sub(f"{MASK}@", text))
+
+
+def _secrets() -> list[str]:
+    """Return secret values of the environment, the longest first: one may be part of another."""
+    values = {
+        value
+        for name, value in os.environ.items()
+        if _NAME_HINT.search(name) and len(value.strip()) >= MIN_SECRET
+    }
+    return sorted(values | {value.strip() for value in values}, key=len, reverse=True)

@@ -1,0 +1,151 @@
+"""MLflow in a process of its own, which imports it and opens the store while the neuron trains.
+
+The record is on disk when it is published, so a folder's name is all that goes over, and the run's
+identity in MLflow is all that comes back. Nothing that trains waits for a tracker, a crash of one
+is not a crash of the other, and a server that hangs costs ``PATIENCE_S`` at most.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Self
+
+from pipeline import files
+from pipeline.config.schema import TrackingSettings
+from pipeline.errors import PipelineError, TrackingError
+from pipeline.record import Record, read
+from pipeline.report.views import write_views
+from pipeline.text import one_line
+from pipeline.tracking.address import check_address
+from pipeline.tracking.publish import Published, close_orphans, kept, publish
+from pipeline.tracking.store import open_store
+from pipeline.tracking.summary import Summary, publish_summary
+
+PATIENCE_S = 15.0  # for a server's whole answer; a store on this machine is waited for
+
+
+@dataclass(frozen=True)
+class PublishRequest:
+    """A record to be published, by its folder; ``draw``: with the figures and pages of it."""
+
+    folder: Path
+    tags: Mapping[str, str] = field(default_factory=dict)
+    draw: bool = False
+
+
+class Publisher:
+    """Publishes records to one store; to be used in a ``with`` statement."""
+
+    def __init__(self, settings: TrackingSettings) -> None:
+        self._settings = settings
+        self._patience = None if check_address(settings).path else PATIENCE_S
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, settings))
+        self._process.start()
+        theirs.close()
+        self._ended = ""  # why it is not asked any more
+
+    def publish(
+        self, record: Record, tags: Mapping[str, str] | None = None, *, draw: bool = False
+    ) -> Published:
+        """Publish ``record`` with these ``tags`` beside its own.
+
+        Raises
+        ------
+        TrackingError
+            If the store fails, does not answer in time or brings its process down.
+        """
+        request = PublishRequest(record.path, dict(tags or {}), draw)
+        return self._ask(request, f"\n{kept(record.path, self._settings)}")
+
+    def summarise(self, summary: Summary) -> Published:
+        """Publish the run that holds the summary; errors as ``publish``."""
+        return self._ask(summary, "")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()  # it has answered, or nothing is wanted of it any more
+        self._process.join()
+        self._connection.close()
+
+    def _ask(self, request: PublishRequest | Summary, cure: str) -> Published:
+        if self._ended:
+            raise TrackingError(f"MLflow must answer; it did not for an earlier run{cure}")
+        try:
+            self._connection.send(request)
+            if not self._connection.poll(self._patience):
+                self._process.kill()
+                raise TimeoutError(f"silence for {self._patience:.0f} s")
+            answer = self._connection.recv()
+        except (OSError, EOFError) as error:
+            self._process.join(timeout=1)
+            code = self._process.exitcode
+            silent = isinstance(error, TimeoutError)
+            self._ended = str(error) if silent else f"its process ended, exit code {code}"
+            raise TrackingError(f"MLflow must answer; got {self._ended}{cure}") from None
+        if isinstance(answer, Published):
+            return answer
+        raise TrackingError(answer)
+
+
+def _serve(connection: Connection, settings: TrackingSettings) -> None:
+    """Publish whatever is asked for, until whoever asks has gone."""
+    os.setsid()  # Ctrl-C is for the run, which still has to be published
+    os.dup2(2, 1)
+    silence = _look_first(settings)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            request = connection.recv()
+            answer = (
+                _answer(request, settings) if not silence else _unasked(silence, request, settings)
+            )
+            connection.send(answer)
+            silence = ""
+
+
+def _look_first(settings: TrackingSettings) -> str:
+    """Open the store and end what a killed process left, while the neuron trains.
+
+    Return why no server answered: the first request gets that answer and does not ask again.
+    """
+    try:
+        close_orphans(open_store(settings), files.RUNS)
+    except TrackingError as refusal:
+        return str(refusal) if settings.uri and "must answer" in str(refusal) else ""
+    except Exception:  # of MLflow: publishing says why
+        return ""
+    return ""
+
+
+def _unasked(silence: str, request: PublishRequest | Summary, settings: TrackingSettings) -> str:
+    if isinstance(request, Summary):
+        return silence
+    return f"{silence}\n{kept(request.folder, settings)}"
+
+
+def _answer(request: PublishRequest | Summary, settings: TrackingSettings) -> Published | str:
+    try:
+        if isinstance(request, Summary):
+            return publish_summary(request, settings)
+        return _publish(request, settings)
+    except PipelineError as refusal:
+        return str(refusal)
+    except Exception as error:  # of MLflow: the record is kept
+        message = one_line(f"{type(error).__name__}: {error}")
+        return f"MLflow must publish the run; got {message}: make sync"
+
+
+def _publish(request: PublishRequest, settings: TrackingSettings) -> Published:
+    record = read(request.folder)
+    if request.draw:
+        write_views(record)
+    return publish(record, settings, request.tags)

@@ -1,0 +1,144 @@
+"""The table of commands: each takes its flags and settings and refuses every other word."""
+
+import os
+
+import pytest
+from builders import make_environment, make_finished
+
+from pipeline.cli import commands
+from pipeline.cli.help import overview
+from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, parse
+from pipeline.errors import ConfigError
+from pipeline.record import write
+from pipeline.text import MAX_MESSAGE
+
+FLAGS = {
+    "predict": ["--input", "new.csv", "--output", "scored.csv"],
+    "export": ["--output", "run.zip"],
+    "import": ["--input", "run.zip"],
+}
+STRICT = [command.name for command in COMMANDS if command.settings != EVERY_SETTING]
+
+
+def refusal(name: str, *words: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(name, [*FLAGS.get(name, []), *words])
+    assert caught.value.exit_code == 2
+    assert len(str(caught.value)) <= MAX_MESSAGE
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["nonsense=3", "evaluate.treshold=0.1", "--nonsense", "train.epochs=5"]
+)
+@pytest.mark.parametrize("name", STRICT)
+def test_a_word_that_a_command_does_not_take_is_refused_on_one_line(project, name, word):
+    """J04."""
+    text = refusal(name, word)
+    assert len(text.splitlines()) == 1
+    assert repr(word) in text
+    assert not list(project.iterdir())
+
+
+def test_a_refusal_has_the_golden_form():
+    assert refusal("predict", "evaluate.treshold=0.1") == (
+        "predict must have no setting but evaluate.threshold=… or tracking=…; got "
+        "'evaluate.treshold=0.1'; did you mean evaluate.threshold?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "parts"),
+    [
+        ("predict", ["tracking.urii=x"], ["tracking.uri?"]),
+        ("predict", ["tracking=servr"], ["tracking", "server?"]),
+        ("predict", ["tracking=server"], ["tracking.uri"]),
+        ("predict", ["evaluate.threshold"], ["'evaluate.threshold'"]),
+        ("predict", ["evaluate.threshold=0.1,0.2"], ["evaluate.threshold", "one value"]),
+        ("predict", ["--runn", "latest"], ["'--runn'", "--run?", "'latest'"]),
+        ("predict", ["--inp", "a.csv"], ["'--inp'", "--input?"]),
+        ("predict", ["--run"], ["--run"]),
+        ("promote", ["promote.flor=0.1"], ["promote.floor?"]),
+        ("promote", ["promote.metric=auc"], ["promote.metric", "'log_loss'"]),
+        ("reproduce", ["data.pth=x"], ["data.path?"]),
+        ("reproduce", ["train.blas_threads=65"], ["train.blas_threads", "64"]),
+        ("sync", ["nonsense=3", "x.y=1", "--z"], ["'nonsense=3'", "'x.y=1'", "'--z'"]),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_every_wrong_word_and_the_nearest_right_one(name, words, parts):
+    text = refusal(name, *words)
+    assert all(part in text for part in parts), text
+
+
+@pytest.mark.parametrize("value", ["0", "1", "-0.1", "1.5", "nan", "inf", "half", "null", ""])
+def test_a_threshold_outside_0_to_1_is_refused_before_anything_is_read(value):
+    assert "evaluate.threshold" in refusal("predict", f"evaluate.threshold={value}")
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_file_that_must_be_named_is_asked_for_with_the_command_to_type(name):
+    with pytest.raises(ConfigError) as caught:
+        parse(name, [])
+    needed = {"predict": "INPUT=new.csv OUTPUT=scored.csv", "export": "OUTPUT=run.zip",
+              "import": "INPUT=run.zip"}  # fmt: skip
+    assert str(caught.value).endswith(f"make {name} {needed[name]}")
+
+
+def test_make_hands_its_variables_on_as_they_were_typed(monkeypatch):
+    for name in [name for name in os.environ if name in ("RUN", "INPUT", "OUTPUT", "ARGS")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("INPUT", "a b.csv")
+    monkeypatch.setenv("OUTPUT", "o.csv")
+    monkeypatch.setenv("ARGS", "evaluate.threshold=0.2 'tracking.experiment=a b'")
+    given = parse("predict", ["--make"])
+    assert given.options == {"run": "latest", "input": "a b.csv", "output": "o.csv"}
+    assert given.values == {"evaluate.threshold": 0.2, "tracking.experiment": "a b"}
+    monkeypatch.setenv("ARGS", "'open")
+    with pytest.raises(ConfigError, match="ARGS"):
+        parse("predict", ["--make"])
+
+
+def test_reproduce_gets_the_values_and_not_their_spelling():
+    given = parse("reproduce", ["data.path='a, b=c.csv'", "train.blas_threads=2"])
+    assert given.values == {"data.path": "a, b=c.csv", "train.blas_threads": 2}
+
+
+def test_the_overview_names_every_command_and_every_option_of_a_group():
+    text = overview()
+    assert all(f"  {command.name} " in text and command.help in text for command in COMMANDS)
+    assert "newton" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("threshold", "decisions"), [("0.05", "11"), ("0.5", "01"), ("0.95", "00"), ("", "01")]
+)
+def test_a_prediction_decides_at_the_threshold_that_is_given(project, capsys, threshold, decisions):
+    record = write(make_finished(), here=make_environment())
+    (project / "new.csv").write_text("safety\nlow\nhigh\n")
+    scored = project / "scored.csv"
+    words = ["--input", str(project / "new.csv"), "--output", str(scored)]
+    words += [f"evaluate.threshold={threshold}"] if threshold else []
+    assert BY_NAME["predict"].handler(parse("predict", words)) == 0
+    found = [row.split(",")[1:] for row in scored.read_text().splitlines()[1:]]
+    assert "".join(decision for _, decision in found) == decisions
+    limit = float(threshold or record.model.threshold)
+    assert all((float(p) >= limit) == (decision == "1") for p, decision in found)
+    out = capsys.readouterr().out
+    assert (f"threshold {threshold} (the run's is 0.5)" in out) == bool(threshold)
+
+
+def test_the_tables_of_the_project_are_written_and_removed_and_no_other_file(project, capsys):
+    """J03: what was edited, and what is the user's, stays."""
+    assert commands.data(parse("data", [])) == 0
+    mine = project / "data" / "loans.csv"
+    mine.write_text("a,b\n")
+    edited = project / "data" / "breast_cancer.csv"
+    edited.write_bytes(edited.read_bytes() + b"\n")
+    assert commands.data(parse("data", ["--remove"])) == 0
+    assert sorted(path.name for path in mine.parent.iterdir()) == ["breast_cancer.csv", "loans.csv"]
+    edited.unlink()
+    mine.unlink()
+    commands.data(parse("data", []))
+    commands.data(parse("data", ["--remove"]))
+    assert not mine.parent.exists()

@@ -1,0 +1,217 @@
+"""What is printed at the end of a run: what was reached, its warnings, and nothing else."""
+
+from dataclasses import replace
+
+import builders
+import numpy as np
+import pytest
+
+from pipeline.config.schema import RunConfig
+from pipeline.report.terminal import METRICS, summarise
+from pipeline.run import Unfinished
+from pipeline.stages.certify import Certificate
+from pipeline.stages.encode import Encoder, OneHot
+from pipeline.stages.explain import Effects, Importance
+
+GOLDEN = """\
+One neuron on tiny: gradient_descent, learning rate 0.1, l2 0.001, seed 0
+
+Data      data/tiny.csv: 20 rows (2 distinct), 1 attribute
+          every row keeps the contract; no missing value; 50.0% class=yes
+
+Split     12 rows to train, 4 to validate, 4 to test; stratified, split seed 0
+          2 inputs, learned from train alone
+
+Training  4 epochs; train loss 0.7000 -> 0.1400 nats per row, accuracy 0.9400
+          converged: 2.0e-09 nats above the optimum, all that this model can do
+          validation loss 0.1733, accuracy 0.9200
+
+Test      4 rows that took no part in training
+                                neuron  95 % interval     majority baseline
+          accuracy              0.7500  0.3000 to 0.9500             0.5000
+          balanced accuracy     0.7500
+          precision             0.6667
+          recall                1.0000
+          F1                    0.8000
+          ROC AUC               1.0000  0.4000 to 1.0000
+          PR AUC                1.0000
+          log loss (nats)       0.3000                               0.6930
+          Brier score           0.1000
+          calibration error     0.0500
+          at threshold 0.5: 2 true and 1 false positives, 1 true and 0 false negatives
+
+Matters   rise of the loss (nats per row) when the attribute is permuted
+          safety    0.3000  ████████████████████████"""
+
+
+def sections(text):
+    return [line.split()[0] for line in text.splitlines()[1:] if line and line[0] != " "]
+
+
+def warnings(text):
+    """Each warning on one line."""
+    joined = text.replace("\n          ", "\n")
+    blocks = joined.split("\nwarning: ")[1:]
+    return [" ".join(block.split("\n\n")[0].split()) for block in blocks]
+
+
+def row(text, label):
+    (line,) = (line for line in text.splitlines() if line[10:].startswith(label + "  "))
+    return line[10 + len(label) :].split()
+
+
+def curve(**series):
+    made = builders.make_trained()
+    return replace(made, curve=made.curve | {k: np.array(v) for k, v in series.items()})
+
+
+def test_the_summary_of_a_run_that_finished():
+    assert summarise(builders.make_finished()) == GOLDEN
+
+
+def test_every_figure_stands_with_its_interval_beside_the_majority_baseline():
+    metrics = {name: (i + 1) / 13 for i, name in enumerate(METRICS)}
+    bounds = {"accuracy_low": 0.0123, "accuracy_high": 0.4567}
+    evaluation = builders.make_evaluation(
+        metrics=metrics | bounds, baseline={"accuracy": 0.7}, confusion=((11, 22), (33, 4444))
+    )
+    text = summarise(builders.make_finished(evaluation=evaluation))
+    for name, label in METRICS.items():
+        interval = ["0.0123", "to", "0.4567", "0.7000"] if name == "accuracy" else []
+        assert row(text, label) == [f"{metrics[name]:.4f}", *interval]
+    (line,) = (line for line in text.splitlines() if "threshold" in line)
+    assert [word for word in line.split() if word[0].isdigit()] == [
+        "0.5:", "4,444", "22", "11", "33",  # true and false positives, true and false negatives
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (builders.make_refused(), ["Data"]),
+        (
+            Unfinished(RunConfig.parse(builders.CONFIG), builders.make_prepared(), None),
+            ["Data", "Split"],
+        ),
+        (
+            Unfinished(
+                RunConfig.parse(builders.CONFIG), builders.make_prepared(), None, "KILLED",
+                builders.make_trained(),
+            ),
+            ["Data", "Split", "Training"],
+        ),
+    ],
+    ids=["refused", "prepared", "trained"],
+)  # fmt: skip
+def test_what_a_run_did_not_reach_is_left_out(outcome, expected):
+    assert sections(summarise(outcome)) == expected
+
+
+def test_a_run_that_diverged_before_its_first_epoch_has_no_loss():
+    empty = {name: values[:0] for name, values in builders.make_trained().curve.items()}
+    trained = builders.make_trained(curve=empty, ended="diverged")
+    made = builders.make_finished()
+    text = summarise(Unfinished(made.config, made.prepared, None, "FAILED", trained))
+    assert sections(text)[-1] == "Training"
+    assert "diverged" in text
+    assert "loss" not in text
+
+
+def test_figures_that_are_not_held_out_are_called_so_loudly():
+    assert "NOT HELD OUT" not in GOLDEN
+    text = summarise(
+        builders.make_finished(
+            config=builders.CONFIG | {"split": {"name": "none"}},
+            evaluation=builders.make_evaluation(held_out=False),
+        )
+    )
+    assert "NOT HELD OUT" in text.partition("\nTest ")[2].splitlines()[0]
+    assert "NONE: all 12 rows" in text
+
+
+def test_an_optimiser_without_learning_rate_is_named_alone():
+    made = builders.make_finished(config=builders.CONFIG | {"optimiser": {"name": "newton"}})
+    assert summarise(made).splitlines()[0].split(": ")[1].split(", ")[0] == "newton"
+
+
+def test_attributes_that_were_joined_are_named():
+    block = OneHot(("doors", "persons"), (("2", "4"),))
+    prepared = builders.make_prepared(encoder=Encoder((block,), "refuse"))
+    assert "doors:persons" in summarise(builders.make_finished(prepared=prepared))
+
+
+# --- what should worry a reader -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"trained": curve(valid_loss=[0.7, 0.3, 0.4, 0.5, 0.6])},
+            ["0.3000", "epoch 1", "train.l2", "train.patience=100"],
+        ),
+        (
+            {"trained": curve(objective=[0.7, 0.3, 0.4, 0.5, 0.71])},
+            ["optimiser.learning_rate", "0.1"],
+        ),
+        ({"prepared": builders.make_prepared(unseen={"safety": 1234})}, ["1,234", "safety"]),
+        (
+            {"certificate": Certificate("converged", 2e-9, 3e-9, 0.15, 1e-6, 1e-6)},
+            ["gradient", "1.0e-06"],
+        ),
+        (
+            {
+                "prepared": builders.make_prepared(
+                    validation=builders.make_validation(warnings=("7 rows contradict",))
+                )
+            },
+            ["7 rows contradict"],
+        ),
+    ],
+    ids=["overfits", "rises", "unseen", "gradient", "data"],
+)
+def test_a_warning_names_what_it_is_about_and_the_setting_that_helps(changes, named):
+    (warning,) = warnings(summarise(builders.make_finished(**changes)))
+    for part in named:
+        assert part in warning
+
+
+def test_a_run_without_faults_has_no_warning():
+    """The negative control of the test above."""
+    assert warnings(GOLDEN) == []
+
+
+# --- it fits a terminal ---------------------------------------------------------------------------
+
+
+def test_no_line_is_longer_than_a_hundred_characters_whatever_the_table_holds():
+    names = tuple(f"{i}{'long' * 40}=yes" for i in range(9))
+    config = builders.CONFIG | {"data": builders.CONFIG["data"] | {"path": "x" * 200}}
+    ranking = tuple(Importance(f"{i} {'long ' * 40}", 1 / (i + 1)) for i in range(30))
+    made = builders.make_finished(
+        config=config,
+        certificate=Certificate("no finite optimum", 0.134, 0.2, 0.0982, 0.1, 1e-9, names),
+        effects=Effects((), ranking, 0.3),
+        trained=curve(valid_loss=[0.7, 0.3, 0.4, 0.5, 0.6]),
+        prepared=builders.make_prepared(unseen={"long " * 40: 3}),
+    )
+    text = summarise(made)
+    assert max(map(len, text.splitlines())) <= 100
+    assert len(text.splitlines()) < 60
+    assert "0longlong" in text
+    assert "and 20 more" in text
+
+
+def test_characters_that_a_terminal_obeys_are_escaped():
+    ranking = (Importance("red\x1b[31m", 0.1),)
+    text = summarise(builders.make_finished(effects=Effects((), ranking, 0.3)))
+    assert "\x1b" not in text
+    assert "red\\x1b[31m" in text
+
+
+def test_bars_are_as_long_as_the_rise_and_one_that_falls_has_none():
+    ranking = tuple(map(Importance, "abc", (0.4, 0.2, -0.1)))
+    text = summarise(builders.make_finished(effects=Effects((), ranking, 0.3)))
+    shown = text.partition("\nMatters")[2].splitlines()[1:]
+    assert [line.split()[0] for line in shown] == ["a", "b", "c"]
+    assert [line.count("█") for line in shown] == [24, 12, 0]

@@ -1,0 +1,360 @@
+"""Rows of a file are scored by the model's own contract: every one of them, or none."""
+
+import csv
+import gzip
+import math
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import make_finished, make_table
+
+from pipeline.config.compose import configuration
+from pipeline.config.schema import DataSettings, EncodeSettings
+from pipeline.errors import ConfigError, DataError
+from pipeline.record import RecordError, find, write
+from pipeline.run import learn, prepare
+from pipeline.stages.encode import fit_encoder
+from pipeline.stages.predict import (
+    Model,
+    contract_for_new_rows,
+    from_json,
+    predict_file,
+    to_json,
+)
+from pipeline.stages.read import car
+from pipeline.text import MAX_MESSAGE
+
+HEADER = "id,colour,size,x,class\n"
+COLUMNS = {
+    "id": {"kind": "ignored"},
+    "colour": {"kind": "categorical"},
+    "size": {"kind": "categorical", "categories": ["s", "m", "l"], "missing": "input"},
+    "x": {"kind": "numeric", "minimum": 0, "missing": "input"},
+}
+
+
+def make_model(unseen: str = "refuse", crosses: tuple[tuple[str, ...], ...] = ()) -> Model:
+    tree = {"name": "t", "path": "t.csv", "target": {"name": "class", "positive": ["yes"]}}
+    data = DataSettings.parse(tree | {"columns": COLUMNS})
+    train = make_table(
+        {"colour": ["red", "blue", "red"], "size": ["s", "m", "l"], "x": [0.1, 1 / 3, np.nan]},
+        [0, 1, 1],
+    )
+    encoder = fit_encoder(train, EncodeSettings(unseen=unseen, crosses=crosses), data)
+    theta = np.random.default_rng(0).normal(size=len(encoder.inputs) + 1)
+    return from_json(to_json(Model(contract_for_new_rows(data, encoder), encoder, theta, 0.5)))
+
+
+@pytest.fixture
+def model() -> Model:
+    return make_model()
+
+
+@pytest.fixture
+def places(tmp_path) -> tuple[Path, Path]:
+    return tmp_path / "new.csv", tmp_path / "scored.csv"
+
+
+def scored(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def by_hand(model: Model, row: dict[str, str]) -> float:
+    """Probability by the loop of the article, from the names of the inputs."""
+    x = float(row["x"]) if row["x"] else None
+    (scale,) = (block for block in model.encoder.blocks if block.name == "x")
+    values = {
+        f"colour={row['colour']}": 1.0,
+        f"size={row['size'] or 'missing'}": 1.0,
+        "x": 0.0 if x is None else (x - scale.mean) / scale.deviation,
+        "x=missing": float(x is None),
+    }
+    z = float(model.theta[-1])
+    for name, weight in zip(model.encoder.inputs, model.theta.tolist(), strict=False):
+        z += weight * values.get(name, 0.0)
+    return 1 / (1 + math.exp(-z))
+
+
+# --- what is written -------------------------------------------------------------------------
+
+
+def test_every_column_comes_back_with_the_models_probability_and_decision(model, places):
+    source, target = places
+    source.write_text(HEADER + "c7,red,s,0.5,no\nc1,blue,,2,yes\nc7,red,l,,no\n")
+    done = predict_file(model, source, target)
+    assert target.read_text().startswith("id,colour,size,x,class,probability,decision\n")
+    rows = scored(target)
+    assert [row["id"] for row in rows] == ["c7", "c1", "c7"]
+    assert [row["class"] for row in rows] == ["no", "yes", "no"]
+    for row in rows:
+        assert float(row["probability"]) == pytest.approx(by_hand(model, row), rel=1e-15)
+        assert row["decision"] == str(int(float(row["probability"]) >= 0.5))
+    assert (done.n_rows, done.n_positive) == (3, sum(row["decision"] == "1" for row in rows))
+
+
+def test_columns_keep_the_order_of_the_file_and_what_is_not_needed_may_lack(model, places):
+    source, target = places
+    source.write_text("x,size,colour\n1,s,red\n")
+    predict_file(model, source, target)
+    assert target.read_text().splitlines()[0] == "x,size,colour,probability,decision"
+
+
+def test_a_probability_is_the_same_bits_whatever_rows_stand_beside_it(model, places):
+    source, target = places
+    rng = np.random.default_rng(1)
+    lines = [
+        f"c{i},{('red', 'blue')[i % 2]},{('s', 'm', 'l', '')[i % 4]},{rng.gamma(1):.3f},no\n"
+        for i in range(200)
+    ]
+    source.write_text(HEADER + "".join(lines))
+    predict_file(model, source, target)
+    together = {row["id"]: row["probability"] for row in scored(target)}
+    for line in lines[::20]:
+        source.write_text(HEADER + line)
+        predict_file(model, source, target)
+        (row,) = scored(target)
+        assert row["probability"] == together[row["id"]]
+
+
+def test_any_text_in_a_cell_comes_back_as_it_was(model, places):
+    """Quotes, newlines of every kind, delimiters, letters of any language, formulas."""
+    source, target = places
+    texts = ['say "hi"', "two\nlines", "a\r\nb", "a\rb", "x,y", "größe — 日本 🚗", "=1+1", " pad "]
+    with source.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow(HEADER.strip().split(","))
+        writer.writerows([text, "red", "s", "1.50", "no"] for text in texts)
+    predict_file(model, source, target)
+    rows = scored(target)
+    assert [row["id"] for row in rows] == texts
+    assert {row["x"] for row in rows} == {"1.50"}
+    assert pd.read_csv(target, keep_default_na=False)["id"].tolist() == texts
+
+
+def test_gzip_and_parquet_are_scored_as_the_csv_is(model, places):
+    source, target = places
+    frame = pd.DataFrame(
+        {"id": [5, 6], "colour": ["red", "blue"], "size": ["s", None], "x": [0.1, None]}
+    )
+    frame.to_csv(source, index=False)
+    predict_file(model, source, target)
+    expected = scored(target)
+    zipped, parquet = source.with_suffix(".csv.gz"), source.with_suffix(".parquet")
+    zipped.write_bytes(gzip.compress(source.read_bytes()))
+    frame.to_parquet(parquet)
+    for other in (zipped, parquet):
+        predict_file(model, other, target)
+        assert scored(target) == expected
+
+
+def test_the_decision_is_taken_at_the_threshold_of_the_run(model, places):
+    source, target = places
+    source.write_text(HEADER + "c,red,s,1,no\n")
+    predict_file(model, source, target)
+    p = float(scored(target)[0]["probability"])
+    for threshold, decision in ((p, "1"), (math.nextafter(p, 1), "0")):
+        at = Model(model.data, model.encoder, model.theta, threshold)
+        predict_file(at, source, target)
+        assert scored(target)[0]["decision"] == decision
+
+
+@pytest.mark.parametrize("crosses", [(), (("colour", "size"),)])
+def test_a_category_that_train_lacks_is_counted_where_it_is_answered_by_zeros(places, crosses):
+    source, target = places
+    source.write_text(HEADER + "1,red,s,1,no\n2,green,s,1,no\n3,green,m,1,no\n")
+    model = make_model("zeros", crosses)
+    done = predict_file(model, source, target)
+    (name,) = done.unseen
+    assert (name, done.unseen[name]) == ("colour:size" if crosses else "colour", 2)
+    if not crosses:
+        row = scored(target)[1]
+        assert float(row["probability"]) == pytest.approx(by_hand(model, row), rel=1e-15)
+
+
+def test_a_category_that_is_trains_only_one_is_a_contract_too(places):
+    source, target = places
+    data = make_model().data
+    train = make_table({"colour": ["red"] * 2, "size": ["s", "m"], "x": [0.1, 0.2]}, [0, 1])
+    open_column = data.columns["colour"].model_copy(update={"categories": None})
+    data = data.model_copy(update={"columns": {**data.columns, "colour": open_column}})
+    encoder = fit_encoder(train, EncodeSettings(), data)
+    theta = np.zeros(len(encoder.inputs) + 1)
+    model = from_json(to_json(Model(contract_for_new_rows(data, encoder), encoder, theta, 0.5)))
+    source.write_text(HEADER + "1,red,s,1,no\n")
+    predict_file(model, source, target)
+    assert scored(target)[0]["probability"] == "0.5"
+
+
+def test_the_rows_of_the_training_table_get_the_decisions_of_its_evaluation(project, places):
+    """The confusion matrix of a run over all rows, counted again from its predictions."""
+    (project / "data").mkdir()
+    (project / "data" / "car.data").write_bytes(car.content())
+    config = configuration(["split=none", "train.epochs=40"]).run_config()
+    outcome = learn(prepare(config), config)
+    source, target = places
+    source.write_bytes(car.content())
+    predict_file(write(outcome, project / "runs").model, source, target)
+    counts = {(truth, said): 0 for truth in (0, 1) for said in "01"}
+    for row in scored(target):
+        counts[int(row["class"] != "unacc"), row["decision"]] += 1
+    (tn, fp), (fn, tp) = outcome.evaluation.confusion
+    assert counts == {(0, "0"): tn, (0, "1"): fp, (1, "0"): fn, (1, "1"): tp}
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("1,red,s,1,no\n2,green,s,1,no\n", ["colour", "blue, red", "'green'", "line 3"]),
+        ("1,red,xxl,1,no\n", ["size", "s, m, l", "'xxl'", "line 2"]),
+        ("1,red,s,-1,no\n1,red,s,ten,no\n", ["x", "'-1'", "line 2", "'ten'", "line 3"]),
+        ("1,,s,1,no\n", ["colour", "missing", "line 2"]),
+        ("1,red,s,inf,no\n", ["x", "'inf'"]),
+        ("1,red,s\n", ["5 cells", "got 3", "line 2"]),
+        ("", ["hold rows"]),
+    ],
+)
+def test_a_row_that_breaks_the_contract_is_named_and_nothing_is_written(model, places, text, parts):
+    source, target = places
+    source.write_text(HEADER + text)
+    with pytest.raises(DataError) as caught:
+        predict_file(model, source, target)
+    for part in parts:
+        assert part in str(caught.value)
+    assert list(target.parent.iterdir()) == [source]
+
+
+def test_a_million_offending_values_make_a_short_message(model, places):
+    source, target = places
+    source.write_text(HEADER + "".join(f"1,colour{i},s{i},x{i},no\n" for i in range(20_000)))
+    with pytest.raises(DataError) as caught:
+        predict_file(model, source, target)
+    assert len(str(caught.value)) <= MAX_MESSAGE
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n", b"id,colour\n", b"colour;size;x\nred;s;1\n"])
+def test_a_file_that_is_no_table_of_the_contract_is_refused(model, places, content):
+    source, target = places
+    source.write_bytes(content)
+    with pytest.raises(DataError):
+        predict_file(model, source, target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("name", ["probability", "decision"])
+def test_a_column_of_the_name_of_a_result_is_refused_with_the_cure(model, places, name):
+    source, target = places
+    source.write_text(f"colour,size,x,{name}\nred,s,1,0\n")
+    columns = {**model.data.columns, name: model.data.columns["id"]}
+    other = model.data.model_copy(update={"columns": columns})
+    with pytest.raises(DataError, match=f"'{name}'.*leave it out"):
+        predict_file(Model(other, model.encoder, model.theta, 0.5), source, target)
+
+
+def test_an_input_that_cannot_be_read_is_named(model, places):
+    """G01, G02: missing, a folder, a link to nothing, a device."""
+    source, target = places
+    link = source.with_name("link.csv")
+    link.symlink_to("nowhere")
+    for path in (source, link, source.parent, Path("/dev/zero")):
+        with pytest.raises(DataError, match=path.name):
+            predict_file(model, path, target)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(model, places):
+    source, _ = places
+    source.write_text(HEADER + "1,red,broken,1,no\n")  # if it were read, this would be DataError
+    (source.parent / "folder.csv").mkdir()
+    os.mkfifo(source.parent / "pipe")
+    for target, rule in (
+        (source, "not be INPUT"),
+        (source.parent / "no" / "where.csv", "in a folder"),
+        (source.parent / "folder.csv", "be a file"),
+        (source.parent / "pipe", "be a file"),
+        (Path("/dev/null"), "be a file"),
+        (source.parent / "out.parquet", "a CSV file"),
+        (source.parent / ("x" * 300), "in reach"),
+    ):
+        with pytest.raises(ConfigError, match=rule) as error:
+            predict_file(model, source, target)
+        assert repr(str(target)) in str(error.value)
+    assert source.read_text().startswith(HEADER)
+
+
+def test_a_link_to_the_input_is_the_input(model, places):
+    source, target = places
+    source.write_text(HEADER + "1,red,s,1,no\n")
+    target.symlink_to(source)
+    with pytest.raises(ConfigError, match="not be INPUT"):
+        predict_file(model, source, target)
+
+
+def test_a_disk_that_is_full_leaves_the_old_output_and_no_partial_file(
+    model, places, fork, exit_codes
+):
+    source, target = places
+    source.write_text(HEADER + "1,red,s,1,no\n" * 5000)
+    target.write_text("before")
+
+    def predict_with_a_limit() -> None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        with pytest.raises(ConfigError, match="file too large"):
+            predict_file(model, source, target)
+
+    assert exit_codes([fork(predict_with_a_limit)]) == [0]
+    assert target.read_text() == "before"
+    assert sorted(target.parent.iterdir()) == [source, target]
+
+
+def test_the_output_is_its_owners_alone(model, places):
+    """H05."""
+    source, target = places
+    source.write_text(HEADER + "1,red,s,1,no\n")
+    predict_file(model, source, target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_a_model_that_was_altered_by_one_byte_is_refused(project):
+    """H02."""
+    record = write(make_finished(), project / "runs")
+    path = record.path / "model.json"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="altered"):
+        find("latest", project / "runs")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.stages.predict import from_json, predict_file
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+predict_file(from_json(sys.stdin.read()), Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_of_writing_leaves_no_half_output(model, places):
+    source, target = places
+    source.write_text(HEADER + "1,red,s,1,no\n" * 100)
+    command = [sys.executable, "-c", KILLED, str(source), str(target)]
+    killed = subprocess.run(command, input=to_json(model).encode(), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not target.exists()
+    assert len(list(target.parent.iterdir())) == 2  # the control: it had written beside
+    predict_file(model, source, target)
+    assert len(scored(target)) == 100
