@@ -345,7 +345,7 @@ def pairs() -> Iterator[object]:
             yield pytest.param(attack, name, id=f"{attack.__name__}-{name}", marks=marks)
 
 
-@pytest.mark.parametrize(("attack", "name"), pairs())
+@pytest.mark.parametrize(("attack", "name"), list(pairs()))
 def test_a_server_that_lies_is_refused_and_nothing_is_written(
     attack, name, server, plant, reader, tmp_path, capsys
 ):
