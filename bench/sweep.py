@@ -131,15 +131,17 @@ def main() -> None:
 
 
 def _report(rounds: list[Costs], naive: float) -> None:
-    ours, making = (statistics.median(getattr(r, n) for r in rounds) for n in ("sweep", "making"))
+    sweep, making = (statistics.median(getattr(r, n) for r in rounds) for n in ("sweep", "making"))
     noop, logged = (statistics.median(getattr(r, n) for r in rounds) for n in ("noop", "logged"))
     ratio = statistics.median(costs.sweep / costs.floor for costs in rounds)
     print(f"{MANY - FEW} runs of {EPOCHS} epochs with full curves, seconds per run after start-up")
-    _line("python -m pipeline -m", ours, f"making a run takes {making:.3f}, the rest is publishing")
+    _line(
+        "python -m pipeline -m", sweep, f"making a run takes {making:.3f}, the rest is publishing"
+    )
     more = f"a no-op job of Hydra {noop:.3f} + the same content in MLflow {logged:.3f}"
     _line("the floor", noop + logged, more)
     _line("the naive way", naive, "log_metric for every point, inferred requirements")
-    print(f"  over the floor: {ratio:.2f}; the naive way takes {naive / ours:.0f} times as long")
+    print(f"  over the floor: {ratio:.2f}; the naive way takes {naive / sweep:.0f} times as long")
 
 
 def _line(name: str, seconds: float, more: str) -> None:

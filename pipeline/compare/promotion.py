@@ -73,23 +73,21 @@ def promote_best(comparison: Comparison, settings: Configuration, origin: Mappin
     ConfigError, DataError, TrackingError
         If there is nothing to choose, if its data are gone or others, if the store fails.
     """
-    gate = settings.promote
     record = read(files.RUNS / _chosen(comparison).identity)
-    model = _model_name(gate, record)
-    chosen = _format_chosen(comparison)
-    say(f"{'Best':10}{chosen}")
+    model = _model_name(settings.promote, record)
+    say(f"{'Best':10}{_format_chosen(comparison)}")
     registry = Registry(settings.tracking)
     held = registry.champion(model)
     if held is not None and held.identity == record.identity:
         say(f"{'Champion':10}it is {model} version {held.number} already")
         return OK
-    challenge = _challenge(record, held, registry, gate)
+    challenge = _challenge(record, held, registry, settings.promote)
     say("\n".join(_format_challenge(challenge)))
     if challenge.faults:
         raise GateError(bounded([f"not promoted: {fault}" for fault in challenge.faults]))
     made = registry.register(model, record)
-    evidence = {**origin, "oneuron.chosen": chosen, **_evidence(challenge)}
-    registry.set_champion(made, evidence)
+    chosen = {"oneuron.chosen": _format_chosen(comparison)}
+    registry.set_champion(made, {**origin, **chosen, **_evidence(challenge)})
     say(f"{'Champion':10}{model} version {made.number}: run {record.identity[:12]}")
     say(f"{'Next':10}make predict RUN={model}@champion INPUT=new.csv OUTPUT=scored.csv")
     return OK

@@ -6,7 +6,6 @@ forked, so that it has what its parent prepared.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import math
@@ -100,27 +99,28 @@ def run_in_child(
 
     SIGTERM and SIGHUP are passed on to it. Ctrl-C is not: it is to end in peace.
     """
-    import sklearn.metrics  # noqa: F401  (or each child would)
-    import yaml  # noqa: F401
-
-    timeout_s = attempt.job.configuration.sweep.timeout_s
     receiver, sender = FORK.Pipe(duplex=False)
     child = FORK.Process(target=_make, args=(sender, attempt, prepared))
     _start(child)
     sender.close()
-    answer: RunReport | Failure | None = None
+    limit_s = attempt.job.configuration.sweep.timeout_s
     with receiver:
-        in_time = _wait(receiver, child, timeout_s, stop)
-        with contextlib.suppress(EOFError):
-            answer = receiver.recv() if in_time else None
+        in_time = _wait(receiver, child, limit_s, stop)
+        try:
+            report: RunReport | Failure | None = receiver.recv() if in_time else None
+        except EOFError:
+            report = None
     child.join(GRACE_S if in_time else 0)
     child.kill()
     child.join()
-    return answer or _ending(child.exitcode or 0, None if in_time else timeout_s)
+    return report or _ending(child.exitcode or 0, None if in_time else limit_s)
 
 
 def _start(child: ForkProcess) -> None:
     """Start the child; a signal that comes before it listens waits until it does."""
+    import sklearn.metrics  # noqa: F401  (or each child would)
+    import yaml  # noqa: F401
+
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with warnings.catch_warnings():
         # Python 3.12 warns of forking next to threads: ours only waits for the publisher's answer.
@@ -172,14 +172,20 @@ def _make(sender: Connection, attempt: Attempt, prepared: Prepared | Refused) ->
     except (PipelineError, OSError) as error:  # of the disk: there is no record to hold it
         refusal = disk_error(error, "the run") if isinstance(error, OSError) else None
         sender.send(failure_of(refusal or error))
-        return
-    report = report_of(attempt.job.number, record)
-    if outcome.status != "FINISHED":  # the record may be that of a run which did
-        report = replace(report, status=outcome.status, failure=outcome.failure)
-    sender.send(report)
-    say(summarise(outcome))
-    if outcome.status != "FINISHED":
-        say(f"\n{outcome.failure.traceback or ''}{outcome.failure.message}")
+    else:
+        sender.send(_report(attempt.job.number, outcome, record))
+        say(summarise(outcome))
+        if outcome.status != "FINISHED":
+            say(f"\n{outcome.failure.traceback or ''}{outcome.failure.message}")
+
+
+def _report(number: int, outcome: Outcome, record: Record) -> RunReport:
+    report = report_of(number, record)
+    if outcome.status == "FINISHED":
+        return report
+    return replace(
+        report, status=outcome.status, failure=outcome.failure
+    )  # the record may be older
 
 
 def _learn(job: Job, prepared: Prepared | Refused, stop: StopRequest) -> Outcome:

@@ -37,7 +37,7 @@ def run_sweep(words: Sequence[str]) -> int:
         steps = _plan(grid, host)
         sweep = new_sweep(grid, words, [step.member for step in steps])
         write_sweep(sweep)
-        with closing(_make_missing(grid, sweep, steps, host, publishing, stop)) as made:
+        with closing(_make_missing(grid, sweep, steps, publishing, host, stop)) as made:
             reports = _follow(grid, steps, made)
         publisher = publishing.finish()
         say("\n".join(format_failures(sweep, reports, publishing)))
@@ -70,8 +70,8 @@ def _make_missing(
     grid: Grid,
     sweep: Sweep,
     steps: Sequence[Step],
-    host: Host,
     publishing: Publishing,
+    host: Host,
     stop: StopRequest,
 ) -> Generator[RunReport]:
     """Yield how each run ended that is not done, after the last of its attempts; publish all."""
@@ -87,13 +87,17 @@ def _make_missing(
         for report in _attempt(grid, sweep, jobs, host, stop):
             if report.identity is not None:
                 publishing.put(report.identity, sweep, report.number)
-            failure = report.failure if report.status == "FAILED" else None
-            if retries and failure and failure.kind not in FINAL:
+            if retries and _may_end_otherwise(report):
                 again.append(grid.jobs[report.number])
             else:
                 yield report
         jobs = again
         publishing.flush()  # the record of an attempt is replaced by the next one's
+
+
+def _may_end_otherwise(report: RunReport) -> bool:
+    failure = report.failure
+    return report.status == "FAILED" and failure is not None and failure.kind not in FINAL
 
 
 def _attempt(

@@ -32,7 +32,7 @@ def fill_memory():
     return [np.empty(2**27) for _ in range(400)]
 
 
-# What the run of each seed does, how its failure is named, and what its message tells.
+# What the run of each seed does, how its failure is named, and what its message names.
 ACTS = {
     1: (fail, "RuntimeError", "planted"),
     2: (lambda: sys.exit(0), "Exit", "exit code 0"),

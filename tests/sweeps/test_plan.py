@@ -136,3 +136,13 @@ def test_how_long_it_may_take_is_told_by_records_of_as_many_epochs(host):
     assert lines[-1].startswith("about 0:01:00 ")
     other = format_jobs(planned(host, "train.epochs=6", "seed=range(70)"))
     assert other[-1].strip() == "… and 10 more"
+
+
+def test_data_that_change_after_the_plan_make_another_run(host, table):
+    """G24: a run is what the bytes are that it was made of."""
+    grid = expand(WORDS)
+    steps = plan(grid, host, None)
+    table.write_bytes(table.read_bytes().replace(b"low,unacc", b"low,acc", 1))
+    report = host.run(grid.jobs[0], files.PROJECT / "log", StopRequest())
+    assert report.identity != steps[0].identity
+    assert report.identity == plan(grid, host, None)[0].identity

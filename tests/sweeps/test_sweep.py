@@ -75,7 +75,7 @@ def test_another_attempt_is_made_as_often_as_asked_and_each_is_published(store, 
 
 
 def test_what_the_same_bits_would_do_again_is_not_tried_again(store, capsys):
-    """D11, F06: it diverges; it is recorded as such, told apart and never ranked."""
+    """D11, F06: it diverges; it is recorded as such and never ranked."""
     words = ["optimiser=gradient_descent", "optimiser.learning_rate=0.1,1e300", "seed=range(2)"]
     assert sweep(*words, "sweep.retry=3") == 4
     out = capsys.readouterr().out
