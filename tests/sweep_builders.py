@@ -1,6 +1,7 @@
 """Sweeps in this process, whose runs are forked from it; what a sweep in a copy has left."""
 
 import contextlib
+import functools
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipeline.record import Record, mark_published, read
 from pipeline.stages.read import car
 from pipeline.stages.train import Trained
 from pipeline.sweeps.child import RunReport
-from pipeline.sweeps.grid import expand
+from pipeline.sweeps.grid import Grid, expand
 from pipeline.sweeps.host import Host
 from pipeline.tracking import Published, Summary
 
@@ -75,9 +76,15 @@ def points(folder: Path) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+@functools.cache
+def grid_of(*words: str) -> Grid:
+    """The grid of the words, composed once."""
+    return expand(words)
+
+
 def make_run(*words: str, host: Host | None = None, stop: StopRequest | None = None) -> RunReport:
     """How the one run ended that the words are."""
-    (job,) = expand([QUICK, *words]).jobs
+    (job,) = grid_of(QUICK, *words).jobs
     report = (host or Host()).run(job, files.PROJECT / "log", stop or StopRequest())
     assert report is not None
     return report

@@ -52,6 +52,7 @@ def run_sweep(words: Sequence[str]) -> int:
 
 def show_plan(words: Sequence[str]) -> int:
     """Say what a multirun would do. Nothing is made."""
+    gc.enable()
     grid = expand(words)
     check_address(grid.settings.tracking)
     steps = _plan(grid, Host(writes=False))

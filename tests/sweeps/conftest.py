@@ -1,5 +1,6 @@
 """Sweeps in this process, with runs forked from it, and whole ones in a copy of the project."""
 
+import functools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from builders import copy_project
 from sweep_builders import StandInPublisher, use_project
 
 from pipeline.errors import SIGNALS
-from pipeline.sweeps import publishing
+from pipeline.sweeps import host, publishing
 
 
 @pytest.fixture
@@ -40,3 +41,11 @@ def store(monkeypatch: pytest.MonkeyPatch) -> StandInPublisher:
     monkeypatch.setattr(publishing, "Publisher", publisher)
     monkeypatch.setattr(publishing, "PAUSE_S", 0.0)
     return publisher
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_environment() -> Iterator[None]:
+    """The environment of this process stays the same: it is found out once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host, "environment", functools.cache(host.environment))
+        yield

@@ -9,14 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sweep_builders import act, make_run, use_project
+from sweep_builders import act, grid_of, make_run, use_project
 
 from pipeline import files
 from pipeline.errors import DiskError, StopRequest
 from pipeline.record import Record, read
 from pipeline.sweeps import child
 from pipeline.sweeps.child import RunReport
-from pipeline.sweeps.grid import expand
 from pipeline.sweeps.host import Host
 
 
@@ -121,7 +120,7 @@ def test_a_disk_that_takes_no_log_is_named_in_a_record(table, monkeypatch):
 def test_a_run_that_another_process_makes_is_left_to_it(table):
     assert make_run("seed=1").identity is not None
     lock = files.try_lock(next(files.RUNS.glob(".run_lock.*")))
-    (job,) = expand(["train.epochs=5", "seed=1"]).jobs
+    (job,) = grid_of("train.epochs=5", "seed=1").jobs
     assert Host().run(job, files.PROJECT / "log", StopRequest()) is None
     os.close(lock)
     assert Host().run(job, files.PROJECT / "log", StopRequest()).status == "FINISHED"

@@ -2,16 +2,16 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from builders import reseal
-from sweep_builders import QUICK, act
+from sweep_builders import QUICK, act, grid_of
 
 from pipeline import files
 from pipeline.errors import StopRequest
 from pipeline.record import read
 from pipeline.sweeps import host as host_module
-from pipeline.sweeps.grid import expand
 from pipeline.sweeps.host import Host
 from pipeline.sweeps.manifest import new_sweep
 from pipeline.sweeps.plan import format_jobs, format_plan, plan
@@ -21,7 +21,7 @@ WORDS = (QUICK, "seed=range(2)", "data.sha256=null")
 
 def make(host: Host, *words: str):
     """Make the runs of the words; the sweep that is remembered of it."""
-    grid = expand(words)
+    grid = grid_of(*words)
     steps = plan(grid, host, None)
     for job in grid.jobs:
         host.run(job, files.PROJECT / "log", StopRequest())
@@ -29,7 +29,7 @@ def make(host: Host, *words: str):
 
 
 def planned(host: Host, *words: str, last=None):
-    return plan(expand(words), host, last)
+    return plan(grid_of(*words), host, last)
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_edited_data_are_named_by_their_digests(host, table):
 def test_edited_code_is_named_by_its_files(host):
     """D06."""
     last = make(host, *WORDS)
-    host._here.code_files["nn/optim.py"] = "0" * 64
-    object.__setattr__(host._here, "code_digest", "0" * 64)
+    edited = host._here.code_files | {"nn/optim.py": "0" * 64}
+    host._here = replace(host._here, code_files=edited, code_digest="0" * 64)
     assert {s.why for s in planned(host, *WORDS, last=last)} == {"code changed: nn/optim.py"}
 
 
@@ -100,7 +100,7 @@ def test_data_that_cannot_be_read_refuse_their_runs_alone(host):
 
 def test_a_plan_makes_nothing_not_even_the_table_that_it_reads(host, table):
     shutil.rmtree(table.parent)
-    grid = expand(WORDS)
+    grid = grid_of(*WORDS)
     steps = plan(grid, Host(writes=False), None)
     assert [step.is_left for step in steps] == [True, True]
     assert list(files.PROJECT.iterdir()) == []
@@ -140,7 +140,7 @@ def test_how_long_it_may_take_is_told_by_records_of_as_many_epochs(host):
 
 def test_data_that_change_after_the_plan_make_another_run(host, table):
     """G24: a run is what the bytes are that it was made of."""
-    grid = expand(WORDS)
+    grid = grid_of(*WORDS)
     steps = plan(grid, host, None)
     table.write_bytes(table.read_bytes().replace(b"low,unacc", b"low,acc", 1))
     report = host.run(grid.jobs[0], files.PROJECT / "log", StopRequest())
