@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from dataclasses import replace
 
 import pytest
 from builders import reseal
@@ -80,7 +79,8 @@ def test_edited_code_is_named_by_its_files(host):
     """D06."""
     last = make(host, *WORDS)
     edited = host._here.code_files | {"nn/optim.py": "0" * 64}
-    host._here = replace(host._here, code_files=edited, code_digest="0" * 64)
+    changes = {"code_files": edited, "code_digest": "0" * 64}
+    host._here = host._here.model_copy(update=changes)
     assert {s.why for s in planned(host, *WORDS, last=last)} == {"code changed: nn/optim.py"}
 
 
