@@ -131,7 +131,8 @@ def convert(
             if isinstance(column, Numeric)
             else frame[name].mask(columns[name].of_rows(columns[name].is_missing), MISSING)
             for name, column in data.attributes.items()
-        }
+        },
+        copy=False,  # into one block, for nothing
     )
 
 
