@@ -9,7 +9,7 @@ export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-PYTEST := $(BIN)/python -m pytest -n auto --quiet
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
 COMMANDS := run sweep compare promote reproduce export import predict ui sync data
