@@ -29,6 +29,8 @@ from pipeline.text import one_line, redact
 SCRIPT = Path(__file__).with_name("retrain.py")
 MAX_NAMED = 8  # files
 # Variables of these names may bend a run: threads, kernels, vector instructions, paths, git's own.
+# What bends a run. Not the kernel that OpenBLAS is told to use: it is a part of the machine.
+KERNEL = "OPENBLAS_CORETYPE"
 BENDING = ("BLIS", "GIT_", "GOTO", "HYDRA", "KMP_", "MKL", "MLFLOW", "NPY_", "OMP_", "OPENBLAS",
            "PYTHON", "VECLIB")  # fmt: skip
 
@@ -206,4 +208,5 @@ def _git(*words: str, folder: Path | None = None) -> None:
 
 def _clean_environment() -> dict[str, str]:
     """Return this process's environment without what may bend a run."""
-    return {name: text for name, text in os.environ.items() if not name.startswith(BENDING)}
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(BENDING)}
+    return kept | {name: os.environ[name] for name in (KERNEL,) if name in os.environ}

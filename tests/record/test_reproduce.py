@@ -3,6 +3,8 @@
 import ast
 import hashlib
 import json
+import platform
+import re
 import secrets
 import shutil
 import signal
@@ -194,6 +196,15 @@ def test_the_same_bits_are_the_same_though_all_else_has_changed(changed, here):
         f"library: numpy {here.versions['numpy']}, it was 1.26.4",
         f"platform: {here.platform}, it was darwin-arm64",
     )
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel is one of x86-64")
+def test_the_kernel_that_openblas_is_told_to_use_is_kept_and_is_a_part_of_the_machine(
+    changed, here, monkeypatch
+):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    (cause,) = again(changed()).causes
+    assert re.match("platform: openblas [^ ]+ Prescott, it was ", cause)
 
 
 def test_other_bits_are_laid_to_everything_that_is_not_as_it_was(changed, here):
