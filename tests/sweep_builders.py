@@ -112,11 +112,11 @@ class StandInPublisher:
             raise TrackingError("store must answer; got silence")
         self.tags[record.identity] = tags
         mark_published(record, "sqlite:///mlflow.db", "f" * 32)
-        return Published("f" * 32, "0", "sqlite:///mlflow.db", None, new=True)
+        return Published("f" * 32, None, new=True)
 
     def summarise(self, summary: Summary) -> Published:
         self.summaries.append(summary)
-        return Published("e" * 32, "0", "sqlite:///mlflow.db", None, new=True)
+        return Published("e" * 32, None, new=True)
 
     def __enter__(self) -> Self:
         return self

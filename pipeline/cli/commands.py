@@ -165,7 +165,7 @@ def sync(given: Given) -> int:
     check_address(tracking)
     done = publish_missing(files.RUNS, tracking)
     complete_tags(tracking)
-    say(f"published: {len(done)}" if done else "every record is published already")
+    say(f"published: {done}" if done else "every record is published already")
     return OK
 
 

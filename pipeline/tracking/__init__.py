@@ -8,27 +8,14 @@ does not have. Publishing again adds nothing.
 from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch, fetch_run
 from pipeline.tracking.names import flatten
-from pipeline.tracking.publish import Published, close_orphans, kept, publish, sync
+from pipeline.tracking.process import Publisher
+from pipeline.tracking.projection import Summary
+from pipeline.tracking.publish import Published, close_orphans, publish, publish_summary, sync
 from pipeline.tracking.registry import Registry, Version, champion_record
-from pipeline.tracking.store import Store, open_store, youngest_run
-from pipeline.tracking.summary import Summary, publish_summary
+from pipeline.tracking.store import open_store
 
 __all__ = [
-    "Published",
-    "Registry",
-    "Store",
-    "Summary",
-    "Version",
-    "champion_record",
-    "check_address",
-    "close_orphans",
-    "fetch",
-    "fetch_run",
-    "flatten",
-    "kept",
-    "open_store",
-    "publish",
-    "publish_summary",
+    "Published", "Publisher", "Registry", "Summary", "Version", "champion_record", "check_address",
+    "close_orphans", "fetch", "fetch_run", "flatten", "open_store", "publish", "publish_summary",
     "sync",
-    "youngest_run",
-]
+]  # fmt: skip

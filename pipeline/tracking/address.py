@@ -12,11 +12,11 @@ from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError
 from pipeline.text import redact
 
-# Drivers by database, the preferred one first: (name in the address, module, what to install).
-# SQLAlchemy would pick one by itself, and fail late where only the other is installed.
+# Drivers by database, the preferred one first: module and what to install. SQLAlchemy would pick
+# one by itself, and fail late where only the other is installed.
 DRIVERS = {
-    "postgresql": (("psycopg", "psycopg", "psycopg[binary]"), ("psycopg2", "psycopg2", "psycopg2")),
-    "mysql": (("mysqldb", "MySQLdb", "mysqlclient"), ("pymysql", "pymysql", "pymysql")),
+    "postgresql": {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2"},
+    "mysql": {"MySQLdb": "mysqlclient", "pymysql": "pymysql"},
 }
 PORTS = {"postgresql": 5432, "mysql": 3306, "http": 80, "https": 443}
 _SHAPES = "sqlite:///file.db, http(s)://host:port, postgresql://… or mysql://…"
@@ -34,7 +34,7 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The address as it is told and remembered; inside the project, relative to it."""
+        """The address as it is shown and remembered; inside the project, relative to it."""
         if self.path is not None and self.path.is_relative_to(files.PROJECT):
             return f"sqlite:///{self.path.relative_to(files.PROJECT)}"
         return redact(self.uri)
@@ -48,13 +48,10 @@ class Address:
 
 
 def check_address(settings: TrackingSettings) -> Address:
-    """The address that ``settings`` give.
+    """Return the address that ``settings`` give.
 
-    Raises
-    ------
-    ConfigError
-        If no store can be there: an unknown scheme, no host, a driver that is not installed, a
-        folder that does not exist, a new store outside the project that was not asked for.
+    Raise ConfigError if no store can be there: an unknown scheme, no host, a driver that is not
+    installed, a folder that does not exist, a new store outside the project that was not asked for.
     """
     if settings.uri is None:
         return _sqlite(files.STORE, settings)
@@ -84,30 +81,27 @@ def _remote(settings: TrackingSettings, kind: str, driver: str) -> Address:
 
 
 def _driver(kind: str, asked: str) -> str:
-    """The driver that is asked for, or the first that is installed where none is."""
-    for name, module, _ in DRIVERS[kind]:
-        if asked in ("", name) and find_spec(module) is not None:
-            return name
-    names = " or ".join(package for _, _, package in DRIVERS[kind])
+    """Return the driver that is asked for, or the first that is installed where none is."""
+    for module in DRIVERS[kind]:
+        if asked in ("", module.lower()) and find_spec(module) is not None:
+            return module.lower()
+    packages = list(DRIVERS[kind].values())
     got = f"{kind}+{asked}://" if asked else f"{kind}:// and no driver"
     raise ConfigError(
         f"tracking.uri must name a database that has a driver here; got {got} "
-        f"(install one: .venv/bin/pip install '{DRIVERS[kind][0][2]}'; known: {names})"
+        f"(install one: .venv/bin/pip install '{packages[0]}'; known: {' or '.join(packages)})"
     )
 
 
 def _sqlite(path: Path, settings: TrackingSettings) -> Address:
     path = path.resolve()
     if not path.parent.is_dir():
-        raise ConfigError(
-            f"tracking.uri must name a file in a folder that exists; got no folder {path.parent}"
-        )
+        rule = "name a file in a folder that exists"
+        raise ConfigError(f"tracking.uri must {rule}; got no folder {path.parent}")
     inside = path.is_relative_to(files.PROJECT.resolve())
     if not inside and not settings.create and not path.exists():
-        raise ConfigError(
-            f"tracking.uri must name a store that exists, or one in the project folder; got {path} "
-            "(to make it there: tracking.create=true)"
-        )
+        rule = "name a store that exists, or one in the project folder"
+        raise ConfigError(f"tracking.uri must {rule}; got {path}: add tracking.create=true")
     return Address(f"sqlite:///{path}", "sqlite", path, "", 0)
 
 

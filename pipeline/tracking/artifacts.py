@@ -20,10 +20,7 @@ PROXIED = "mlflow-artifacts"  # the server hands the files on itself
 def repository(uri: str, address: Address) -> Any:
     """Return what reads and writes the files of a run that keeps them at ``uri``.
 
-    Raises
-    ------
-    TrackingError
-        If no run of the store may keep its files there.
+    Raise TrackingError if no run of the store may keep its files there.
     """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 

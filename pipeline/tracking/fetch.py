@@ -12,22 +12,20 @@ import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline import files
-from pipeline.config.schema import RunConfig, TrackingSettings
+from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError, PipelineError, TrackingError, reason_of
 from pipeline.record import Record, RecordError, read
 from pipeline.record.head import IDENTITY, RESULT, parse_head
 from pipeline.record.read import MAX_RESULT, verified
 from pipeline.text import one_line, printable
 from pipeline.tracking.artifacts import repository
-from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, project
-from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.store import Store, failures, open_store, refusal
+from pipeline.tracking.projection import ATTEMPT, KEY, OWNER
+from pipeline.tracking.store import Store, asking, failures, open_store
 
 PAGE = 1000  # runs that a search answers at once
 MAX_PAGES = 100
@@ -41,21 +39,17 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
     A record that is not in this project's ``runs/`` is downloaded to ``folder`` and verified. Of
     several attempts at one run the FINISHED one counts, or else the youngest.
 
-    Raises
-    ------
-    ConfigError
-        If MLflow does not understand the query, or it finds more than can be compared.
-    TrackingError
-        If the store fails.
+    Raise ConfigError if MLflow does not understand the query, or it finds more than can be
+    compared; TrackingError if the store fails.
     """
     store = open_store(settings)
     records: dict[str, Record] = {}
     lost: list[str] = []
     size = 0
-    with asking(store):
+    with asking(store.address):
         for run in list(_search(store, query)):
             try:
-                record = record_of(store, run, _identity(run), folder)
+                record = record_of(store, run, folder)
             except RecordError as error:
                 lost.append(str(error))
                 continue
@@ -75,20 +69,14 @@ def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | N
     ``name`` is ``latest`` (the FINISHED run that started last), the first characters of an
     identity, or the id of a run.
 
-    Raises
-    ------
-    ConfigError
-        If several runs are meant.
-    RecordError
-        If the record of the run is not whole there, or of another version.
-    TrackingError
-        If the store fails.
+    Raise ConfigError if several runs are meant; RecordError if the record of the run is not whole
+    there, or of another version; TrackingError if the store fails.
     """
     store = open_store(settings)
     queries = [f"tags.`oneuron.identity` LIKE '{name}%'", f"attributes.run_id = '{name}'"]
     if name == "latest":
         queries = ["attributes.status = 'FINISHED'"]
-    with asking(store):
+    with asking(store.address):
         # An identity has few runs, its attempts; of all that FINISHED the first is enough.
         runs = [run for query in queries for run in islice(_search(store, query), 20)]
         runs = runs[:1] if name == "latest" else runs
@@ -96,50 +84,40 @@ def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | N
         if len(names) > 1:
             raise ConfigError(f"RUN must name one run; got {name!r}, have {', '.join(names)}")
         runs.sort(key=lambda run: run.info.status != "FINISHED")
-        return record_of(store, runs[0], _identity(runs[0]), folder) if runs else None
+        return record_of(store, runs[0], folder) if runs else None
 
 
-def record_of(store: Store, run: Any, identity: str, folder: Path) -> Record:
-    """Return the record of a run of MLflow: this project's, or downloaded to ``folder``.
-
-    Raises
-    ------
-    RecordError
-        If the identity is none, or neither the project nor the store has the record whole.
-    """
-    require_identity(identity)
-    existing = record_here(identity)
+def record_of(store: Store, run: Any, folder: Path) -> Record:
+    """Return the record of a run of MLflow: this project's, or as ``download``."""
+    existing = record_here(_identity(run))
     if existing and run.data.tags.get(ATTEMPT) == existing.head.attempt:
         return existing
     if existing and run.info.status == existing.status == "FINISHED":
         return existing
-    return download(store, run, identity, folder)
+    return download(store, run, _identity(run), folder)
 
 
 def download(store: Store, run: Any, identity: str, folder: Path) -> Record:
     """Return the record of the run, verified, from the store; nothing of it is left on disk.
 
-    Raises
-    ------
-    RecordError
-        If it is not whole there, of another shape, or not where such a store may have it.
+    Raise RecordError if it is not whole there, of another shape, or not where such a store may have
+    it.
     """
     place = f"run {run.info.run_id} of {store.address.shown}"
+    owner = printable(str(run.data.tags.get(OWNER, "an unknown owner"))[:100])
+    source = f"published by {owner} at {store.address.shown}"
     try:
         require_run_id(run.info.run_id or "")
         held = repository(run.info.artifact_uri, store.address)
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            record = _downloaded(held, identity, Path(name), place)
+
+            def get(file: str, limit: int) -> bytes:
+                return _download_file(held, file, limit, Path(name) / "file", place)
+
+            head = parse_head(get(RESULT, MAX_RESULT), identity, place)
+            return verified(Path(place), head, get, source)
     except PipelineError as error:  # names in it come from the server
         raise RecordError(printable(one_line(error, 600))) from None
-    owner = printable(str(run.data.tags.get(OWNER, "an unknown owner"))[:100])
-    return replace(record, source=f"published by {owner} at {store.address.shown}")
-
-
-def require_identity(identity: str) -> None:
-    """Raise RecordError unless it is an identity, and so the name of a folder."""
-    if not IDENTITY.fullmatch(identity):
-        raise RecordError(f"identity must be 32 hex digits; got {identity[:80]!r}")
 
 
 def require_run_id(run_id: str) -> None:
@@ -149,21 +127,16 @@ def require_run_id(run_id: str) -> None:
 
 
 def record_here(identity: str) -> Record | None:
-    """Return this project's record of that identity; None where there is none that is whole."""
+    """Return this project's record of that identity; None where there is none that is whole.
+
+    Raise RecordError unless it is an identity, and so the name of a folder.
+    """
+    if not IDENTITY.fullmatch(identity):
+        raise RecordError(f"identity must be 32 hex digits; got {identity[:80]!r}")
     try:
         return read(files.RUNS / identity)
     except RecordError:
         return None
-
-
-@contextmanager
-def asking(store: Store) -> Iterator[None]:
-    """Use MLflow in here: what it or the store raises becomes a TrackingError."""
-    try:
-        with quiet_mlflow():
-            yield
-    except failures() as error:
-        raise refusal(error, store.address) from None
 
 
 def _search(store: Store, query: str) -> Iterator[Any]:
@@ -193,27 +166,6 @@ def _search(store: Store, query: str) -> Iterator[Any]:
 
 def _identity(run: Any) -> str:
     return str(run.data.tags.get(KEY, "")).partition(".")[0]
-
-
-def _downloaded(held: Any, identity: str, folder: Path, place: str) -> Record:
-    """Return the record that the repository holds, verified and of a shape that can be used."""
-
-    def get(name: str, limit: int) -> bytes:
-        return _download_file(held, name, limit, folder / "file", place)
-
-    head = parse_head(get(RESULT, MAX_RESULT), identity, place)
-    record = verified(Path(place), head, get)
-    try:
-        RunConfig.parse(head.config)
-        project(record)
-        _ = record.arrays, record.validation_losses, record.certificate
-        if record.status == "FINISHED":
-            _ = record.evaluation, record.effects, record.surface
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise RecordError(
-            f"record must be of ours; got another shape in {place}: {error}"
-        ) from None
-    return record
 
 
 def _download_file(held: Any, name: str, limit: int, target: Path, place: str) -> bytes:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.text import printable
 
 MAX_NAME = 250
 MAX_PARAM = 6000
@@ -23,12 +25,10 @@ _HASH = 16  # hex digits that tell shortened names apart
 _REFUSED = re.compile(
     r"[^/\w.\- :]|_(?=x)|(?<![^/])/|/\Z|(?<![^/])\.(?=/|\Z)|(?<![^/])\.(?=\./|\.\Z)|\A\.(?=\.)"
 )
-_ESCAPE = re.compile(r"_x([0-9a-f]*)_")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def safe_name(name: str) -> str:
-    """The name as MLflow takes it; over 250 characters, its start and a hash of the whole."""
+    """Return the name as MLflow takes it; over 250 characters, its start and a hash of all."""
     mapped = _REFUSED.sub(lambda found: f"_x{ord(found[0]):x}_", name) or "_x_"
     if len(mapped) <= MAX_NAME:
         return mapped
@@ -36,40 +36,19 @@ def safe_name(name: str) -> str:
     return f"{mapped[: MAX_NAME - _HASH - 1]}-{digest}"
 
 
-def original_name(name: str) -> str:
-    """The name that ``safe_name`` was given, unless it was shortened."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else "", name)
-
-
 def safe_names(names: Iterable[str]) -> dict[str, str]:
-    """What MLflow is given for each name.
-
-    Raises
-    ------
-    ConfigError
-        If two of the names would be one.
-    """
-    mapped: dict[str, str] = {}
-    taken: dict[str, str] = {}
-    for name in names:
-        mapped[name] = safe_name(name)
-        if mapped[name] in taken:
-            raise ConfigError(
-                f"names must stay different in MLflow; got {taken[mapped[name]]!r} and {name!r}, "
-                f"both {mapped[name]!r}"
-            )
-        taken[mapped[name]] = name
-    return mapped
-
-
-def escaped(text: str) -> str:
-    r"""The text with control characters and lone surrogates written out, as in ``\n``."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    """Return what MLflow is given for each name; ConfigError if two of the names would be one."""
+    pairs = [(name, safe_name(name)) for name in names]
+    twice = [mapped for mapped, n in Counter(new for _, new in pairs).items() if n > 1]
+    if twice:
+        same = [name for name, new in pairs if new == twice[0]]
+        raise ConfigError(f"names must stay different in MLflow; got {same}, each {twice[0]!r}")
+    return dict(pairs)
 
 
 def safe_value(text: str, limit: int) -> str:
-    """The text escaped; over ``limit`` characters, its sha256 and where to find the whole."""
-    value = escaped(text)
+    """Return the text, printable; over ``limit`` characters, its sha256 and where the whole is."""
+    value = printable(text)
     if len(value) <= limit:
         return value
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -77,7 +56,7 @@ def safe_value(text: str, limit: int) -> str:
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Dotted names and their values; lists stay whole. A name may come twice: see safe_names."""
+    """Return dotted names and values; lists stay whole. A name may come twice: see safe_names."""
     pairs: list[tuple[str, Any]] = []
     for key, value in tree.items():
         if isinstance(value, dict) and value:

@@ -23,9 +23,9 @@ from pipeline.record import Record, read
 from pipeline.report.views import write_views
 from pipeline.text import one_line
 from pipeline.tracking.address import check_address
-from pipeline.tracking.publish import Published, close_orphans, kept, publish
+from pipeline.tracking.projection import Summary
+from pipeline.tracking.publish import Published, close_orphans, kept, publish, publish_summary
 from pipeline.tracking.store import open_store
-from pipeline.tracking.summary import Summary, publish_summary
 
 PATIENCE_S = 15.0  # for a server's whole answer; a store on this machine is waited for
 
@@ -57,17 +57,14 @@ class Publisher:
     ) -> Published:
         """Publish ``record`` with these ``tags`` beside its own.
 
-        Raises
-        ------
-        TrackingError
-            If the store fails, does not answer in time or brings its process down.
+        Raise TrackingError if the store fails, does not answer in time or brings its process down.
         """
         request = PublishRequest(record.path, dict(tags or {}), draw)
         return self._ask(request, f"\n{kept(record.path, self._settings)}")
 
     def summarise(self, summary: Summary) -> Published:
         """Publish the run that holds the summary; errors as ``publish``."""
-        return self._ask(summary, "")
+        return self._ask(summary)
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +74,7 @@ class Publisher:
         self._process.join()
         self._connection.close()
 
-    def _ask(self, request: PublishRequest | Summary, cure: str) -> Published:
+    def _ask(self, request: PublishRequest | Summary, cure: str = "") -> Published:
         if self._ended:
             raise TrackingError(f"MLflow must answer; it did not for an earlier run{cure}")
         try:
@@ -101,51 +98,24 @@ def _serve(connection: Connection, settings: TrackingSettings) -> None:
     """Publish whatever is asked for, until whoever asks has gone."""
     os.setsid()  # Ctrl-C is for the run, which still has to be published
     os.dup2(2, 1)
-    silence = _look_first(settings)
+    with suppress(Exception):  # publishing says why
+        close_orphans(open_store(settings), files.RUNS)  # while the neuron trains
     with suppress(EOFError, BrokenPipeError):
         while True:
-            request = connection.recv()
-            answer = (
-                _answer(request, settings) if not silence else _unasked(silence, request, settings)
-            )
-            connection.send(answer)
-            silence = ""
-
-
-def _look_first(settings: TrackingSettings) -> str:
-    """Open the store and end what a killed process left, while the neuron trains.
-
-    Return why no server answered: the first request gets that answer and does not ask again.
-    """
-    try:
-        close_orphans(open_store(settings), files.RUNS)
-    except TrackingError as refusal:
-        return str(refusal) if settings.uri and "must answer" in str(refusal) else ""
-    except Exception:  # of MLflow: publishing says why
-        return ""
-    return ""
-
-
-def _unasked(silence: str, request: PublishRequest | Summary, settings: TrackingSettings) -> str:
-    if isinstance(request, Summary):
-        return silence
-    return f"{silence}\n{kept(request.folder, settings)}"
+            connection.send(_answer(connection.recv(), settings))
 
 
 def _answer(request: PublishRequest | Summary, settings: TrackingSettings) -> Published | str:
+    """Return what was published, or why it was not."""
     try:
         if isinstance(request, Summary):
             return publish_summary(request, settings)
-        return _publish(request, settings)
+        record = read(request.folder)
+        if request.draw:
+            write_views(record)
+        return publish(record, settings, request.tags)
     except PipelineError as refusal:
         return str(refusal)
     except Exception as error:  # of MLflow: the record is kept
         message = one_line(f"{type(error).__name__}: {error}")
         return f"MLflow must publish the run; got {message}: make sync"
-
-
-def _publish(request: PublishRequest, settings: TrackingSettings) -> Published:
-    record = read(request.folder)
-    if request.draw:
-        write_views(record)
-    return publish(record, settings, request.tags)

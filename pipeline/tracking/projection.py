@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from pipeline.record import Head, Record
 from pipeline.record.contents import curve_name, json_bytes
 from pipeline.record.head import RESULT
 from pipeline.record.write import result_bytes
-from pipeline.tracking.names import MAX_PARAM, MAX_TAG, escaped, flatten, safe_names, safe_value
+from pipeline.text import cut, printable
+from pipeline.tracking.names import MAX_PARAM, MAX_TAG, flatten, safe_names, safe_value
 
 # Of a series; the whole curve is in curve.csv. MLflow's charts draw 320 points of a series, and a
 # point costs 0.2 ms to store.
@@ -27,8 +28,7 @@ ATTEMPT = "oneuron.attempt"
 OWNER = "oneuron.owner"  # the machine and the folder of records that the run is published from
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One value of a series at a step; its time is the start of the run plus ``step`` ms."""
 
     name: str
@@ -48,35 +48,47 @@ class Projection:
     files: dict[str, bytes]
 
 
+@dataclass(frozen=True)
+class Summary:
+    """A run in MLflow that holds what is said of other runs: figures and one page, ``file``.
+
+    ``key`` finds it again.
+    """
+
+    key: str
+    name: str
+    started_ms: int
+    tags: dict[str, str]
+    metrics: dict[str, float]
+    file: Path
+
+
 def project(record: Record, views: Mapping[str, bytes] | None = None) -> Projection:
-    """What MLflow is given for ``record``; every file in it is verified on the way."""
-    config = record.config
+    """Return what MLflow is given for ``record``, with the ``views`` that were drawn of it."""
+    pairs = flatten(record.config)
     # Names keep their parts: a name mapped in one kind is mapped alike in the others.
-    pairs = flatten(config)
-    curves = {series: curve_name(series) for series in record.curve if series != "epoch"}
     names = safe_names([name for name, _ in pairs])
-    metric_names = safe_names([*record.head.metrics, *curves.values()])
+    metric_names = safe_names(record.head.metrics)
     params = {names[name]: safe_value(canonical(value), MAX_PARAM) for name, value in pairs}
-    points = [
-        *_single_points(record, metric_names),
-        *_curve_points(record, {s: metric_names[name] for s, name in curves.items()}),
-    ]
+    # Figures of the kept neuron at step 0: MLflow draws those as bars, others as lonely dots.
+    figures = [Point(metric_names[name], v, 0) for name, v in record.head.metrics.items()]
     mapped = {new: old for old, new in (names | metric_names).items() if new != old}
     files = {**record.files, **(views or {}), RESULT: result_bytes(record.head)}
     if mapped:
         files["names.json"] = json_bytes(mapped)
-    return Projection(key(record.head), _title(record), params, tuple(points), _tags(record), files)
+    points = (*figures, *_curve_points(record))
+    return Projection(key(record.head), _title(record), params, points, _tags(record), files)
 
 
 def key(head: Head) -> str:
-    """What a run in MLflow is found by: results are one run, each failed attempt is another."""
+    """Return what a run is found by: results are one run, each failed attempt is another."""
     if head.status == "FINISHED":
         return head.identity
     return f"{head.identity}.{head.attempt}"
 
 
 def canonical(value: Any) -> str:
-    """The one text of a value: 0.1 however it was typed, true, null, lists as JSON."""
+    """Return the one text of a value: 0.1 however it was typed, true, null, lists as JSON."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)  # a float by repr, which reads back exactly
@@ -93,27 +105,15 @@ def thinned(n: int, best: int | None, limit: int = MAX_POINTS) -> npt.NDArray[np
     return np.unique([0, *kept, n - 1, *([] if best is None else [best])])
 
 
-def _curve_points(record: Record, series: dict[str, str]) -> list[Point]:
-    curve = record.curve
-    if "epoch" not in curve:
-        return []
-    epochs: Array = curve["epoch"]
+def _curve_points(record: Record) -> Iterator[Point]:
+    if "epoch" not in record.curve:
+        return
+    epochs: Array = record.curve["epoch"]
     best = np.flatnonzero(epochs == record.head.best_epoch)
     kept = thinned(len(epochs), int(best[0]) if len(best) else None)
-    return [
-        Point(name, float(curve[old][i]), int(epochs[i]))
-        for old, name in series.items()
-        for i in kept
-    ]
-
-
-def _single_points(record: Record, names: dict[str, str]) -> list[Point]:
-    """Figures of the kept neuron, at step 0: MLflow draws those as bars, others as lonely dots."""
-    return [
-        Point(names[name], value, 0)
-        for name, value in record.head.metrics.items()
-        if math.isfinite(value)
-    ]
+    for series, values in record.curve.items():
+        for i in kept if series != "epoch" else ():
+            yield Point(curve_name(series), float(values[i]), int(epochs[i]))
 
 
 def _tags(record: Record) -> dict[str, str]:
@@ -148,8 +148,7 @@ def _tags(record: Record) -> dict[str, str]:
 
 
 def _title(record: Record) -> str:
-    """The overrides: what makes the run different from others; of a default run, what it is."""
+    """Return the overrides, which make the run different; of a default run, what it is."""
     config, overrides = record.config, record.head.overrides
     default = f"{config['data']['name']} {config['optimiser']['name']} {record.identity[:8]}"
-    text = escaped(" ".join(overrides) or default)
-    return text if len(text) <= MAX_TITLE else text[: MAX_TITLE - 1] + "…"
+    return cut(printable(" ".join(overrides) or default), MAX_TITLE)

@@ -25,10 +25,9 @@ from pipeline.report.views import written_views
 from pipeline.text import bounded, redact
 from pipeline.tracking.artifacts import put
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
-from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, Projection, project
-from pipeline.tracking.quiet import quiet_mlflow
+from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, Projection, Summary, project
 from pipeline.tracking.run_content import log, log_batch, log_dataset, lost, read_back, sizes_of
-from pipeline.tracking.store import Store, failures, open_store, refusal
+from pipeline.tracking.store import Store, asking, open_store
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
@@ -38,8 +37,6 @@ class Published:
     """A run in MLflow. ``new`` is false where it stood there already, complete."""
 
     run_id: str
-    experiment_id: str
-    address: str  # without secrets
     url: str | None  # of the run's page, where a server stands behind the address
     new: bool
 
@@ -51,14 +48,8 @@ def publish(
 ) -> Published:
     """Publish ``record``, and what was drawn from it, to the store of ``settings``.
 
-    ``tags`` go beside the run's own.
-
-    Raises
-    ------
-    ConfigError
-        If no store can be at that address.
-    TrackingError
-        If the store fails. The record is kept, and the message says how to publish it.
+    ``tags`` go beside the run's own. Raise ConfigError if no store can be at that address;
+    TrackingError, which says how to publish the record later, if the store fails.
     """
     try:
         return publish_to(open_store(settings), record, tags)
@@ -66,18 +57,36 @@ def publish(
         raise TrackingError(f"{error}\n{kept(record.path, settings)}") from None
 
 
-def sync(folder: Path, settings: TrackingSettings) -> tuple[Published, ...]:
-    """Publish every record in ``folder`` that the store of ``settings`` does not have.
+def publish_summary(summary: Summary, settings: TrackingSettings) -> Published:
+    """Publish the run of the summary; published again, it holds the newer figures and page.
+
+    Raise TrackingError if the store fails.
+    """
+    store, time = open_store(settings), summary.started_ms
+    with asking(store.address):
+        from mlflow.entities import Metric
+
+        found = _find(store, summary.key)
+        run = found or store.client.create_run(
+            store.experiment_id, time, {KEY: summary.key}, summary.name
+        )
+        run_id = run.info.run_id
+        metrics = [Metric(name, value, time, 0) for name, value in summary.metrics.items()]
+        log_batch(store, run_id, metrics=metrics, tags=_safe(summary.tags))
+        page = {summary.file.name: summary.file.read_bytes()}
+        put(page, run.info.artifact_uri, store.address, summary.file.parent)
+        store.client.set_terminated(run_id, "FINISHED")
+    return Published(run_id, store.url(run_id), not found)
+
+
+def sync(folder: Path, settings: TrackingSettings) -> int:
+    """Publish each record in ``folder`` that the store of ``settings`` lacks; return how many.
 
     Each record goes to the experiment that it was meant for. One that fails does not stop the rest.
-
-    Raises
-    ------
-    ConfigError, TrackingError
-        If the store cannot be opened, or, after the rest was published, if a record failed.
+    Raise ConfigError or TrackingError if the store cannot be opened, or, after the rest was
+    published, if a record failed.
     """
-    published: list[Published] = []
-    failed: list[str] = []
+    n_published, failed = 0, []
     stores: dict[str, Store] = {settings.experiment: open_store(settings)}
     for head in heads(folder):
         name = head.experiment
@@ -85,12 +94,13 @@ def sync(folder: Path, settings: TrackingSettings) -> tuple[Published, ...]:
             if name not in stores:
                 stores[name] = open_store(settings.model_copy(update={"experiment": name}))
             if not _is_published(stores[name], head, folder):
-                published.append(publish_to(stores[name], read(folder / head.identity)))
+                publish_to(stores[name], read(folder / head.identity))
+                n_published += 1
         except PipelineError as error:
             failed.append(f"record {head.identity[:12]} was not published: {error}")
     if failed:
-        raise TrackingError(bounded([*failed, f"published beside them: {len(published)}"]))
-    return tuple(published)
+        raise TrackingError(bounded([*failed, f"published beside them: {n_published}"]))
+    return n_published
 
 
 def publish_to(
@@ -99,14 +109,11 @@ def publish_to(
     tags: Mapping[str, str] | None = None,
 ) -> Published:
     """Publish ``record`` to an open store, as ``publish``."""
-    try:
-        with quiet_mlflow(), files.locked(record.path):
-            _remove_stale(record.path)
-            run_id, new = _publish(store, record, tags or {})
-            mark_published(record, store.address.shown, run_id, store.url(run_id))
-    except failures() as error:
-        raise refusal(error, store.address) from None
-    return Published(run_id, store.experiment_id, store.address.shown, store.url(run_id), new)
+    with asking(store.address), files.locked(record.path):
+        _remove_stale(record.path)
+        run_id, new = _publish(store, record, _safe(tags or {}))
+        mark_published(record, store.address.shown, run_id, store.url(run_id))
+    return Published(run_id, store.url(run_id), new)
 
 
 def close_orphans(store: Store, folder: Path) -> None:
@@ -116,16 +123,14 @@ def close_orphans(store: Store, folder: Path) -> None:
     whose record is here and free is published to its end. What another machine publishes, or
     another folder of this one, is left: whether its process lives is not to be seen from here.
     """
-    with quiet_mlflow():
-        found = store.client.search_runs(
-            [store.experiment_id], f"attributes.status = 'RUNNING' AND tags.`{ATTEMPT}` != ''"
-        )
-    here = {head.attempt: head for head in heads(folder)} if found else {}
-    for run in found:
-        if run.data.tags.get(OWNER) != _owner(folder) or not _is_unlocked(folder, run):
-            continue
-        head = here.get(run.data.tags[ATTEMPT])
-        with quiet_mlflow():
+    with asking(store.address):
+        query = f"attributes.status = 'RUNNING' AND tags.`{ATTEMPT}` != ''"
+        found = store.client.search_runs([store.experiment_id], query)
+        here = {head.attempt: head for head in heads(folder)} if found else {}
+        for run in found:
+            if run.data.tags.get(OWNER) != _owner(folder) or not _is_unlocked(folder, run):
+                continue
+            head = here.get(run.data.tags[ATTEMPT])
             if head is not None:
                 publish_to(store, read(folder / head.identity))
             elif store.client.get_run(run.info.run_id).info.status == "RUNNING":
@@ -140,14 +145,13 @@ def kept(folder: Path, settings: TrackingSettings) -> str:
 
 def _publish(store: Store, record: Record, tags: Mapping[str, str]) -> tuple[str, bool]:
     projection = project(record, written_views(record))
-    more = {safe_name(name): safe_value(value, MAX_TAG) for name, value in tags.items()}
     run = _find(store, projection.key)
     if run is not None and run.info.status in ENDED:
-        _complete(store, record, projection, run, more)
+        _complete(store, record, projection, run, tags)
         return run.info.run_id, False
     if run is None:
-        run = _create(store, record, projection, more)
-    log(store, projection, run, more)
+        run = _create(store, record, projection, tags)
+    log(store, projection, run, tags)
     log_dataset(store.client, run.info.run_id, record)
     put(projection.files, run.info.artifact_uri, store.address, record.path)
     read_back(store, run, projection)
@@ -190,6 +194,10 @@ def _create(store: Store, record: Record, projection: Projection, tags: Mapping[
     return run
 
 
+def _safe(tags: Mapping[str, str]) -> dict[str, str]:
+    return {safe_name(name): safe_value(value, MAX_TAG) for name, value in tags.items()}
+
+
 def _owner(folder: Path) -> str:
     """Return who publishes from the folder of records, without saying where it is."""
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
@@ -216,15 +224,15 @@ def _is_published(store: Store, head: Head, folder: Path) -> bool:
     run_id = published_runs(head.identity, folder).get(store.address.shown)
     if run_id is None:
         return False
-    from mlflow.exceptions import MlflowException
+    with asking(store.address):
+        from mlflow.exceptions import MlflowException
 
-    try:
-        with quiet_mlflow():
+        try:
             return bool(store.client.get_run(run_id).info.status == head.status)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # another store at the same address
-            return False
-        raise refusal(error, store.address) from None
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False  # another store at the same address
 
 
 def _remove_stale(folder: Path) -> None:

@@ -13,10 +13,10 @@ from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import Record
 from pipeline.tracking.artifacts import put
-from pipeline.tracking.fetch import asking, download, record_here, require_identity, require_run_id
+from pipeline.tracking.fetch import download, record_here, require_run_id
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
 from pipeline.tracking.publish import publish_to
-from pipeline.tracking.store import open_store
+from pipeline.tracking.store import asking, open_store
 
 CHAMPION = "champion"
 FOLDER = "model"  # of the run's artifacts
@@ -45,33 +45,34 @@ class Registry:
 
     def champion(self, model: str) -> Version | None:
         """Return the version that holds the alias; None where none does."""
-        return next((v for v in self._champions(f"name = '{model}'") if v.model == model), None)
+        return self.champions(f"name = '{model}'").get(model)
 
-    def champions(self) -> list[Version]:
-        """Return the champion of every model that has one."""
-        return self._champions("")
+    def champions(self, query: str | None = None) -> dict[str, Version]:
+        """Return the champion of every model that has one, by the name of the model."""
+        with asking(self._store.address):
+            client = self._store.client
+            models = client.search_registered_models(query)
+            names = [model.name for model in models if CHAMPION in model.aliases]
+            held = (client.get_model_version_by_alias(name, CHAMPION) for name in names)
+            return {each.name: _version(each) for each in held}
 
     def record(self, held: Version, folder: Path) -> Record:
         """Return the record of the version's run: this project's, or downloaded to ``folder``.
 
-        Raises
-        ------
-        RecordError
-            If it is damaged, or the version names no record.
+        Raise RecordError if it is damaged, or the version names no record.
         """
-        require_identity(held.identity)
-        require_run_id(held.run_id)
         here = record_here(held.identity)
         if here is not None and here.status == "FINISHED":
             return here
-        with asking(self._store):
+        require_run_id(held.run_id)
+        with asking(self._store.address):
             run = self._store.client.get_run(held.run_id)
             return download(self._store, run, held.identity, folder)
 
     def register(self, model: str, record: Record) -> Version:
         """Return the version that holds the run's neuron; made where it is missing."""
         published = publish_to(self._store, record)
-        with asking(self._store):
+        with asking(self._store.address):
             client = self._store.client
             self._require_model(model)
             for held in client.search_model_versions(f"name = '{model}'"):
@@ -87,22 +88,12 @@ class Registry:
 
     def set_champion(self, held: Version, evidence: Mapping[str, str]) -> None:
         """Write the evidence to the version as tags, then give it the alias."""
-        with asking(self._store):
+        with asking(self._store.address):
             client = self._store.client
             for name, text in evidence.items():
                 value = safe_value(text, MAX_TAG)
                 client.set_model_version_tag(held.model, held.number, safe_name(name), value)
             client.set_registered_model_alias(held.model, CHAMPION, held.number)
-
-    def _champions(self, query: str) -> list[Version]:
-        with asking(self._store):
-            client = self._store.client
-            models = client.search_registered_models(filter_string=query or None)
-            return [
-                _version(client.get_model_version_by_alias(model.name, CHAMPION))
-                for model in models
-                if CHAMPION in model.aliases
-            ]
 
     def _require_model(self, model: str) -> None:
         from mlflow.exceptions import MlflowException
@@ -117,20 +108,16 @@ class Registry:
 def champion_record(word: str, settings: TrackingSettings, folder: Path) -> Record:
     """Return the record that ``champion`` or ``model@champion`` means.
 
-    Raises
-    ------
-    ConfigError
-        If there is no champion, or several and none is named.
-    TrackingError
-        If the registry cannot be asked.
+    Raise ConfigError if there is no champion, or several and none is named; TrackingError if the
+    registry cannot be asked.
     """
     model, _, _ = word.rpartition("@")
     registry = Registry(settings)
     known = registry.champions()
-    meant = [held for held in known if held.model == model] if model else known
+    meant = [held for name, held in known.items() if model in ("", name)]
     if len(meant) == 1:
         return registry.record(meant[0], folder)
-    names = ", ".join(f"{held.model}@{CHAMPION}" for held in known) or "none: make promote"
+    names = ", ".join(f"{name}@{CHAMPION}" for name in known) or "none: make promote"
     raise ConfigError(f"RUN must name one champion; got {word!r}, have {names}")
 
 

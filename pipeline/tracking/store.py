@@ -7,18 +7,18 @@ import re
 import shlex
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline import files
 from pipeline.config.schema import TrackingSettings
-from pipeline.errors import PipelineError, TrackingError, reason_of
+from pipeline.errors import TrackingError, reason_of
 from pipeline.text import one_line, printable, redact
 from pipeline.tracking.address import Address, check_address
-from pipeline.tracking.names import escaped
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.sqlite import ensure_store, latest_run
+from pipeline.tracking.sqlite import ensure_store
 
 CREDENTIALS = (
     "credentials refused (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
@@ -57,59 +57,55 @@ class Store:
 def open_store(settings: TrackingSettings) -> Store:
     """Open the store of ``settings``, and in it the experiment, made where it is missing.
 
-    Raises
-    ------
-    ConfigError
-        If no store can be at that address.
-    TrackingError
-        If the store is absent, silent, damaged or of another version: within a second for a file,
-        within 15 for a server.
+    Raise ConfigError if no store can be at that address; TrackingError if it is absent, silent,
+    damaged or of another version: within a second for a file, within 15 for a server.
     """
     address = check_address(settings)
     if address.path is not None and address.artifacts is not None:
         ensure_store(address.path, address.artifacts)
-    try:
-        with quiet_mlflow():
-            from mlflow import MlflowClient
+    with asking(address):
+        from mlflow import MlflowClient
 
-            client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
-            if address.path is None:
-                probe(client, address)
-            experiment = _experiment(client, escaped(settings.experiment), address)
-            return Store(client, address, experiment)
-    except PipelineError:
-        raise
-    except failures() as error:
-        raise refusal(error, address) from None
+        client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
+        if address.path is None:
+            probe(client, address)
+        return Store(client, address, _experiment(client, printable(settings.experiment), address))
 
 
 def probe(client: Any, address: Address) -> None:
-    """Return if a tracking server answers at ``address`` within 5 s.
+    """Return if a server answers at ``address`` within 5 s, and lets us in.
 
-    Raises
-    ------
-    TrackingError
-        If none does, if something else does, or if it wants other credentials.
+    Raise TrackingError if none does, or if something else answers.
     """
-    is_server = address.kind in ("http", "https")
-    ask = (lambda: _ask_server(client)) if is_server else (lambda: _ask_database(address))
-    fault = _within(PROBE_S, ask)
+    answers: queue.Queue[str] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            if address.kind in ("http", "https"):
+                client.search_experiments(max_results=1)
+            else:
+                socket.create_connection((address.host, address.port), PROBE_S).close()
+            answers.put("")
+        except Exception as error:  # whatever answers instead, requests and MLflow raise of it
+            answers.put(_reason(error))
+
+    threading.Thread(target=ask, daemon=True).start()  # nobody waits for it any longer than that
+    try:
+        fault = answers.get(timeout=PROBE_S)
+    except queue.Empty:
+        fault = f"silence for {PROBE_S:.0f} s"
     if fault:
         raise TrackingError(f"tracking server must answer; got {fault} at {address.shown}")
 
 
-def youngest_run() -> tuple[str, str]:
-    """Return the ids of the youngest run in the project's own store and of its experiment.
-
-    Raises
-    ------
-    TrackingError
-        If there is no run in it.
-    """
-    found = latest_run(files.STORE)
-    if found is None:
-        raise TrackingError("store must hold a run; got none: make run")
-    return found
+@contextmanager
+def asking(address: Address) -> Iterator[None]:
+    """Use MLflow in here: what it or the store raises becomes a TrackingError."""
+    try:
+        with quiet_mlflow():
+            yield
+    except failures() as error:
+        raise refusal(error, address) from None
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -131,40 +127,12 @@ def refusal(error: Exception, address: Address) -> TrackingError:
     return TrackingError(f"store must do as asked; got {text} at {address.shown}")
 
 
-def _within(seconds: float, ask: Callable[[], str]) -> str:
-    """Return the answer of ``ask``, called in a thread that nobody waits for any longer."""
-    answers: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=lambda: answers.put(ask()), daemon=True).start()
-    try:
-        return answers.get(timeout=seconds)
-    except queue.Empty:
-        return f"silence for {seconds:.0f} s"
-
-
-def _ask_database(address: Address) -> str:
-    try:
-        socket.create_connection((address.host, address.port), timeout=PROBE_S).close()
-    except OSError as error:
-        return _reason(error)
-    return ""
-
-
-def _ask_server(client: Any) -> str:
-    """Return what answers in MLflow's stead; "" if MLflow does, and lets us in."""
-    try:
-        client.search_experiments(max_results=1)
-    except Exception as error:  # whatever answers instead, requests and MLflow raise of it
-        status = _status(error)
-        if status in (401, 403):
-            return f"{status}, {CREDENTIALS}"
-        return _reason(error)
-    return ""
-
-
 def _reason(error: Exception) -> str:
     text = f"{type(error).__name__}: {error}"
     found = STATUS.search(text)
     status = int(found[1] or found[2]) if found else 0
+    if _status(error) in (401, 403):
+        return f"{_status(error)}, {CREDENTIALS}"
     if status in NOT_MLFLOW:
         return f"a page that is not an MLflow server's (status {status})"
     if status >= 500:

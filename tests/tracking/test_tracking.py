@@ -95,7 +95,7 @@ def test_publishing_again_adds_nothing(settings):
     assert (again.run_id, again.new) == (published.run_id, False)
     (record.path / "published.json").unlink()
     assert publish(record, settings).run_id == published.run_id
-    assert sync(files.RUNS, settings) == ()
+    assert sync(files.RUNS, settings) == 0
     assert store_state() == before
 
 
@@ -244,12 +244,12 @@ def test_sync_publishes_what_a_new_store_does_not_have(settings, store_template)
     other = RunConfig.parse({**CONFIG, "seed": 2})
     records = [make_record(0), make_record(1, experiment="other"), make_failed_record(config=other)]
     publish(records[0], settings)
-    assert len(sync(files.RUNS, settings)) == 2
+    assert sync(files.RUNS, settings) == 2
     expected = store_state()
-    assert sync(files.RUNS, settings) == ()
+    assert sync(files.RUNS, settings) == 0
     shutil.rmtree(files.ARTIFACTS)
     shutil.copy2(store_template, files.STORE)
-    assert len(sync(files.RUNS, settings)) == 3
+    assert sync(files.RUNS, settings) == 3
     assert store_state() == expected
     by_name = dict(store_rows("experiments", "name, experiment_id"))
     assert len(store_rows(f"runs WHERE experiment_id = {by_name['other']}")) == 1
@@ -266,7 +266,7 @@ def test_sync_goes_on_after_a_damaged_record_and_names_it(settings):
 def test_run_that_was_deleted_in_mlflow_is_not_brought_back_by_sync(settings):
     record, published = settled(settings)
     open_store(settings).client.delete_run(published.run_id)
-    assert sync(files.RUNS, settings) == ()
+    assert sync(files.RUNS, settings) == 0
     assert publish(record, settings).run_id != published.run_id  # an explicit run again does
 
 
@@ -405,7 +405,7 @@ def test_server_that_dies_loses_nothing_that_sync_does_not_bring(project, store_
     with pytest.raises(TrackingError, match="make sync"):
         publish(second, settings)
     with mlflow_server(tmp_path, port):
-        assert len(sync(project / "runs", settings)) == 2
+        assert sync(project / "runs", settings) == 2
         client = open_store(settings).client
         runs = client.search_runs(["1"])
         assert [run.info.status for run in runs] == ["FINISHED"] * 3
