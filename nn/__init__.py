@@ -40,7 +40,7 @@ from nn.neuron import (
     row_logits,
 )
 from nn.optim import Transform, adam, chain, gradient_descent, momentum
-from nn.optimum import Optimum, gap_bound, newton
+from nn.optimum import Optimum, newton
 
 __all__ = [
     "Epoch",
@@ -56,7 +56,6 @@ __all__ = [
     "fit",
     "fit_newton",
     "five_point_gradient",
-    "gap_bound",
     "gradient",
     "gradient_descent",
     "hessian",

@@ -12,11 +12,10 @@ from pipeline.stages.certify import (
     Certificate,
     certificate,
     certify,
-    direction,
     gradient_check,
-    separated_rows,
 )
 from pipeline.stages.read import car
+from pipeline.stages.separation import direction, separated_rows
 from pipeline.stages.train import Trained, train
 
 CAR_INPUTS = [f"{name}={value}" for name, values in car.ATTRIBUTES.items() for value in values]
@@ -147,9 +146,11 @@ def test_one_number_separates_exactly_where_its_classes_do_not_interleave(seed) 
 def test_the_larger_programme_finds_the_same_rows_as_the_short_way(one_hot_cars) -> None:
     X = one_hot_cars.X
     apart = (X[:, CAR_INPUTS.index("persons=2")] + X[:, CAR_INPUTS.index("safety=low")]) > 0
-    assert np.array_equal(separated_rows(one_hot_cars), apart)
-    assert [CAR_INPUTS[j] for j in direction(one_hot_cars, apart)] == ["persons=2", "safety=low"]
-    assert direction(one_hot_cars, ~apart) is None
+    signed = np.column_stack([X, np.ones(len(X))]) * (2 * one_hot_cars.y - 1)[:, None]
+    assert np.array_equal(separated_rows(signed), apart)
+    found = np.flatnonzero(direction(signed, apart)[:-1])
+    assert [CAR_INPUTS[j] for j in found] == ["persons=2", "safety=low"]
+    assert direction(signed, ~apart) is None
 
 
 def test_training_that_diverged_is_called_so() -> None:

@@ -1,0 +1,238 @@
+"""How far an objective can be above its infimum: upper bounds that hold whatever rounding does."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nn import Examples, logits, newton, objective
+from nn.arrays import Array
+from nn.loss import binary_cross_entropy, loss_curvature, loss_slope
+
+EPS = float(np.finfo(float).eps)
+TINY = float(np.finfo(float).tiny)
+PROVEN = 1e-9  # nats per row: a bound that needs no lower one
+ROUNDS = 200
+IDLE = 4  # rounds that prove nothing new
+NOTHING = 1e-17  # nats per row
+DECIDED = 1e-12  # nats: rows of less loss are left out where that proves more
+RIDGE = 1e-13  # of the curvature of a coordinate alone
+PRIME = 2**31 - 1
+
+
+class Minimum(NamedTuple):
+    """A low objective in nats per row, where it is reached, and a proven lower bound of all.
+
+    ``lower`` is finite only where a minimum is proven to exist.
+    """
+
+    theta: Array
+    objective: float
+    lower: float
+
+    @property
+    def bound(self) -> float:
+        """How far the infimum can be below ``objective``."""
+        return self.objective - self.lower
+
+
+def minimum(theta: Array, examples: Examples, l2: float) -> Minimum:
+    """Return the end of Newton's method from the lower of ``theta`` and all zeros, and its bound.
+
+    Where the end does not prove itself it goes on in coordinates of its own, as inputs that are
+    nearly collinear need.
+    """
+    end = newton(theta, examples, l2).theta
+    value = objective(end, examples, l2)
+    bound = duality_gap(end, examples, l2) + rounding(end, examples, l2)
+    found = Minimum(end, value, value - bound)
+    return found if bound <= PROVEN else descend(found, end, examples, l2)
+
+
+def rounding(theta: Array, examples: Examples, l2: float) -> float:
+    """Return by how much rounding can change the objective at ``theta``, in nats per row."""
+    X, y, count = examples
+    z, blur = logits(theta, X), _blur(theta, X)
+    slope = np.minimum(np.abs(loss_slope(z, y)) * np.exp(np.minimum(blur, 1.0)), 1.0)
+    slope[blur > 1] = 1.0
+    share = count / count.sum()
+    loss = share @ binary_cross_entropy(z, y) + l2 * (theta[:-1] @ theta[:-1])
+    return float(share @ (blur * slope) + (len(y) + len(theta)) * EPS * loss)
+
+
+def _blur(theta: Array, X: Array) -> Array:
+    """Return by how much rounding can change each logit (n,) (Higham 2002, section 3.1)."""
+    magnitude: Array = np.abs(X) @ np.abs(theta[:-1]) + np.abs(theta[-1])
+    return len(theta) * EPS * magnitude
+
+
+def duality_gap(theta: Array, examples: Examples, l2: float) -> float:
+    """Return the objective less a value of its dual, in nats per row; infinite without a penalty.
+
+    With ``c`` the shares of the rows and ``s`` 1 for class 1, -1 for class 0, the dual is the
+    largest ``sum c entropy(a) - |sum c s a x|^2 / (2 l2)`` over ``0 <= a <= 1`` with
+    ``sum c s a = 0`` (Yu, Huang and Lin 2011, eq. 8). ``a = |p - y|`` attains it at the optimum;
+    elsewhere the class that has more of it is scaled down so that they balance. The gap is then
+    ``sum c KL(a, |p - y|) + |l2 w - sum c s a x|^2 / (2 l2)``, in which nothing cancels.
+    """
+    X, y, count = examples
+    if l2 <= 0:
+        return np.inf
+    z, side, share = logits(theta, X), 2 * y - 1, count / count.sum()
+    error = np.abs(loss_slope(z, y))
+    negative, positive = (share * error) @ (1 - y), (share * error) @ y
+    scale = min(negative, positive) / np.maximum(np.where(y == 1, positive, negative), TINY)
+    a, log_scale = scale * error, np.log(np.maximum(scale, TINY))
+    log_rest = np.log(np.maximum(1 - scale, TINY))
+    divergence = a * log_scale + (1 - a) * np.logaddexp(0.0, log_rest - side * z)
+    left = np.abs(l2 * theta[:-1] - (share * side * a) @ X)
+    left += (len(y) + 4) * EPS * (l2 * np.abs(theta[:-1]) + (share * a) @ np.abs(X))
+    balance = (len(y) + 4) * EPS * (share @ (a * (1 + np.abs(z) + _blur(theta, X) / EPS)))
+    return float(share @ divergence + left @ left / (2 * l2) + balance)
+
+
+class Rows(NamedTuple):
+    """Rows that count: inputs and a one for the bias (n, d + 1), labels, shares, the penalty."""
+
+    X: Array
+    y: Array
+    share: Array
+    l2: Array  # (d + 1,)
+
+
+class Local(NamedTuple):
+    """The objective around a neuron in coordinates ``basis`` (d + 1, k), and what it proves."""
+
+    gradient: Array
+    curvature: Array
+    bound: float
+
+
+def descend(best: Minimum, theta: Array, examples: Examples, l2: float) -> Minimum:
+    """Return where damped Newton ends, each step in the coordinates that the last one whitened.
+
+    It starts at ``theta``, and keeps the lowest objective and the highest bound, ``best`` among
+    them.
+    """
+    rows, idle = counted(examples, l2), 0
+    basis = coordinates(rows)
+    for _ in range(ROUNDS):
+        here = self_concordance(theta, rows, basis)
+        value = objective(theta, examples, l2)
+        blur = rounding(theta, examples, l2)
+        lower = value - here.bound - blur
+        idle = 0 if lower > best.lower or value < best.objective - NOTHING else idle + 1
+        low = theta if value < best.objective else best.theta
+        best = Minimum(low, min(value, best.objective), max(lower, best.lower))
+        if best.bound <= PROVEN or here.bound <= blur or idle == IDLE:
+            break
+        basis = basis @ (turn := whitener(here.curvature))
+        step = basis @ (turn.T @ here.gradient)
+        theta = _lower(theta, step, value, examples, l2)
+    return best
+
+
+def _lower(theta: Array, step: Array, value: float, examples: Examples, l2: float) -> Array:
+    """Return the first of ``theta - step``, of half of it, … that is lower, or ``theta``."""
+    for power in range(40):
+        there: Array = theta - step / 2**power
+        if objective(there, examples, l2) < value:
+            return there
+    return theta
+
+
+def counted(examples: Examples, l2: float) -> Rows:
+    """Return the rows that count."""
+    X, y, count = (array[examples.count > 0] for array in examples)
+    penalty = np.append(np.full(X.shape[1], l2), 0.0)
+    return Rows(np.column_stack([X, np.ones(len(X))]), y, count / count.sum(), penalty)
+
+
+def self_concordance(theta: Array, rows: Rows, basis: Array) -> Local:
+    """Return gradient, curvature and the bound that they give; finite only near a minimum.
+
+    Bach 2010 ("Self-concordant analysis for logistic regression", proposition 1): with R the
+    longest row, ``J(theta + v) >= J + g'v + v'Hv h(R|v|)``, where
+    ``h(r) = (exp(-r) + r - 1) / r^2`` falls. With mu the least curvature and
+    ``u = |g| R / mu < 1`` the least value of the right side is
+    ``-(mu / R^2) ((1 - u) log(1 - u) + u)``; and as it grows without end, J has a minimum.
+
+    It holds in any coordinates, and is tightest where they are whitened. Rows whose loss is almost
+    nothing are left out, as no loss is negative: far away, they would make R too long. Rounding is
+    held against the bound, so that inputs that are collinear as far as float64 can say have none.
+    """
+    losses = binary_cross_entropy(rows.X @ theta, rows.y)
+    X, y, share = (array[losses > DECIDED] for array in rows[:3])
+    z, blur, l2 = X @ theta, _blur(theta, X[:, :-1]), rows.l2
+    slope = loss_slope(z, y)
+    weight = share * loss_curvature(z) * np.exp(-blur)  # the least that it can be
+    Y, penalty = X @ basis, l2[:, None] * basis
+    noise = len(theta) * EPS * np.linalg.norm(np.abs(X) @ np.abs(basis), axis=1)
+    curvature = Y.T @ (weight[:, None] * Y) + basis.T @ penalty
+    gradient = Y.T @ (share * slope) + penalty.T @ theta
+
+    many = (len(y) + len(theta)) * EPS
+    size = np.abs(Y).T @ (share * np.abs(slope)) + np.abs(penalty).T @ np.abs(theta)
+    length = np.linalg.norm(Y, axis=1) + noise
+    moved = blur * np.minimum(1.0, np.abs(slope) * np.exp(np.minimum(blur, 1.0)))
+    moved[blur > 1] = 1.0
+    norm = np.linalg.norm(gradient) + many * np.linalg.norm(size)
+    norm += share @ (np.abs(slope) * noise + moved * length)
+    least = np.linalg.eigvalsh(curvature)[0] - many * np.trace(curvature)
+    mu = np.maximum(np.sqrt(np.maximum(least, 0.0)) - np.sqrt(weight @ noise**2), 0.0) ** 2
+    bound = _bach(norm, mu, length.max(initial=0.0)) + DECIDED
+    return Local(gradient, curvature, bound)
+
+
+def _bach(norm: float, mu: float, longest: float) -> float:
+    if not norm * longest < mu:
+        return np.inf
+    u = norm * longest / mu
+    # (1 - u) log(1 - u) + u = u^2 / 2 + u^3 / 6 + …: of small u the terms would cancel.
+    share = 0.5 + u / 6 + u * u / 6 if u < 1e-4 else ((1 - u) * np.log1p(-u) + u) / u**2
+    return float(norm**2 / mu * share)
+
+
+def whitener(curvature: Array) -> Array:
+    """Return coordinates (k, k) in which the curvature is that of a ball, as far as it is known."""
+    unit = np.sqrt(curvature.diagonal())
+    unit[unit == 0] = 1.0
+    scaled = curvature / unit[:, None] / unit
+    ridge = RIDGE
+    while ridge < 1 and np.isfinite(scaled).all():
+        try:
+            half = np.linalg.cholesky(scaled + ridge * np.eye(len(unit)))
+        except np.linalg.LinAlgError:  # rounding left less than no curvature
+            ridge *= 10
+            continue
+        turn: Array = np.linalg.inv(half).T / unit[:, None]
+        return turn
+    raise np.linalg.LinAlgError("curvature must be finite; got an overflow")
+
+
+def coordinates(rows: Rows) -> Array:
+    """Return the axes (d + 1, k) of theta, without those that add nothing to the others' logits."""
+    axes = np.eye(rows.X.shape[1])
+    return axes if rows.l2.any() else axes[:, independent(rows.X)]
+
+
+def independent(X: Array) -> list[int]:
+    """Return the first columns of ``X`` (n, d) of which all others are sums, the last one first.
+
+    Gaussian elimination over the integers modulo a prime, of which every float64 is one: there is
+    no tolerance. A multiple of the prime among the pivots, one in 2e9, would drop a column.
+    """
+    mantissa, exponent = np.frexp(X[:, ::-1])
+    powers, place = np.unique(exponent, return_inverse=True)
+    power = np.array([pow(2, int(e) % (PRIME - 1), PRIME) for e in powers])[place]
+    left = (mantissa * 2**53).astype(np.int64) % PRIME * power.reshape(X.shape) % PRIME
+    found = []
+    for j in range(X.shape[1]):
+        if not (nonzero := np.flatnonzero(left[:, j])).size:
+            continue
+        pivot = left[nonzero[0]] * pow(int(left[nonzero[0], j]), -1, PRIME) % PRIME
+        left = np.delete(left, nonzero[0], axis=0)
+        left = (left - left[:, j, None] * pivot) % PRIME
+        found.append(X.shape[1] - 1 - j)
+    return found
