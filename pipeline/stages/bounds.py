@@ -115,14 +115,13 @@ def descend(best: Minimum, theta: Array, examples: Examples, l2: float) -> Minim
     It starts at ``theta``, and keeps the lowest objective and the highest bound, ``best`` among
     them.
     """
-    rows, idle = counted(examples, l2), 0
+    rows, idle, value = counted(examples, l2), 0, np.inf
     basis = coordinates(rows)
     for _ in range(ROUNDS):
-        here = self_concordance(theta, rows, basis)
-        value = objective(theta, examples, l2)
-        blur = rounding(theta, examples, l2)
+        here, before = self_concordance(theta, rows, basis), value
+        value, blur = objective(theta, examples, l2), rounding(theta, examples, l2)
         lower = value - here.bound - blur
-        idle = 0 if lower > best.lower or value < best.objective - NOTHING else idle + 1
+        idle = 0 if lower > best.lower or value < before - NOTHING else idle + 1
         low = theta if value < best.objective else best.theta
         best = Minimum(low, min(value, best.objective), max(lower, best.lower))
         if best.bound <= PROVEN or here.bound <= blur or idle == IDLE:

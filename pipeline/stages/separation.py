@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nn import Examples, logits
+from nn import Examples
 from nn.arrays import Array
 
 Rows = npt.NDArray[np.bool_]
@@ -22,19 +21,30 @@ UNDECIDED = (1e-6, 1e-9, 0.0)  # margins of rows that the sum may leave undecide
 def separations(theta: Array, examples: Examples) -> Iterator[tuple[Rows, list[int]]]:
     """Yield rows (n,) that a sum separates, and its inputs, each verified exactly.
 
-    A sum puts the rows on their right side, and none that counts on the wrong one. First those
-    whose margins grew at ``theta``, where Newton's method went, then all that a larger programme
-    finds. The bias is input d.
+    A sum puts the rows on their right side, and none that counts on the wrong one. The bias is
+    input d.
     """
-    signed = _signed(examples)
     counts = examples.count > 0
-    grown = ((2 * examples.y - 1) * logits(theta, examples.X) > GROWN)[counts]
-    for rows in itertools.chain([grown], map(separated_rows, [signed])):
-        weights = direction(signed, rows) if rows.any() else None
-        if weights is not None and (apart := verified(signed, weights)).any():
+    signed, unit = _signed(examples)
+    for weights in _candidates(theta / unit, signed):
+        if weights is None or not weights.any():
+            continue
+        if (apart := verified(signed, weights)).any():
             found = np.zeros(len(counts), bool)
             found[counts] = apart
             yield found, [int(j) for j in np.flatnonzero(weights)]
+
+
+def _candidates(theta: Array, signed: Array) -> Iterator[Array | None]:
+    """Yield sums that may separate.
+
+    That of the rows whose margins grew at ``theta``, where Newton's method went; ``theta`` itself;
+    and that of all rows that a larger programme finds.
+    """
+    margins = signed @ theta
+    yield direction(signed, margins > GROWN)
+    yield theta
+    yield direction(signed, separated_rows(signed))
 
 
 def separated_rows(signed: Array) -> Rows:
@@ -127,13 +137,12 @@ def _solve(cost: Array, A: Any, b: Array, bounds: list[tuple[Any, Any]]) -> Arra
     return x
 
 
-def _signed(examples: Examples) -> Array:
+def _signed(examples: Examples) -> tuple[Array, Array]:
     """Return ``[X 1]`` of the rows that count, those of class 0 negated, in units of about 1.
 
     The units are powers of two: nothing is rounded.
     """
     X, y, count = examples
     with_bias = np.column_stack([X, np.ones(len(X))])[count > 0]
-    unit = np.exp2(-np.frexp(np.abs(with_bias).max(axis=0))[1])
-    signed: Array = with_bias * unit * (2 * y[count > 0] - 1)[:, None]
-    return signed
+    unit = np.exp2(-np.frexp(np.abs(with_bias).max(axis=0))[1].clip(-1000))
+    return with_bias * unit * (2 * y[count > 0] - 1)[:, None], unit
