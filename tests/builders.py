@@ -27,7 +27,8 @@ from pipeline.run import Finished, Prepared, Refused, Unfinished
 from pipeline.stages.certify import Certificate
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.evaluate import Evaluation, RowLosses
-from pipeline.stages.explain import Effect, Effects, Importance
+from pipeline.stages.explain import Effect, Effects
+from pipeline.stages.importance import Importance
 from pipeline.stages.read import car
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Table, Validation

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
-from nn import Examples, hessian, logits, mean_loss
+from nn import Examples, hessian
 from nn.arrays import Array
 from pipeline.stages.encode import Encoder, OneHot
+from pipeline.stages.importance import Importance, importance
 from pipeline.stages.intervals import Z
 from pipeline.stages.one_thread import on_one_thread
-
-NODES = 14  # points for each unit of log-odds, see quadrature
-FLAT = 40.0  # log-odds
 
 
 @dataclass(frozen=True)
@@ -34,14 +31,6 @@ class Effect:
     odds_ratio: float
     low: float | None
     high: float | None
-
-
-@dataclass(frozen=True)
-class Importance:
-    """How much the loss (nats per row) rises when the attribute is taken away."""
-
-    attribute: str
-    loss_rise: float
 
 
 @dataclass(frozen=True)
@@ -111,70 +100,6 @@ def standard_errors(contrasts: Array, curvature: Array, n_rows: float) -> list[f
     errors = np.sqrt((along[:, known] ** 2 / values[known]).sum(axis=1) / n_rows)
     bounded = unknown < 1e-6 * size
     return [float(error) if b else None for error, b in zip(errors, bounded, strict=True)]
-
-
-def importance(theta: Array, encoder: Encoder, test: Examples) -> tuple[Importance, ...]:
-    """Return attributes by how much the loss on ``test`` rises without them, highest first.
-
-    Without means: every row gets the attribute's value of every row in turn, and the loss is
-    averaged. That is permutation importance (Breiman 2001) in expectation, model reliance in
-    Fisher, Rudin and Dominici 2019 (eq. 3.3): exact, with no random permutation in it.
-    """
-    X, y, count = test
-    z, share = logits(theta, X), count / count.sum()
-    loss = mean_loss(z, y, count)
-    found = []
-    for block, columns in zip(encoder.blocks, encoder.slices(), strict=True):
-        own = X[:, columns] @ theta[columns]
-        v, v_share = quadrature(own, share)
-        without = 0.0
-        for label, sign in ((0.0, 1.0), (1.0, -1.0)):
-            rows = y == label
-            u, u_share = quadrature(sign * (z - own)[rows], share[rows])
-            without += mean_softplus(u, u_share, sign * v, v_share)
-        found.append(Importance(block.name, without - loss))
-    return tuple(sorted(found, key=lambda i: -i.loss_rise))
-
-
-def quadrature(values: Array, share: Array) -> tuple[Array, Array]:
-    """Return points and their shares under which the mean loss is that under ``values``, to 1e-12.
-
-    Values between two whole numbers, if they are more than NODES, give way to the Chebyshev points
-    there, with the shares under which polynomials have the same means. The singularities of
-    ``log(1 + exp(u + v))`` are pi or more away from every v, so that a polynomial of degree
-    NODES - 1 misses it by less than 1e-13 (Trefethen 2013, theorem 8.2, with rho = 11).
-    """
-    order = np.argsort(values)
-    values, share = values[order], share[order]
-    floors, n = np.unique(np.floor(values), return_counts=True)
-    crowded = n > NODES
-    many = np.repeat(crowded, n)
-    if not many.any():
-        return values, share
-    floors, starts = floors[crowded], np.cumsum(np.append(0, n[crowded][:-1]))
-    nodes = chebyshev.chebpts1(NODES)
-    T = chebyshev.chebvander(2 * (values[many] - np.floor(values[many])) - 1, NODES - 1).T
-    means = np.add.reduceat(T * share[many], starts, axis=1)  # of each polynomial, in each panel
-    means[1:] *= 2
-    points = floors[:, None] + (1 + nodes) / 2
-    shares = (chebyshev.chebvander(nodes, NODES - 1) @ means / NODES).T
-    return np.append(values[~many], points), np.append(share[~many], shares)
-
-
-def mean_softplus(u: Array, u_share: Array, v: Array, v_share: Array) -> float:
-    """Return the mean of ``log(1 + exp(u + v))`` in nats, u and v drawn independently.
-
-    Beyond FLAT it is a line or nothing, to 4e-18: sums that are known for all v at once.
-    """
-    order = np.argsort(u)
-    u, share = u[order], u_share[order]
-    above, sum_above = (np.append(np.cumsum(a[::-1])[::-1], 0.0) for a in (share, share * u))
-    low, high = np.searchsorted(u, -FLAT - v), np.searchsorted(u, FLAT - v)
-    curved = [
-        share[i:j] @ np.logaddexp(0.0, u[i:j] + value)
-        for i, j, value in zip(low, high, v, strict=True)
-    ]
-    return float(v_share @ (curved + sum_above[high] + v * above[high]))
 
 
 def _effect(attribute: str, label: str, log_odds: float, error: float | None) -> Effect:

@@ -32,7 +32,8 @@ from pipeline.record import Record, heads, mark_published, read
 from pipeline.record import write as write_record
 from pipeline.record.trust import MADE
 from pipeline.record.write import LOCK
-from pipeline.stages.explain import Effects, Importance
+from pipeline.stages.explain import Effects
+from pipeline.stages.importance import Importance
 
 FINISHED = {
     "config.yaml", "curve.csv", "effects.csv", "effects.json", "evaluation.json", "model.json",

@@ -29,7 +29,8 @@ from pipeline.report.figures.scores import draw_precision_recall
 from pipeline.report.figures.style import Caption
 from pipeline.run import Unfinished
 from pipeline.stages.certify import Certificate
-from pipeline.stages.explain import Effect, Effects, Importance
+from pipeline.stages.explain import Effect, Effects
+from pipeline.stages.importance import Importance
 from pipeline.stages.surface import Surface
 
 SCORES = {"confusion", "roc", "precision_recall", "calibration"}

@@ -11,7 +11,8 @@ from pipeline.report.terminal import METRICS, summarise
 from pipeline.run import Unfinished
 from pipeline.stages.certify import Certificate
 from pipeline.stages.encode import Encoder, OneHot
-from pipeline.stages.explain import Effects, Importance
+from pipeline.stages.explain import Effects
+from pipeline.stages.importance import Importance
 
 GOLDEN = """\
 One neuron on tiny: gradient_descent, learning rate 0.1, l2 0.001, seed 0

@@ -28,7 +28,7 @@ from pipeline import files
 from pipeline.config.schema import RunConfig, TrackingSettings
 from pipeline.errors import Failure, TrackingError
 from pipeline.record import published_runs, read, write
-from pipeline.stages.explain import Importance
+from pipeline.stages.importance import Importance
 from pipeline.tracking import open_store, publish, sync
 from pipeline.tracking.names import flatten
 from pipeline.tracking.projection import MAX_POINTS, thinned

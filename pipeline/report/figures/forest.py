@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.report.figures import style
-from pipeline.stages.explain import Effect, Effects, Importance
+from pipeline.stages.explain import Effect, Effects
+from pipeline.stages.importance import Importance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
