@@ -14,6 +14,7 @@ from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure, failure_of
 from pipeline.stages.certify import Certificate, certify
+from pipeline.stages.copies import Copies, find_copies
 from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
 from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, row_losses
 from pipeline.stages.explain import Effects, explain
@@ -40,6 +41,7 @@ class Prepared:
     train: Examples
     valid: Examples | None
     test: Examples
+    copies: Copies
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
         table = validation.require()
         split = split_table(table, config.split)
         encoder = fit_encoder(split.train, config.encode, config.data)
+        train, test = encode(encoder, split.train, "train"), encode(encoder, split.test, "test")
         return Prepared(
             data_digest=rows.digest,
             validation=validation,
@@ -104,9 +107,10 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
             train_share=split.train.share,
             encoder=encoder,
             unseen=count_unseen(encoder, table),
-            train=encode(encoder, split.train, "train"),
+            train=train,
             valid=encode(encoder, split.valid, "valid") if split.valid else None,
-            test=encode(encoder, split.test, "test"),
+            test=test,
+            copies=find_copies(train, test, together=config.split.together),
         )
     except Exception as error:
         return Refused(rows.digest, validation, failure_of(error))
@@ -115,7 +119,7 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
 def learn(
     prepared: Prepared | Refused, config: RunConfig, watch: Watch = lambda _: False
 ) -> Outcome:
-    """Train the neuron, certify it, evaluate it on rows that it has not seen, and explain it."""
+    """Train the neuron, certify it, evaluate it on the test rows, and explain it."""
     if isinstance(prepared, Refused):
         return Unfinished(config, prepared, prepared.failure)
     trained = certificate = None
@@ -137,7 +141,7 @@ def learn(
             certificate=certificate,
             validation_losses=row_losses(theta, prepared.valid) if prepared.valid else None,
             evaluation=evaluate(
-                theta, prepared.test, prepared.train_share, config.evaluate,
+                theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
                 held_out=prepared.held_out,
             ),
             effects=explain(theta, prepared.encoder, prepared.train, prepared.test, l2),

@@ -25,6 +25,7 @@ from pipeline.record.head import seal_of
 from pipeline.record.identity import COMPUTING, RECORDED, Environment
 from pipeline.run import Finished, Prepared, Refused, Unfinished
 from pipeline.stages.certify import Certificate
+from pipeline.stages.copies import Copies
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.evaluate import Evaluation, RowLosses
 from pipeline.stages.explain import Effect, Effects
@@ -175,6 +176,7 @@ def make_prepared(**changes: Any) -> Prepared:
         train=rows,
         valid=rows,
         test=rows,
+        copies=Copies(np.zeros(2, bool)),
     )
     return replace(prepared, **changes)
 
@@ -199,6 +201,7 @@ def make_evaluation(**changes: Any) -> Evaluation:
         held_out=True,
         n_rows=4,
         n_positive=2,
+        n_seen=0,
         threshold=0.5,
         metrics={
             "accuracy": 0.75, "accuracy_low": 0.3, "accuracy_high": 0.95,
@@ -210,7 +213,9 @@ def make_evaluation(**changes: Any) -> Evaluation:
         confusion=((1, 1), (0, 2)),
         roc=np.array([[0.0, 0.0, np.inf], [1.0, 1.0, 0.1]]),
         pr=np.array([[1.0, 1.0]]),
-        calibration=np.array([[0.5, 0.5, 4.0]]),
+        calibration=np.array([[0.5, 0.5, 4.0, 0.0, 1.0]]),
+        decision_curve=np.array([[0.5, 0.25, 0.0]]),
+        gain=np.array([[0.0, 0.0], [1.0, 1.0]]),
     )  # fmt: skip
     return replace(evaluation, **changes)
 

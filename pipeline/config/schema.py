@@ -5,7 +5,7 @@ One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
@@ -117,6 +117,12 @@ class StratifiedSplit(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # its own: equal test rows for every `seed`
     valid: Share = 0.2
     test: Share = 0.2
+    copies: Literal["independent", "together"] = "independent"  # rows of equal attributes
+
+    @property
+    def together(self) -> bool:
+        """Whether rows of equal attributes are one entity, and dealt to one part."""
+        return self.copies == "together"
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Self:
@@ -130,6 +136,7 @@ class NoSplit(Settings):
     """Train and evaluate on every row, as the article does: figures are not held out."""
 
     name: Literal["none"]
+    together: ClassVar[bool] = False
 
 
 SplitSettings = Annotated[StratifiedSplit | NoSplit, Field(discriminator="name")]

@@ -19,6 +19,7 @@ WIDTH = 90  # characters of a line, beside the name of its section
 MAX_ATTRIBUTES = 10
 MAX_NAME = 32  # characters of an attribute
 BAR = 24  # characters of the longest bar
+FEW_DISTINCT = 5_000  # rows: of more, copies are rather the many customers of few kinds
 RISEN = 1.1  # how far above its lowest the validation loss may end without a warning
 METRICS = {
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision",
@@ -38,6 +39,8 @@ def summarise(outcome: Outcome) -> str:
 
 def _lines(outcome: Outcome) -> Iterator[str]:
     config, prepared = outcome.config, outcome.prepared
+    if isinstance(outcome, Finished) and outcome.evaluation.worse_than_baseline:
+        yield from textwrap.wrap(_worse(outcome), WIDTH)
     yield from textwrap.wrap(printable(_title(config)), WIDTH)
     if prepared.validation:
         yield from _section("Data", _data(prepared.validation, config))
@@ -46,7 +49,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     if outcome.trained:
         yield from _section("Training", _training(outcome.trained, outcome.certificate, config))
     if isinstance(outcome, Finished):
-        yield from _section("Test", _test(outcome.evaluation, config))
+        yield from _section("Test", _test(outcome))
         yield from _section("Matters", _matters(outcome.effects))
 
 
@@ -63,6 +66,17 @@ def _title(config: RunConfig) -> str:
     optimiser = config.optimiser.name + (f", learning rate {rate:g}" if rate else "")
     penalty = f"l2 {config.train.l2:g}"
     return f"One neuron on {config.data.name}: {optimiser}, {penalty}, seed {config.seed}"
+
+
+def _worse(outcome: Finished) -> str:
+    loss, baseline = (
+        figures["log_loss"] for figures in (outcome.evaluation.metrics, outcome.evaluation.baseline)
+    )
+    n_train, l2 = outcome.prepared.sizes[0], outcome.config.train.l2
+    return (
+        f"WORSE THAN THE MAJORITY BASELINE on the test rows: log loss {loss:.4f} against "
+        f"{baseline:.4f}; use a higher penalty, as in train.l2={max(10 / n_train, 10 * l2):.2g}"
+    )
 
 
 def _data(validation: Validation, config: RunConfig) -> Iterator[str]:
@@ -141,27 +155,61 @@ def _validated(trained: Trained) -> Iterator[str]:
         )
 
 
-def _test(evaluation: Evaluation, config: RunConfig) -> Iterator[str]:
+def _test(outcome: Finished) -> Iterator[str]:
+    evaluation = outcome.evaluation
     if evaluation.held_out:
-        yield f"{evaluation.n_rows:,} rows that took no part in training"
+        seen = f"{evaluation.n_seen:,} of them" if evaluation.n_seen else "none"
+        yield f"{evaluation.n_rows:,} rows, {seen} with attributes that train has seen"
+        yield from _copies(outcome)
     else:
         yield "NOT HELD OUT: these are figures on the rows that trained the neuron"
     yield f"{'':20}{'neuron':>8}  {'95 % interval':18}{'majority baseline':>17}"
     yield from (_metric(evaluation, name, label) for name, label in METRICS.items())
+    if "unseen_rows" in evaluation.metrics:
+        n = evaluation.metrics["unseen_rows"]
+        yield f"on the {n:,.0f} rows with attributes that train has not seen:"
+        names = (name for name in METRICS if f"unseen_{name}" in evaluation.metrics)
+        yield from (_metric(evaluation, f"unseen_{name}", METRICS[name]) for name in names)
+    yield from _decisions(evaluation)
+
+
+def _copies(outcome: Finished) -> Iterator[str]:
+    """Yield what to do where copies of few rows may be one entity, measured again."""
+    evaluation, validation = outcome.evaluation, outcome.prepared.validation
+    few = validation.n_distinct < FEW_DISTINCT
+    if few and 2 * evaluation.n_seen > evaluation.n_rows:
+        yield (
+            "warning: if rows of equal attributes are one entity measured again, these figures do "
+            "not hold for new ones: use split.copies=together"
+        )
+
+
+def _decisions(evaluation: Evaluation) -> Iterator[str]:
     (tn, fp), (fn, tp) = evaluation.confusion
     yield (
-        f"at threshold {config.evaluate.threshold:g}: {tp:,} true and {fp:,} false positives, "
+        f"at threshold {evaluation.threshold:g}: {tp:,} true and {fp:,} false positives, "
         f"{tn:,} true and {fn:,} false negatives"
     )
+    if tp + fp == 0:
+        highest = evaluation.roc[1:, 2].max()
+        yield (
+            f"warning: no row is decided positive: the highest probability is {highest:.2g}, below "
+            f"evaluate.threshold={evaluation.threshold:g}"
+        )
 
 
 def _metric(evaluation: Evaluation, name: str, label: str) -> str:
     metrics, baseline = evaluation.metrics, evaluation.baseline
+    value = f"{metrics[name]:8.4f}" if name in metrics else "undefined"
     bounds = ""
     if f"{name}_low" in metrics:
         bounds = f"{metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f}"
+    elif name.endswith("roc_auc"):
+        bounds = "too few of a class"
+    elif f"{name}_chance" in metrics:
+        bounds = f"{metrics[f'{name}_chance']:.4f} by chance"
     against = f"{baseline[name]:.4f}" if name in baseline else ""
-    return f"{label:20}{metrics[name]:8.4f}  {bounds:18}{against:>17}".rstrip()
+    return f"{label:19}{value:>9}  {bounds:18}{against:>17}".rstrip()
 
 
 def _matters(effects: Effects) -> Iterator[str]:

@@ -12,10 +12,17 @@ from nn import Examples, binary_cross_entropy, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
 from nn.neuron import average
 from pipeline.config.schema import EvaluateSettings
-from pipeline.stages.intervals import newcombe_auc, wilson
+from pipeline.stages.calibration import calibration_table, decompose, expected_calibration_error
+from pipeline.stages.copies import Copies, effective_size
+from pipeline.stages.intervals import wilson
 from pipeline.stages.one_thread import on_one_thread
+from pipeline.stages.ranking import auc_interval, gain_curve, rank, ranking_curves
 
 Decisions = npt.NDArray[np.bool_]
+CURVES = ("roc", "pr", "calibration", "decision_curve", "gain")
+THRESHOLDS = np.arange(1, 100) / 100  # of the decision curve
+SHOWN_UNSEEN = ("accuracy", "roc_auc", "log_loss")
+MIN_UNSEEN, MIN_UNSEEN_OF_CLASS = 30, 5  # rows, for figures of their own
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,23 @@ class Evaluation:
 
     ``metrics``: accuracy, balanced_accuracy, precision, recall, f1, roc_auc, pr_auc, log_loss,
     brier, expected_calibration_error; ``*_low`` and ``*_high`` bound accuracy (Wilson 1927) and
-    roc_auc (Newcombe 2006, method 5) at 95 %. ``baseline``: the same names (as far as they make
-    sense) for a model that always answers with the class, and the share, that train has most of.
-    ``confusion``: rows are truth, columns decisions, class 0 first. ``roc``: columns false positive
-    rate, true positive rate, threshold. ``pr``: columns recall, precision. ``calibration``: a row a
-    bin that is not empty, columns mean probability, share positive, number of rows.
+    roc_auc (DeLong 1988) at 95 %; ``*_miscalibration``, ``*_discrimination``, ``*_uncertainty``
+    decompose log_loss and brier; ``expected_calibration_error_chance`` and ``…_chance_high`` are
+    mean and 95 % point of that of a perfectly calibrated neuron; ``unseen_*`` are figures on the
+    rows whose inputs train does not have. What is undefined has no key. ``baseline``: the same
+    names (as far as they make sense) for a model that always answers with the class, and the share,
+    that train has most of. ``n_seen``: rows whose inputs train has. ``confusion``: rows are truth,
+    columns decisions, class 0 first. ``roc``: columns false positive rate, true positive rate,
+    threshold. ``pr``: columns recall, precision. ``calibration``: a row a bin that is not empty,
+    columns mean probability, share positive, number of rows, low and high of the consistency bar.
+    ``decision_curve``: columns threshold, net benefit of the neuron, and of deciding every row
+    positive. ``gain``: columns share of rows, highest probability first, share of positive rows.
     """
 
     held_out: bool
     n_rows: int
     n_positive: int
+    n_seen: int
     threshold: float
     metrics: dict[str, float]
     baseline: dict[str, float]
@@ -41,11 +55,18 @@ class Evaluation:
     roc: Array
     pr: Array
     calibration: Array
+    decision_curve: Array
+    gain: Array
+
+    @property
+    def worse_than_baseline(self) -> bool:
+        """Whether the held-out loss is no lower than that of the majority baseline."""
+        return self.held_out and self.metrics["log_loss"] >= self.baseline["log_loss"]
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Self:
         """Return the evaluation that was written as plain values; null is infinity."""
-        curves = {name: np.array(tree[name], np.float64) for name in ("roc", "pr", "calibration")}
+        curves = {name: np.array(tree[name], np.float64) for name in CURVES}
         (tn, fp), (fn, tp) = tree["confusion"]
         return cls(**{**tree, **curves, "confusion": ((tn, fp), (fn, tp))})
 
@@ -71,6 +92,7 @@ def evaluate(
     test: Examples,
     train_share: float,
     settings: EvaluateSettings,
+    copies: Copies,
     *,
     held_out: bool,
 ) -> Evaluation:
@@ -83,45 +105,85 @@ def evaluate(
     X, y, count = test
     z = row_logits(theta, X)  # the bits that a prediction gives
     p = sigmoid(z)
+    ranked = rank(np.round(z, 9), y, count)
+    roc, pr = ranking_curves(ranked)
     tn, fp, fn, tp = confusion(y, p >= settings.threshold, count)
-    roc, pr = ranking_curves(y, np.round(z, 9), count)
-    auc = float(np.trapezoid(roc[:, 1], roc[:, 0]))
-    auc_low, auc_high = newcombe_auc(auc, tp + fn, tn + fp)
-    calibration = calibration_table(p, test, settings.calibration_bins)
+    calibration, chance = calibration_table(p, test, settings.calibration_bins, copies)
     metrics = {
-        **decision_metrics(tn, fp, fn, tp),
-        "roc_auc": auc,
-        "roc_auc_low": auc_low,
-        "roc_auc_high": auc_high,
-        "pr_auc": float(-np.sum(np.diff(pr[:, 0]) * pr[:-1, 1])),
-        "log_loss": mean_loss(z, y, count),
+        **main_figures(z, test, copies, settings.threshold),
         "brier": average((p - y) ** 2, count),
+        "pr_auc": float(-np.sum(np.diff(pr[:, 0]) * pr[:-1, 1])),
         "expected_calibration_error": expected_calibration_error(calibration),
+        "expected_calibration_error_chance": float(chance.mean()),
+        "expected_calibration_error_chance_high": float(np.quantile(chance, 0.95)),
     }
+    metrics |= decompose(ranked, metrics["log_loss"], metrics["brier"])
+    unseen, of_baseline = unseen_figures(z, test, copies, settings.threshold, train_share)
     return Evaluation(
         held_out=held_out,
         n_rows=int(count.sum()),
         n_positive=tp + fn,
+        n_seen=int(count[copies.seen].sum()),
         threshold=settings.threshold,
-        metrics=metrics,
-        baseline=baseline(test, train_share),
+        metrics=metrics | unseen,
+        baseline=baseline(test, train_share) | of_baseline,
         confusion=((tn, fp), (fn, tp)),
         roc=np.column_stack([roc[:, :2], sigmoid(roc[:, 2])]),
         pr=pr,
         calibration=calibration,
+        decision_curve=decision_curve(p, test),
+        gain=gain_curve(roc, (tp + fn) / count.sum()),
     )
 
 
-def decision_metrics(tn: int, fp: int, fn: int, tp: int) -> dict[str, float]:
-    """Return what the four counts of rows say; precision without a positive decision is 0."""
+def main_figures(z: Array, test: Examples, copies: Copies, threshold: float) -> dict[str, float]:
+    """Return decision metrics, area under the ROC curve and loss of logits, with intervals."""
+    _, y, count = test
+    decided = confusion(y, sigmoid(z) >= threshold, count)
+    ranked = rank(np.round(z, 9), y, count)
+    roc, _ = ranking_curves(ranked)
+    found = decision_metrics(*decided, effective_size(np.ones(len(y)), count, copies))
+    found["roc_auc"] = float(np.trapezoid(roc[:, 1], roc[:, 0]))
+    bounds = auc_interval(ranked, test, copies)
+    if bounds is not None:
+        found["roc_auc_low"], found["roc_auc_high"] = bounds
+    return found | {"log_loss": mean_loss(z, y, count)}
+
+
+def unseen_figures(
+    z: Array, test: Examples, copies: Copies, threshold: float, train_share: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the figures, and the baseline's, on rows whose inputs train does not have.
+
+    None where they are all of the rows, or too few.
+    """
+    new = ~copies.seen
+    rows = Examples(*(array[new] for array in test))
+    n, n_positive = rows.count.sum(), rows.count @ rows.y
+    if new.all() or n < MIN_UNSEEN or min(n_positive, n - n_positive) < MIN_UNSEEN_OF_CLASS:
+        return {}, {}
+    group = None if copies.group is None else copies.group[new]
+    found = main_figures(z[new], rows, Copies(copies.seen[new], group), threshold)
+    figures, of_baseline = (
+        {f"unseen_{name}": value for name, value in tree.items() if name.startswith(SHOWN_UNSEEN)}
+        for tree in (found, baseline(rows, train_share))
+    )
+    return figures | {"unseen_rows": float(n)}, of_baseline
+
+
+def decision_metrics(tn: int, fp: int, fn: int, tp: int, n_effective: float) -> dict[str, float]:
+    """Return what the four counts of rows say; no precision without a positive decision.
+
+    ``n_effective`` is how many independent rows they are.
+    """
     n = tn + fp + fn + tp
-    low, high = wilson((tn + tp) / n, n)
-    return {
+    low, high = wilson((tn + tp) / n, n_effective)
+    precision = {"precision": tp / (tp + fp)} if tp + fp else {}
+    return precision | {
         "accuracy": (tn + tp) / n,
         "accuracy_low": low,
         "accuracy_high": high,
         "balanced_accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
-        "precision": tp / (tp + fp) if tp else 0.0,
         "recall": tp / (tp + fn),
         "f1": 2 * tp / (2 * tp + fp + fn),
     }
@@ -134,34 +196,16 @@ def confusion(y: Array, decided: Decisions, count: Array) -> tuple[int, int, int
     return tn, fp, fn, tp
 
 
-def ranking_curves(y: Array, score: Array, count: Array) -> tuple[Array, Array]:
-    """Return the ROC curve and the precision-recall curve of a score, a point per distinct value.
-
-    ROC: columns false positive rate, true positive rate, threshold, from infinity down; points in
-    the middle of a straight line are left out. Precision-recall: columns recall, precision, from
-    the lowest threshold to the point (0, 1). Both are scikit-learn's.
-    """
-    order = np.argsort(score)[::-1]
-    cut = score[order]
-    last = np.append(np.flatnonzero(np.diff(cut)), len(cut) - 1)  # of each distinct value
-    tp, fp = (np.cumsum((count * is_class)[order])[last] for is_class in (y, 1 - y))
-    recall, precision = np.append(tp[::-1] / tp[-1], 0.0), np.append((tp / (tp + fp))[::-1], 1.0)
-    bend = (np.diff(tp, 2) != 0) | (np.diff(fp, 2) != 0)
-    kept = np.flatnonzero(np.concatenate([[True], bend, [True]])) if len(tp) > 2 else slice(None)
-    points = np.column_stack([fp / fp[-1], tp / tp[-1], cut[last]])[kept]
-    return np.vstack([[0.0, 0.0, np.inf], points]), np.column_stack([recall, precision])
-
-
 def baseline(test: Examples, train_share: float) -> dict[str, float]:
     """Return the metrics of a model without inputs: train's commoner class, train's share."""
     _, y, count = test
     share = float(count @ y / count.sum())
     answer = float(train_share >= 0.5)
     logit = np.full(len(y), np.log(train_share) - np.log1p(-train_share))
-    return {
+    precision = {"precision": share} if answer else {}
+    return precision | {
         "accuracy": share if answer else 1 - share,
         "balanced_accuracy": 0.5,
-        "precision": share * answer,
         "recall": answer,
         "f1": 2 * share / (1 + share) * answer,
         "roc_auc": 0.5,
@@ -171,18 +215,17 @@ def baseline(test: Examples, train_share: float) -> dict[str, float]:
     }
 
 
-def calibration_table(p: Array, test: Examples, bins: int) -> Array:
-    """Return mean probability, share positive and number of rows of each equally wide bin."""
+def decision_curve(p: Array, test: Examples) -> Array:
+    """Return threshold, net benefit of the neuron and of deciding every row positive, per row.
+
+    ``tp / n - fp / n * t / (1 - t)``: a true positive counts 1, a false one the odds of the
+    threshold; deciding no row positive has 0 (Vickers and Elkin 2006).
+    """
     _, y, count = test
-    place = np.minimum((p * bins).astype(np.int64), bins - 1)
-    n, sum_p, sum_y = (
-        np.bincount(place, values, minlength=bins) for values in (count, count * p, count * y)
+    place = np.searchsorted(THRESHOLDS, p, side="right")  # how many thresholds p reaches
+    n_thresholds, odds = len(THRESHOLDS), THRESHOLDS / (1 - THRESHOLDS)
+    tp, fp = (
+        np.bincount(place, count * c, n_thresholds + 1)[::-1].cumsum()[::-1] for c in (y, 1 - y)
     )
-    used = n > 0
-    return np.column_stack([sum_p[used] / n[used], sum_y[used] / n[used], n[used]])
-
-
-def expected_calibration_error(calibration: Array) -> float:
-    """Return the mean distance from probability to share (Naeini et al. 2015, equal widths)."""
-    probability, share, n = calibration.T
-    return float(n @ np.abs(probability - share) / n.sum())
+    net, every = tp[1:] - fp[1:] * odds, tp[0] - fp[0] * odds
+    return np.column_stack([THRESHOLDS, net / count.sum(), every / count.sum()])

@@ -17,7 +17,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from pipeline.errors import Failure
@@ -71,7 +70,9 @@ def evaluation(**changes):
         confusion=((5, 2), (1, 4)),
         roc=np.array([[0, 0, 1], [0, 0.6, 0.8], [2 / 7, 0.8, 0.5], [1, 1, 0.1]]),
         pr=np.array([[1, 5 / 12], [0.8, 4 / 6], [0.6, 1], [0, 1]]),
-        calibration=np.array([[0.15, 0.0, 4], [0.45, 0.5, 2], [0.97, 4 / 6, 6]]),
+        calibration=np.array(
+            [[0.15, 0.0, 4, 0, 0.5], [0.45, 0.5, 2, 0, 1], [0.97, 4 / 6, 6, 0.8, 1]]
+        ),
     )
     return replace(made, **changes)
 
@@ -86,7 +87,7 @@ def scored(p, y):
         confusion=tuple(map(tuple, sk.confusion_matrix(y, p >= 0.5, labels=[0, 1]).tolist())),
         roc=np.column_stack([fpr, tpr, np.minimum(cut, 1)]),
         pr=np.column_stack([recall, precision]),
-        calibration=np.array([[p.mean(), y.mean(), len(y)]]),
+        calibration=np.array([[p.mean(), y.mean(), len(y), p.mean(), p.mean()]]),
     )
 
 
@@ -481,16 +482,14 @@ def test_a_neuron_that_never_decides_for_class_1_has_no_point_of_precision():
     assert not any(name.startswith("decision") for name in labels(axes))
 
 
-def test_the_calibration_figure_holds_points_intervals_and_the_histogram(drawn):
+def test_the_calibration_figure_holds_points_consistency_bars_and_the_histogram(drawn):
     panel, histogram = drawn["calibration"].axes
-    p, share, n = evaluation().calibration.T
+    p, share, _, low, high = evaluation().calibration.T
     (points,) = (one for one in panel.get_lines() if one.get_marker() == "o")
     assert np.array_equal(points.get_xydata(), np.column_stack([p, share]))
     (bars,) = (c for c in panel.collections if isinstance(c, LineCollection))
-    for segment, x, positive, rows in zip(bars.get_segments(), p, share * n, n, strict=True):
-        interval = binomtest(round(positive), int(rows)).proportion_ci(method="wilson")
-        expected = [x, interval.low, x, interval.high]
-        assert segment.ravel() == pytest.approx(expected, abs=1e-12)
+    expected = np.column_stack([p, low, p, high]).reshape(-1, 2, 2)
+    assert np.array_equal(bars.get_segments(), expected)
     assert [bar.get_height() for bar in histogram.patches] == [4, 2, 6]
     assert [bar.get_x() for bar in histogram.patches] == pytest.approx([0.1, 0.4, 0.9])
     assert panel.get_xlim() == histogram.get_xlim()

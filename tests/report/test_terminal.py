@@ -27,7 +27,7 @@ Training  4 epochs; train loss 0.7000 -> 0.1400 nats per row, accuracy 0.9400
           converged: 2.0e-09 nats above the optimum, all that this model can do
           validation loss 0.1733, accuracy 0.9200
 
-Test      4 rows that took no part in training
+Test      4 rows, none with attributes that train has seen
                                 neuron  95 % interval     majority baseline
           accuracy              0.7500  0.3000 to 0.9500             0.5000
           balanced accuracy     0.7500
@@ -74,12 +74,17 @@ def test_every_figure_stands_with_its_interval_beside_the_majority_baseline():
     metrics = {name: (i + 1) / 13 for i, name in enumerate(METRICS)}
     bounds = {"accuracy_low": 0.0123, "accuracy_high": 0.4567}
     evaluation = builders.make_evaluation(
-        metrics=metrics | bounds, baseline={"accuracy": 0.7}, confusion=((11, 22), (33, 4444))
+        metrics=metrics | bounds,
+        baseline={"accuracy": 0.7, "log_loss": 2.0},
+        confusion=((11, 22), (33, 4444)),
     )
     text = summarise(builders.make_finished(evaluation=evaluation))
     for name, label in METRICS.items():
-        interval = ["0.0123", "to", "0.4567", "0.7000"] if name == "accuracy" else []
-        assert row(text, label) == [f"{metrics[name]:.4f}", *interval]
+        beside = {
+            "accuracy": ["0.0123", "to", "0.4567", "0.7000"], "log_loss": ["2.0000"],
+            "roc_auc": ["too", "few", "of", "a", "class"],
+        }.get(name, [])  # fmt: skip
+        assert row(text, label) == [f"{metrics[name]:.4f}", *beside]
     (line,) = (line for line in text.splitlines() if "threshold" in line)
     assert [word for word in line.split() if word[0].isdigit()] == [
         "0.5:", "4,444", "22", "11", "33",  # true and false positives, true and false negatives
@@ -130,6 +135,38 @@ def test_figures_that_are_not_held_out_are_called_so_loudly():
     assert "NONE: all 12 rows" in text
 
 
+def test_a_neuron_that_is_worse_than_the_baseline_is_called_so_in_the_first_line():
+    assert "WORSE" not in GOLDEN
+    worse = builders.make_evaluation(baseline={"log_loss": 0.2999})
+    first = " ".join(summarise(builders.make_finished(evaluation=worse)).splitlines()[:2])
+    for part in ("WORSE", "0.3000", "0.2999", "train.l2=0.83"):  # 10 / 12 rows
+        assert part in first
+    trained_on = replace(worse, held_out=False)
+    assert "WORSE" not in summarise(builders.make_finished(evaluation=trained_on))
+
+
+def test_a_figure_that_is_undefined_is_called_so():
+    metrics = builders.make_evaluation().metrics
+    without = {name: value for name, value in metrics.items() if name != "precision"}
+    evaluation = builders.make_evaluation(metrics=without)
+    assert row(summarise(builders.make_finished(evaluation=evaluation)), "precision") == [
+        "undefined"
+    ]
+
+
+def test_figures_on_rows_that_train_has_not_seen_stand_below_the_others():
+    metrics = {"unseen_rows": 31.0, "unseen_accuracy": 0.5, "unseen_log_loss": 0.7}
+    bounds = {"unseen_accuracy_low": 0.4, "unseen_accuracy_high": 0.6}
+    made = builders.make_evaluation()
+    evaluation = replace(made, n_seen=1, metrics=made.metrics | metrics | bounds)
+    text = summarise(builders.make_finished(evaluation=evaluation))
+    assert "4 rows, 1 of them with attributes that train has seen" in text
+    above, below = text.split("31 rows with attributes that train has not seen")
+    assert row(above, "accuracy")[0] == "0.7500"
+    assert row(below, "accuracy") == ["0.5000", "0.4000", "to", "0.6000"]
+    assert row(below, "log loss (nats)") == ["0.7000"]
+
+
 def test_an_optimiser_without_learning_rate_is_named_alone():
     made = builders.make_finished(config=builders.CONFIG | {"optimiser": {"name": "newton"}})
     assert summarise(made).splitlines()[0].split(": ")[1].split(", ")[0] == "newton"
@@ -156,6 +193,11 @@ def test_attributes_that_were_joined_are_named():
             ["optimiser.learning_rate", "0.1"],
         ),
         ({"prepared": builders.make_prepared(unseen={"safety": 1234})}, ["1,234", "safety"]),
+        ({"evaluation": builders.make_evaluation(n_seen=3)}, ["split.copies=together"]),
+        (
+            {"evaluation": builders.make_evaluation(confusion=((2, 0), (2, 0)))},
+            ["no row", "0.1", "evaluate.threshold=0.5"],
+        ),
         (
             {"certificate": Certificate("converged", 2e-9, 3e-9, 0.15, 1e-6, 1e-6)},
             ["gradient", "1.0e-06"],
@@ -169,7 +211,7 @@ def test_attributes_that_were_joined_are_named():
             ["7 rows contradict"],
         ),
     ],
-    ids=["overfits", "rises", "unseen", "gradient", "data"],
+    ids=["overfits", "rises", "unseen", "copies", "never", "gradient", "data"],
 )
 def test_a_warning_names_what_it_is_about_and_the_setting_that_helps(changes, named):
     (warning,) = warnings(summarise(builders.make_finished(**changes)))

@@ -14,7 +14,6 @@ import numpy as np
 from pipeline.report.figures import style
 from pipeline.report.figures.style import Caption
 from pipeline.stages.evaluate import Evaluation
-from pipeline.stages.intervals import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,12 +89,13 @@ def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: 
     figure = style.sheet(title, caption, SIDE + 0.8, SIDE)
     figure.subplots_adjust(hspace=0.08)
     panel, rows = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-    _shares(panel).set_ylabel("share of positive rows (bars: 95 %, Wilson)")
+    _shares(panel).set_ylabel("share of positive rows")
     panel.plot([0, 1], [0, 1], **DOTTED)
-    p, share, n = evaluation.calibration.T
-    low, high = zip(*map(wilson, share, n), strict=True)
-    panel.vlines(p, low, high, color=style.BLUE, linewidth=1.2)
+    p, share, n, low, high = evaluation.calibration.T
+    bars = "95 % of perfectly calibrated neurons"
+    panel.vlines(p, low, high, color=style.GREY, linewidth=3, alpha=0.5, label=bars)
     panel.plot(p, share, "o", color=style.BLUE)
+    panel.legend()
     edge = np.minimum(np.floor(p * bins), bins - 1) / bins
     rows.bar(edge, n, 1 / bins, align="edge", color=style.BLUE, edgecolor="white")
     rows.set(xlabel=f"probability of {positive}", ylabel="rows")

@@ -83,10 +83,7 @@ def find_warnings(
             f"row of the other class: no model can exceed accuracy {1 - wrong / n_rows:.4f} here"
         )
     if n_distinct < n_rows:
-        yield (
-            f"{n_rows - n_distinct} of {n_rows} rows repeat another row ({n_distinct} distinct): "
-            "copies of a row may fall into both train and test"
-        )
+        yield f"{n_rows - n_distinct} of {n_rows} rows repeat another row ({n_distinct} distinct)"
     for name, column in data.attributes.items():
         yield from _column_warnings(name, columns[name].text, column)
     target = data.target
