@@ -79,7 +79,8 @@ def auc_interval(ranked: Ranked, test: Examples, copies: Copies) -> tuple[float,
     error = np.where(y == 1, 1 - below[ranked.place], 1 - above[ranked.place])
     area = float(1 - (count * y) @ error / m)
     observed = min(effective_size(is_class, count, copies) for is_class in (y, 1 - y))
-    misranked = min(effective_size(error * c, count, copies) for c in (y, 1 - y))
+    rarer = error if area >= 0.5 else 1 - error
+    misranked = min(effective_size(rarer * c, count, copies) for c in (y, 1 - y))
     if observed < MIN_OF_CLASS:
         return None
     if misranked < MIN_MISRANKED:

@@ -93,3 +93,44 @@ def test_repeating_rows_does_not_change_the_sizes(cars):
     assert (
         split_table(counted, STRATIFIED).sizes == split_table(repeated(counted), STRATIFIED).sizes
     )
+
+
+TOGETHER = StratifiedSplit(name="stratified", copies="together")
+
+
+def visits(seed=0, n=200):
+    """Entities of one row and of up to forty, of either class and of both."""
+    rng = np.random.default_rng(seed)
+    entity = np.concatenate([np.arange(n), rng.integers(0, n, n // 4)])
+    y = rng.random(len(entity)) < 0.3
+    names = {"a": [f"e{i}" for i in entity], "x": entity / 7}
+    return make_table(names, y, rng.geometric(0.2, len(entity)).clip(max=40))
+
+
+def test_rows_of_equal_attributes_are_kept_together_where_copies_says_so():
+    def shared(settings):
+        split = split_table(visits(), settings)
+        train, *others = (set(part.frame["a"]) for part in (split.train, split.valid, split.test))
+        return len(train & (others[0] | others[1])) + len(others[0] & others[1])
+
+    assert shared(TOGETHER) == 0
+    assert shared(STRATIFIED) > 0  # negative control
+
+
+def test_parts_of_entities_hold_every_row_once_and_both_classes_as_near_as_they_can():
+    for seed in range(20):
+        table = visits(seed)
+        split = split_table(table, TOGETHER)
+        parts = split.train, split.valid, split.test
+        assert sum(split.sizes) == table.count.sum()
+        for part, share in zip(parts, (0.6, 0.2, 0.2), strict=True):
+            # Of each stratum half an entity at either end.
+            assert part.count.sum() == pytest.approx(share * table.count.sum(), abs=2 * 40)
+            assert part.share == pytest.approx(table.share, abs=0.15)
+
+
+def test_the_seed_of_the_split_decides_which_entities_are_together():
+    tests = [split_table(visits(), TOGETHER).test.frame for _ in range(2)]
+    assert tests[0].equals(tests[1])
+    other = StratifiedSplit(name="stratified", copies="together", seed=1)
+    assert not split_table(visits(), other).test.frame.equals(tests[0])
