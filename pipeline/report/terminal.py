@@ -20,7 +20,8 @@ MAX_ATTRIBUTES = 10
 MAX_NAME = 32  # characters of an attribute
 BAR = 24  # characters of the longest bar
 FEW_DISTINCT = 5_000  # rows: of more, copies are rather the many customers of few kinds
-RISEN = 1.1  # how far above its lowest the validation loss may end without a warning
+RISEN = 1.1  # how far above its lowest the validation loss may end without a warning,
+LEAST = 1e-3  # and by how many nats per row
 METRICS = {
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "precision": "precision",
     "recall": "recall", "f1": "F1", "roc_auc": "ROC AUC", "pr_auc": "PR AUC",
@@ -129,7 +130,7 @@ def _training(
     if certificate is not None:
         yield from _certified(certificate)
     if "valid_loss" in curve:
-        yield from _validated(trained)
+        yield from _validated(trained, config.train.l2)
     if trained.rose:
         rate = getattr(config.optimiser, "learning_rate", 0.0)
         yield f"warning: the loss rose: lower optimiser.learning_rate (it was {rate:g})"
@@ -142,17 +143,31 @@ def _certified(certificate: Certificate) -> Iterator[str]:
         yield f"warning: the gradient is off by {error:.1e} of its size, by five-point differences"
 
 
-def _validated(trained: Trained) -> Iterator[str]:
+def _validated(trained: Trained, l2: float) -> Iterator[str]:
     losses, kept = trained.curve["valid_loss"], trained.best_epoch
     lowest = int(losses.argmin())
     yield (
         f"validation loss {losses[kept]:.4f}, accuracy {trained.curve['valid_accuracy'][kept]:.4f}"
     )
-    if losses[kept] > RISEN * losses[lowest]:
+    cure = _cure(trained, lowest, l2)
+    if cure and losses[kept] > max(RISEN * losses[lowest], losses[lowest] + LEAST):
         yield (
             f"warning: the validation loss was lower, {losses[lowest]:.4f}, at epoch {lowest:,}: "
-            "a higher train.l2 or train.patience=100 may generalise better"
+            f"{cure} may generalise better"
         )
+
+
+def _cure(trained: Trained, lowest: int, l2: float) -> str:
+    """Return what may lower the validation loss to that of epoch ``lowest``; empty if not known.
+
+    Where the train loss has fallen since, the neuron overfits; where it has risen while the
+    objective fell, the penalty has pulled the weights back.
+    """
+    curve, kept = trained.curve, trained.best_epoch
+    loss, objective = curve["train_loss"], curve["objective"]
+    if loss[kept] < loss[lowest]:
+        return "a higher train.l2 or train.patience=100"
+    return f"a lower train.l2 (it was {l2:g})" if objective[kept] < objective[lowest] else ""
 
 
 def _test(outcome: Finished) -> Iterator[str]:

@@ -109,6 +109,7 @@ class Local(NamedTuple):
     bound: float
 
 
+@np.errstate(all="ignore")
 def descend(best: Minimum, theta: Array, examples: Examples, l2: float) -> Minimum:
     """Return where damped Newton ends, each step in the coordinates that the last one whitened.
 

@@ -44,15 +44,16 @@ class Trained:
     def require_finite(self, optimiser: OptimiserSettings) -> None:
         """Raise TrainingError if training diverged."""
         if self.ended == "diverged":
-            rate = getattr(optimiser, "learning_rate", None)
+            epoch, rate = len(self.curve["epoch"]), getattr(optimiser, "learning_rate", None)
             cure = f": lower optimiser.learning_rate (it was {rate!r})" if rate else ""
-            epoch = len(self.curve["epoch"])
+            cure = cure if epoch else ": lower train.l2 or the largest values of the inputs"
             raise TrainingError(f"loss must stay finite; got infinity at epoch {epoch}{cure}")
 
     @property
     def rose(self) -> bool:
         """Whether the objective ended higher than it began: a learning rate that is too high."""
-        return bool(self.curve["objective"][-1] > self.curve["objective"][0])
+        objective = self.curve["objective"]
+        return bool(objective.size and objective[-1] > objective[0])
 
 
 def train(
