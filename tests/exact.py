@@ -67,27 +67,34 @@ def undecided(rows: list[Vector]) -> list[bool]:
     return [i in left for i in range(len(rows))]
 
 
-def objective(theta: list[mpf], rows: list[list[mpf]], share: list[mpf], l2: float) -> mpf:
-    loss = sum(c * mp.log1p(mp.exp(-dot(row, theta))) for row, c in zip(rows, share, strict=True))
-    return loss + mpf(l2) / 2 * sum(w * w for w in theta[:-1])
+def exact_objective(theta: np.ndarray, examples: Examples, l2: float) -> mpf:
+    """The objective to 60 digits."""
+    mp.dps = DIGITS
+    count = examples.count[examples.count > 0]
+    share = [mpf(c) / mpf(count.sum()) for c in count]
+    t = [mpf(x) for x in theta]
+    return value(t, numbers(signed_rows(examples)), share, [mpf(l2)] * (len(t) - 1) + [mpf(0)])
 
 
-def dot(a: list[mpf], b: list[mpf]) -> mpf:
-    return mp.fdot(a, b)
+def value(theta: list[mpf], rows: list[list[mpf]], share: list[mpf], penalty: list[mpf]) -> mpf:
+    margins = [mp.fdot(row, theta) for row in rows]
+    loss = mp.fdot(share, [mp.log1p(mp.exp(-margin)) for margin in margins])
+    return loss + mp.fdot(penalty, [t * t for t in theta]) / 2
 
 
 def infimum(examples: Examples, l2: float) -> tuple[mpf, list[bool]]:
-    """The infimum of the objective to 20 digits, and which of the rows that count can't separate."""
+    """The infimum of the objective to 20 digits, and which of the rows that count are undecided."""
+    mp.dps = DIGITS
     rows = signed_rows(examples)
     kept = [True] * len(rows) if l2 > 0 else undecided(rows)
     count = examples.count[examples.count > 0]
     share = [mpf(c) / mpf(count.sum()) for c, k in zip(count, kept, strict=True) if k]
-    exact = [
-        [mpf(x.numerator) / x.denominator for x in row]
-        for row, k in zip(rows, kept, strict=True)
-        if k
-    ]
+    exact = [row for row, k in zip(numbers(rows), kept, strict=True) if k]
     return (minimum(exact, share, l2) if exact else mpf(0)), kept
+
+
+def numbers(rows: list[Vector]) -> list[list[mpf]]:
+    return [[mpf(x.numerator) / x.denominator for x in row] for row in rows]
 
 
 def minimum(rows: list[list[mpf]], share: list[mpf], l2: float) -> mpf:
@@ -98,38 +105,33 @@ def minimum(rows: list[list[mpf]], share: list[mpf], l2: float) -> mpf:
     penalty = [mpf(l2) / u**2 for u in unit[:-1]] + [mpf(0)]
     theta = [mpf(0)] * d
 
-    def value(t: list[mpf]) -> mpf:
-        loss = sum(c * mp.log1p(mp.exp(-dot(row, t))) for row, c in zip(rows, share, strict=True))
-        return loss + sum(p * w * w for p, w in zip(penalty, t, strict=True)) / 2
-
-    here = value(theta)
+    here = value(theta, rows, share, penalty)
     for _ in range(400):
-        p = [1 / (1 + mp.exp(dot(row, theta))) for row in rows]
-        slope = [
-            -sum(c * q * row[j] for row, c, q in zip(rows, share, p, strict=True))
-            + penalty[j] * theta[j]
-            for j in range(d)
-        ]
-        H = mp.matrix(d, d)
-        for row, c, q in zip(rows, share, p, strict=True):
-            for j in range(d):
-                for k in range(j + 1):
-                    H[j, k] += c * q * (1 - q) * row[j] * row[k]
-        for j in range(d):
-            for k in range(j):
-                H[k, j] = H[j, k]
-            H[j, j] += penalty[j] + mpf(10) ** -(DIGITS - 10) * (H[j, j] + penalty[j] or 1)
-        step = list(mp.lu_solve(H, mp.matrix(slope)))
-        gain = dot(slope, step)
+        step, gain = newton_step(theta, rows, share, penalty)
         if gain < mpf(10) ** -25:
             return here
-        scale = mpf(1)
-        while (
-            value([t - scale * s for t, s in zip(theta, step, strict=True)])
-            > here - scale * gain / 10**4
-        ):
+        scale, there = mpf(2), mpf("inf")
+        while there > here - scale * gain / 10**4:
             scale /= 2
-            assert scale > mpf(10) ** -20
-        theta = [t - scale * s for t, s in zip(theta, step, strict=True)]
-        here = value(theta)
+            new = [t - scale * s for t, s in zip(theta, step, strict=True)]
+            there = value(new, rows, share, penalty)
+        theta, here = new, there
     raise AssertionError("Newton's method must end")
+
+
+def newton_step(
+    theta: list[mpf], rows: list[list[mpf]], share: list[mpf], penalty: list[mpf]
+) -> tuple[list[mpf], mpf]:
+    """The step, and twice what it promises to gain."""
+    d = len(theta)
+    wrong = [1 / (1 + mp.exp(mp.fdot(row, theta))) for row in rows]
+    pull = [c * q for c, q in zip(share, wrong, strict=True)]
+    columns = list(zip(*rows, strict=True))
+    slope = [p * t - mp.fdot(pull, x) for p, t, x in zip(penalty, theta, columns, strict=True)]
+    curved = [[c * (1 - q) * a for c, q, a in zip(pull, wrong, x, strict=True)] for x in columns]
+    H = mp.matrix([[mp.fdot(a, b) for b in columns] for a in curved])
+    for j in range(d):
+        H[j, j] += penalty[j]
+        H[j, j] += mpf(10) ** (10 - DIGITS) * (H[j, j] or 1)
+    step = list(mp.lu_solve(H, mp.matrix(slope)))
+    return step, mp.fdot(slope, step)

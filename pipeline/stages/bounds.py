@@ -53,12 +53,16 @@ def minimum(theta: Array, examples: Examples, l2: float) -> Minimum:
 def rounding(theta: Array, examples: Examples, l2: float) -> float:
     """Return by how much rounding can change the objective at ``theta``, in nats per row."""
     X, y, count = examples
-    z, blur = logits(theta, X), _blur(theta, X)
-    slope = np.minimum(np.abs(loss_slope(z, y)) * np.exp(np.minimum(blur, 1.0)), 1.0)
-    slope[blur > 1] = 1.0
-    share = count / count.sum()
+    z, share = logits(theta, X), count / count.sum()
     loss = share @ binary_cross_entropy(z, y) + l2 * (theta[:-1] @ theta[:-1])
-    return float(share @ (blur * slope) + (len(y) + len(theta)) * EPS * loss)
+    moved = share @ _moved(loss_slope(z, y), _blur(theta, X))
+    return float(moved + (len(y) + len(theta)) * EPS * loss)
+
+
+def _moved(slope: Array, blur: Array) -> Array:
+    """Return by how much a loss, or its slope, can change where the logit is off by ``blur``."""
+    steepest = np.abs(slope) * np.exp(np.minimum(blur, 1.0))
+    return blur * np.where(blur > 1, 1.0, np.minimum(steepest, 1.0))
 
 
 def _blur(theta: Array, X: Array) -> Array:
@@ -164,25 +168,26 @@ def self_concordance(theta: Array, rows: Rows, basis: Array) -> Local:
     """
     losses = binary_cross_entropy(rows.X @ theta, rows.y)
     X, y, share = (array[losses > DECIDED] for array in rows[:3])
-    z, blur, l2 = X @ theta, _blur(theta, X[:, :-1]), rows.l2
-    slope = loss_slope(z, y)
-    weight = share * loss_curvature(z) * np.exp(-blur)  # the least that it can be
-    Y, penalty = X @ basis, l2[:, None] * basis
+    z, blur, penalty = X @ theta, _blur(theta, X[:, :-1]), rows.l2[:, None] * basis
+    slope, Y = loss_slope(z, y), X @ basis
     noise = len(theta) * EPS * np.linalg.norm(np.abs(X) @ np.abs(basis), axis=1)
+    weight = share * loss_curvature(z) * np.exp(-blur)  # the least that it can be
     curvature = Y.T @ (weight[:, None] * Y) + basis.T @ penalty
     gradient = Y.T @ (share * slope) + penalty.T @ theta
 
     many = (len(y) + len(theta)) * EPS
     size = np.abs(Y).T @ (share * np.abs(slope)) + np.abs(penalty).T @ np.abs(theta)
     length = np.linalg.norm(Y, axis=1) + noise
-    moved = blur * np.minimum(1.0, np.abs(slope) * np.exp(np.minimum(blur, 1.0)))
-    moved[blur > 1] = 1.0
     norm = np.linalg.norm(gradient) + many * np.linalg.norm(size)
-    norm += share @ (np.abs(slope) * noise + moved * length)
-    least = np.linalg.eigvalsh(curvature)[0] - many * np.trace(curvature)
-    mu = np.maximum(np.sqrt(np.maximum(least, 0.0)) - np.sqrt(weight @ noise**2), 0.0) ** 2
-    bound = _bach(norm, mu, length.max(initial=0.0)) + DECIDED
-    return Local(gradient, curvature, bound)
+    norm += share @ (np.abs(slope) * noise + _moved(slope, blur) * length)
+    mu = _least(curvature, many, np.sqrt(weight @ noise**2))
+    return Local(gradient, curvature, _bach(norm, mu, length.max(initial=0.0)) + DECIDED)
+
+
+def _least(curvature: Array, many: float, noise: float) -> float:
+    """Return the least that the least curvature can be (Weyl's inequality)."""
+    least = max(np.linalg.eigvalsh(curvature)[0] - many * np.trace(curvature), 0.0)
+    return float(max(np.sqrt(least) - noise, 0.0) ** 2)
 
 
 def _bach(norm: float, mu: float, longest: float) -> float:

@@ -62,7 +62,8 @@ class Certificate:
             return f"converged: {self.gap:.1e} nats above the optimum, all that this model can do"
         if self.verdict == "not certified":
             return (
-                "not certified: the table is too large, or its numbers too extreme; at most "
+                "not certified: the table is too large, its numbers too extreme or its inputs too "
+                "collinear (train.l2=1e-6 may help); at most "
                 f"{self.bound:.2g} nats above the best possible loss"
             )
         return self.verdict

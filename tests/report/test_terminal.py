@@ -189,6 +189,14 @@ def test_attributes_that_were_joined_are_named():
             ["0.3000", "epoch 1", "train.l2", "train.patience=100"],
         ),
         (
+            {
+                "trained": curve(
+                    valid_loss=[0.7, 0.3, 0.4, 0.5, 0.6], train_loss=[0.7, 0.2, 0.3, 0.4, 0.5]
+                )
+            },
+            ["0.3000", "epoch 1", "lower train.l2", "0.001"],
+        ),
+        (
             {"trained": curve(objective=[0.7, 0.3, 0.4, 0.5, 0.71])},
             ["optimiser.learning_rate", "0.1"],
         ),
@@ -211,12 +219,28 @@ def test_attributes_that_were_joined_are_named():
             ["7 rows contradict"],
         ),
     ],
-    ids=["overfits", "rises", "unseen", "copies", "never", "gradient", "data"],
+    ids=["overfits", "pulled back", "rises", "unseen", "copies", "never", "gradient", "data"],
 )
 def test_a_warning_names_what_it_is_about_and_the_setting_that_helps(changes, named):
     (warning,) = warnings(summarise(builders.make_finished(**changes)))
     for part in named:
         assert part in warning
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"valid_loss": [0.7, 1e-9, 1e-5, 1e-4, 2e-4]},
+        {
+            "valid_loss": [0.7, 0.3, 0.4, 0.5, 0.6],
+            "train_loss": [0.7, 0.2, 0.3, 0.4, 0.5],
+            "objective": [0.7, 0.2, 0.3, 0.4, 0.5],
+        },
+    ],
+    ids=["too little to report", "no setting of the penalty helps"],
+)
+def test_no_penalty_is_advised_where_none_would_help(series):
+    assert warnings(summarise(builders.make_finished(trained=curve(**series)))) == []
 
 
 def test_a_run_without_faults_has_no_warning():

@@ -9,6 +9,7 @@ from nn import Examples, examine, gradient, newton
 from pipeline.config.schema import GradientDescent, TrainSettings
 from pipeline.stages import certify as module
 from pipeline.stages.certify import (
+    GRADIENT_ERROR,
     Certificate,
     certificate,
     certify,
@@ -240,6 +241,14 @@ def test_the_numbers_are_named_as_in_mlflow() -> None:
 def test_an_honest_gradient_passes_its_check() -> None:
     worst = max(gradient_check(p.start, p.examples, p.l2) for p in PROBLEMS)
     assert worst < 1e-8  # the five-point rule at h = 1e-3, on numbers up to about 40
+
+
+@pytest.mark.parametrize(("unit", "l2"), [(1e8, 0.0), (1e12, 0.1), (1.0, 1e8), (1.0, 1e300)])
+def test_large_inputs_and_penalties_are_no_error_of_the_gradient(unit, l2) -> None:
+    for rows in PROBLEMS[::10]:
+        scaled = rows.examples._replace(X=rows.examples.X * unit)
+        theta = np.append(rows.start[:-1] / unit / max(l2, 1.0), rows.start[-1])
+        assert gradient_check(theta, scaled, l2) < GRADIENT_ERROR
 
 
 def wide(n_inputs: int) -> tuple[np.ndarray, Examples]:

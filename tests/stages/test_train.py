@@ -92,6 +92,17 @@ def test_a_loss_that_overflows_ends_training_and_names_the_cure():
     fitted().require_finite(GENTLE)
 
 
+def test_training_that_diverges_at_once_fails_and_names_the_penalty():
+    wide = Examples(np.ones((2, 60)), np.array([0.0, 1.0]), np.ones(2))
+    settings = TrainSettings(epochs=5, l2=1.7e308)
+    trained = train(wide, None, ("x",) * 60, GENTLE, settings, 0)
+    assert trained.ended == "diverged"
+    assert not trained.rose
+    assert all(not len(column) for column in trained.curve.values())
+    with pytest.raises(TrainingError, match=r"at epoch 0: lower train.l2"):
+        trained.require_finite(GENTLE)
+
+
 def test_a_huge_but_finite_loss_is_reported_as_risen():
     trained = fitted(optimiser=GradientDescent(name="gradient_descent", learning_rate=1e6))
     assert trained.ended == "epochs"
