@@ -96,8 +96,8 @@ def duality_gap(theta: Array, examples: Examples, l2: float) -> float:
     return float(share @ divergence + left @ left / (2 * l2) + balance)
 
 
-class Rows(NamedTuple):
-    """Rows that count: inputs and a one for the bias (n, d + 1), labels, shares, the penalty."""
+class Weighted(NamedTuple):
+    """Rows that count: inputs and a one for the bias (n, d + 1), labels, shares; the penalty."""
 
     X: Array
     y: Array
@@ -120,7 +120,7 @@ def descend(best: Minimum, theta: Array, examples: Examples, l2: float) -> Minim
     It starts at ``theta``, and keeps the lowest objective and the highest bound, ``best`` among
     them.
     """
-    rows, idle, value = counted(examples, l2), 0, np.inf
+    rows, idle, value = weighted(examples, l2), 0, np.inf
     basis = coordinates(rows)
     for _ in range(ROUNDS):
         here, before = self_concordance(theta, rows, basis), value
@@ -146,14 +146,14 @@ def _lower(theta: Array, step: Array, value: float, examples: Examples, l2: floa
     return theta
 
 
-def counted(examples: Examples, l2: float) -> Rows:
+def weighted(examples: Examples, l2: float) -> Weighted:
     """Return the rows that count."""
     X, y, count = (array[examples.count > 0] for array in examples)
     penalty = np.append(np.full(X.shape[1], l2), 0.0)
-    return Rows(np.column_stack([X, np.ones(len(X))]), y, count / count.sum(), penalty)
+    return Weighted(np.column_stack([X, np.ones(len(X))]), y, count / count.sum(), penalty)
 
 
-def self_concordance(theta: Array, rows: Rows, basis: Array) -> Local:
+def self_concordance(theta: Array, rows: Weighted, basis: Array) -> Local:
     """Return gradient, curvature and the bound that they give; finite only near a minimum.
 
     Bach 2010 ("Self-concordant analysis for logistic regression", proposition 1): with R the
@@ -162,9 +162,9 @@ def self_concordance(theta: Array, rows: Rows, basis: Array) -> Local:
     ``u = |g| R / mu < 1`` the least value of the right side is
     ``-(mu / R^2) ((1 - u) log(1 - u) + u)``; and as it grows without end, J has a minimum.
 
-    It holds in any coordinates, and is tightest where they are whitened. Rows whose loss is almost
-    nothing are left out, as no loss is negative: far away, they would make R too long. Rounding is
-    held against the bound, so that inputs that are collinear as far as float64 can say have none.
+    It holds in any coordinates, and is tightest where they are whitened. Rows of almost no loss
+    are left out, as no loss is negative: far away, they would make R too long. Rounding is held
+    against the bound, so that inputs that are collinear as far as float64 can say have none.
     """
     losses = binary_cross_entropy(rows.X @ theta, rows.y)
     X, y, share = (array[losses > DECIDED] for array in rows[:3])
@@ -216,7 +216,7 @@ def whitener(curvature: Array) -> Array:
     raise np.linalg.LinAlgError("curvature must be finite; got an overflow")
 
 
-def coordinates(rows: Rows) -> Array:
+def coordinates(rows: Weighted) -> Array:
     """Return the axes (d + 1, k) of theta, without those that add nothing to the others' logits."""
     axes = np.eye(rows.X.shape[1])
     return axes if rows.l2.any() else axes[:, independent(rows.X)]

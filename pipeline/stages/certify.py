@@ -13,7 +13,7 @@ from nn import Examples, examine, five_point_gradient, objective
 from nn.arrays import Array
 from pipeline.stages.bounds import PROVEN, Minimum, descend, duality_gap, minimum, rounding
 from pipeline.stages.one_thread import on_one_thread
-from pipeline.stages.separation import Rows, separations
+from pipeline.stages.separation import Mask, separations
 from pipeline.stages.train import Trained
 from pipeline.text import cut
 
@@ -35,7 +35,7 @@ class Certificate:
 
     Everything is in nats per row; None where it is not known. ``gap`` is the objective less
     ``optimum``, its minimum, found by Newton's method, or its infimum where it has no minimum.
-    ``bound`` is never below the gap, and follows from the gradient alone. ``gradient_check`` is the
+    ``bound`` is proven and never below the gap. ``gradient_check`` is the
     relative error of the gradient against five-point differences. ``separated_on`` names the inputs
     whose weights would grow without end.
     """
@@ -167,7 +167,7 @@ def gradient_check(theta: Array, examples: Examples, l2: float) -> float:
     return float(error.max() / max(np.abs(slope / unit).max(), SMALL))
 
 
-def _rest(examples: Examples, rows: Rows) -> Minimum:
+def _rest(examples: Examples, rows: Mask) -> Minimum:
     """Return the infimum of the loss when that of ``rows`` is 0."""
     rest = Examples(*(array[~rows] for array in examples))
     zeros = np.zeros(rest.X.shape[1] + 1)

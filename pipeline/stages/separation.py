@@ -12,13 +12,13 @@ import numpy.typing as npt
 from nn import Examples
 from nn.arrays import Array
 
-Rows = npt.NDArray[np.bool_]
+Mask = npt.NDArray[np.bool_]
 GROWN = 15.0  # a margin that few rows have at a finite optimum
 USED = 1e-7  # of the largest weight: less is none
 UNDECIDED = (1e-6, 1e-9, 0.0)  # margins of rows that the sum may leave undecided
 
 
-def separations(theta: Array, examples: Examples) -> Iterator[tuple[Rows, list[int]]]:
+def separations(theta: Array, examples: Examples) -> Iterator[tuple[Mask, list[int]]]:
     """Yield rows (n,) that a sum separates, and its inputs, each verified exactly.
 
     A sum puts the rows on their right side, and none that counts on the wrong one. The bias is
@@ -47,7 +47,7 @@ def _candidates(theta: Array, signed: Array) -> Iterator[Array | None]:
     yield direction(signed, separated_rows(signed))
 
 
-def separated_rows(signed: Array) -> Rows:
+def separated_rows(signed: Array) -> Mask:
     """Return which rows (n,) a weighted sum can put on their right side with none on a wrong one.
 
     All of them at once: ``max sum t`` with ``0 <= t_i <= 1`` and ``t_i <= s_i [x_i 1] v``, where
@@ -62,11 +62,11 @@ def separated_rows(signed: Array) -> Rows:
         np.zeros(n),
         [(None, None)] * d + [(0, 1)] * n,
     )
-    rows: Rows = np.zeros(n, bool) if found is None else found[d:] > 0.5
+    rows: Mask = np.zeros(n, bool) if found is None else found[d:] > 0.5
     return rows
 
 
-def direction(signed: Array, rows: Rows) -> Array | None:
+def direction(signed: Array, rows: Mask) -> Array | None:
     """Return the sum (d + 1,) that separates the ``rows`` with the least sum of |weights|.
 
     Their margins are 1 or more and no other row is on its wrong side; None where there is none.
@@ -88,10 +88,10 @@ def direction(signed: Array, rows: Rows) -> Array | None:
     return np.where(np.abs(weights) > USED * np.abs(weights).max(), weights, 0.0)
 
 
-def verified(signed: Array, weights: Array) -> Rows:
+def verified(signed: Array, weights: Array) -> Mask:
     """Return which rows a sum near ``weights`` separates, in rational arithmetic; none if it fails.
 
-    A linear programme is good to 1e-7. Rows that it leaves undecided are to be so exactly: some of
+    A linear programme is good to 1e-7. Mask that it leaves undecided are to be so exactly: some of
     the weights follow from the others by those equations.
     """
     used = weights != 0
