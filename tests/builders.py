@@ -208,6 +208,7 @@ def make_evaluation(**changes: Any) -> Evaluation:
             "balanced_accuracy": 0.75, "precision": 2 / 3, "recall": 1.0, "f1": 0.8,
             "roc_auc": 1.0, "roc_auc_low": 0.4, "roc_auc_high": 1.0, "pr_auc": 1.0,
             "log_loss": 0.3, "brier": 0.1, "expected_calibration_error": 0.05,
+            "expected_calibration_error_chance": 0.02,
         },
         baseline={"accuracy": 0.5, "log_loss": 0.693},
         confusion=((1, 1), (0, 2)),

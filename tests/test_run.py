@@ -9,6 +9,7 @@ import pytest
 from pipeline.config.compose import configuration
 from pipeline.errors import DataError
 from pipeline.record.identity import environment, trace
+from pipeline.report.terminal import summarise
 from pipeline.run import Finished, Outcome, Refused, Unfinished, learn, prepare
 from pipeline.stages.read import car
 
@@ -124,3 +125,51 @@ def test_a_long_table_of_few_kinds_of_rows_is_as_good_as_its_kinds(tmp_path):
     entropy = -(shares * np.log(shares) + (1 - shares) * np.log(1 - shares))
     expected = float(np.bincount(kinds) / 200_000 @ entropy)
     assert result.trained.curve["train_loss"][-1] == pytest.approx(expected, rel=0.01)
+
+
+def numbers(path, X, y):
+    """The words that run a table of numbers, the last column of which is the class."""
+    lines = [",".join([*map(str, x), label]) for x, label in zip(X, y, strict=True)]
+    path.write_text("\n".join(lines) + "\n")
+    names = [f"x{i}" for i in range(X.shape[1])]
+    columns = ", ".join(f"{name}: {{kind: numeric}}" for name in names)
+    return [
+        f"data.path={path}", "data.sha256=null", f"data.names=[{','.join(names)},class]",
+        "data.target={name: class, positive: [yes], negative: [no]}",
+        "~data.columns", f"+data.columns={{{columns}}}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_neuron_that_is_worse_than_nothing_is_mended_by_the_penalty_that_is_advised(
+    tmp_path, seed
+):
+    """40 numbers of which one matters, and 90 training rows."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(150, 40)).round(3)
+    y = np.where(2 * X[:, 0] + rng.logistic(size=150) > 0, "yes", "no")
+    words = numbers(tmp_path / "wide.csv", X, y)
+    before = run([*words, "train.epochs=1000"])
+    first = " ".join(summarise(before).split("\n\n")[0].split())
+    assert first.startswith("WORSE THAN THE MAJORITY BASELINE")
+    (advice,) = (word for word in first.split() if word.startswith("train.l2="))
+    after = run([*words, "train.epochs=1000", advice])
+    assert not after.evaluation.worse_than_baseline
+    assert not summarise(after).startswith("WORSE")
+
+
+def test_entities_measured_again_are_noticed_and_kept_together_by_the_word_that_is_advised(
+    tmp_path,
+):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 8)).round(3), rng.choice(["yes", "no"], 60)
+    words = numbers(tmp_path / "visits.csv", np.tile(X, (9, 1)), np.tile(y, 9))
+    text = summarise(run(words))
+    assert "108 rows, all with attributes that train has seen" in text
+    assert "split.copies=together" in text
+    apart = run([*words, "split.copies=together"])
+    text = summarise(apart)
+    assert f"{apart.prepared.sizes[2]} rows, none with attributes that train has seen" in text
+    assert "split.copies=together" not in text
+    low, high = (apart.evaluation.metrics[f"accuracy_{end}"] for end in ("low", "high"))
+    assert high - low > 0.3  # 12 entities, not 108 rows

@@ -100,7 +100,9 @@ def _best(trained: Trained) -> dict[str, float]:
 def _evaluated(evaluation: Evaluation) -> dict[str, float]:
     prefix = "test" if evaluation.held_out else "not_held_out"
     baseline = {f"baseline_{name}": value for name, value in evaluation.baseline.items()}
-    return {f"{prefix}/{name}": value for name, value in (evaluation.metrics | baseline).items()}
+    seen = {"seen_rows": evaluation.n_seen} if evaluation.held_out else {}
+    tree = evaluation.metrics | baseline | seen
+    return {f"{prefix}/{name}": value for name, value in tree.items()}
 
 
 def _model(config: RunConfig, prepared: Prepared, trained: Trained) -> bytes:

@@ -73,10 +73,14 @@ def _worse(outcome: Finished) -> str:
     loss, baseline = (
         figures["log_loss"] for figures in (outcome.evaluation.metrics, outcome.evaluation.baseline)
     )
-    n_train, l2 = outcome.prepared.sizes[0], outcome.config.train.l2
+    # As if the weights were drawn to give logits a variance of 1: the optimum of the mean loss.
+    l2 = len(outcome.prepared.encoder.inputs) / outcome.prepared.sizes[0]
+    cure = f"raise the penalty, as in train.l2={max(l2, 10 * outcome.config.train.l2):.2g}"
+    if outcome.trained.curve["train_loss"][outcome.trained.best_epoch] > baseline:
+        cure = "the neuron is not trained, even on train: use optimiser=newton"
     return (
         f"WORSE THAN THE MAJORITY BASELINE on the test rows: log loss {loss:.4f} against "
-        f"{baseline:.4f}; use a higher penalty, as in train.l2={max(10 / n_train, 10 * l2):.2g}"
+        f"{baseline:.4f}; {cure}"
     )
 
 
@@ -173,16 +177,17 @@ def _cure(trained: Trained, lowest: int, l2: float) -> str:
 def _test(outcome: Finished) -> Iterator[str]:
     evaluation = outcome.evaluation
     if evaluation.held_out:
-        seen = f"{evaluation.n_seen:,} of them" if evaluation.n_seen else "none"
-        yield f"{evaluation.n_rows:,} rows, {seen} with attributes that train has seen"
+        n, n_seen = evaluation.n_rows, evaluation.n_seen
+        seen = {0: "none", n: "all"}.get(n_seen, f"{n_seen:,} of them")
+        yield f"{n:,} rows, {seen} with attributes that train has seen"
         yield from _copies(outcome)
     else:
         yield "NOT HELD OUT: these are figures on the rows that trained the neuron"
     yield f"{'':20}{'neuron':>8}  {'95 % interval':18}{'majority baseline':>17}"
     yield from (_metric(evaluation, name, label) for name, label in METRICS.items())
     if "unseen_rows" in evaluation.metrics:
-        n = evaluation.metrics["unseen_rows"]
-        yield f"on the {n:,.0f} rows with attributes that train has not seen:"
+        n_unseen = evaluation.metrics["unseen_rows"]
+        yield f"on the {n_unseen:,.0f} rows with attributes that train has not seen:"
         names = (name for name in METRICS if f"unseen_{name}" in evaluation.metrics)
         yield from (_metric(evaluation, f"unseen_{name}", METRICS[name]) for name in names)
     yield from _decisions(evaluation)

@@ -59,7 +59,7 @@ class Certificate:
                 f"can fall {self.gap:.2g} nats further, to {self.optimum:.4f}"
             )
         if self.verdict == "converged":
-            return f"converged: {self.gap:.1e} nats above the optimum, all that this model can do"
+            return f"converged: {self.gap:.1e} nats above the optimum; more epochs change nothing"
         if self.verdict == "not certified":
             return (
                 "not certified: the table is too large, its numbers too extreme or its inputs too "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from pipeline.stages.ranking import auc_interval, gain_curve, rank, ranking_curv
 Decisions = npt.NDArray[np.bool_]
 CURVES = ("roc", "pr", "calibration", "decision_curve", "gain")
 THRESHOLDS = np.arange(1, 100) / 100  # of the decision curve
-SHOWN_UNSEEN = ("accuracy", "roc_auc", "log_loss")
+UNSEEN = ("accuracy", "roc_auc", "log_loss")
 MIN_UNSEEN, MIN_UNSEEN_OF_CLASS = 30, 5  # rows, for figures of their own
 
 
@@ -102,73 +102,63 @@ def evaluate(
     loss is ``nn.mean_loss``: it needs no clipping where a probability rounds to 1. Curves and areas
     rank by logits, which do not tie there either, rounded to 1e-9: equal ones differ by rounding.
     """
-    X, y, count = test
+    whole = evaluate_rows(theta, test, train_share, settings, copies)
+    whole = replace(whole, held_out=held_out, n_seen=int(test.count[copies.seen].sum()))
+    new = ~copies.seen
+    unseen = Examples(*(array[new] for array in test))
+    n, n_positive = unseen.count.sum(), unseen.count @ unseen.y
+    too_few = n < MIN_UNSEEN or min(n_positive, n - n_positive) < MIN_UNSEEN_OF_CLASS
+    if too_few or whole.n_seen == 0:
+        return whole
+    among = Copies(copies.seen[new], None if copies.group is None else copies.group[new])
+    part = evaluate_rows(theta, unseen, train_share, settings, among)
+    metrics, of_baseline = (
+        tree | {f"unseen_{name}": value for name, value in own.items() if name.startswith(UNSEEN)}
+        for tree, own in ((whole.metrics, part.metrics), (whole.baseline, part.baseline))
+    )
+    return replace(whole, metrics=metrics | {"unseen_rows": float(n)}, baseline=of_baseline)
+
+
+def evaluate_rows(
+    theta: Array, rows: Examples, train_share: float, settings: EvaluateSettings, copies: Copies
+) -> Evaluation:
+    """Return the evaluation on these rows, whatever train has seen of them."""
+    X, y, count = rows
     z = row_logits(theta, X)  # the bits that a prediction gives
     p = sigmoid(z)
+    tn, fp, fn, tp = confusion(y, p >= settings.threshold, count)
     ranked = rank(np.round(z, 9), y, count)
     roc, pr = ranking_curves(ranked)
-    tn, fp, fn, tp = confusion(y, p >= settings.threshold, count)
-    calibration, chance = calibration_table(p, test, settings.calibration_bins, copies)
+    auc_bounds = auc_interval(ranked, rows, copies)
+    calibration, chance = calibration_table(p, rows, settings.calibration_bins, copies)
+    log_loss, brier = mean_loss(z, y, count), average((p - y) ** 2, count)
     metrics = {
-        **main_figures(z, test, copies, settings.threshold),
-        "brier": average((p - y) ** 2, count),
+        **decision_metrics(tn, fp, fn, tp, effective_size(np.ones(len(y)), count, copies)),
+        "roc_auc": float(np.trapezoid(roc[:, 1], roc[:, 0])),
+        **dict(zip(("roc_auc_low", "roc_auc_high"), auc_bounds or (), strict=False)),
         "pr_auc": float(-np.sum(np.diff(pr[:, 0]) * pr[:-1, 1])),
+        "log_loss": log_loss,
+        "brier": brier,
+        **decompose(ranked, log_loss, brier),
         "expected_calibration_error": expected_calibration_error(calibration),
         "expected_calibration_error_chance": float(chance.mean()),
         "expected_calibration_error_chance_high": float(np.quantile(chance, 0.95)),
     }
-    metrics |= decompose(ranked, metrics["log_loss"], metrics["brier"])
-    unseen, of_baseline = unseen_figures(z, test, copies, settings.threshold, train_share)
     return Evaluation(
-        held_out=held_out,
+        held_out=True,
         n_rows=int(count.sum()),
         n_positive=tp + fn,
-        n_seen=int(count[copies.seen].sum()),
+        n_seen=0,
         threshold=settings.threshold,
-        metrics=metrics | unseen,
-        baseline=baseline(test, train_share) | of_baseline,
+        metrics=metrics,
+        baseline=baseline(rows, train_share),
         confusion=((tn, fp), (fn, tp)),
         roc=np.column_stack([roc[:, :2], sigmoid(roc[:, 2])]),
         pr=pr,
         calibration=calibration,
-        decision_curve=decision_curve(p, test),
+        decision_curve=decision_curve(p, rows),
         gain=gain_curve(roc, (tp + fn) / count.sum()),
     )
-
-
-def main_figures(z: Array, test: Examples, copies: Copies, threshold: float) -> dict[str, float]:
-    """Return decision metrics, area under the ROC curve and loss of logits, with intervals."""
-    _, y, count = test
-    decided = confusion(y, sigmoid(z) >= threshold, count)
-    ranked = rank(np.round(z, 9), y, count)
-    roc, _ = ranking_curves(ranked)
-    found = decision_metrics(*decided, effective_size(np.ones(len(y)), count, copies))
-    found["roc_auc"] = float(np.trapezoid(roc[:, 1], roc[:, 0]))
-    bounds = auc_interval(ranked, test, copies)
-    if bounds is not None:
-        found["roc_auc_low"], found["roc_auc_high"] = bounds
-    return found | {"log_loss": mean_loss(z, y, count)}
-
-
-def unseen_figures(
-    z: Array, test: Examples, copies: Copies, threshold: float, train_share: float
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the figures, and the baseline's, on rows whose inputs train does not have.
-
-    None where they are all of the rows, or too few.
-    """
-    new = ~copies.seen
-    rows = Examples(*(array[new] for array in test))
-    n, n_positive = rows.count.sum(), rows.count @ rows.y
-    if new.all() or n < MIN_UNSEEN or min(n_positive, n - n_positive) < MIN_UNSEEN_OF_CLASS:
-        return {}, {}
-    group = None if copies.group is None else copies.group[new]
-    found = main_figures(z[new], rows, Copies(copies.seen[new], group), threshold)
-    figures, of_baseline = (
-        {f"unseen_{name}": value for name, value in tree.items() if name.startswith(SHOWN_UNSEEN)}
-        for tree in (found, baseline(rows, train_share))
-    )
-    return figures | {"unseen_rows": float(n)}, of_baseline
 
 
 def decision_metrics(tn: int, fp: int, fn: int, tp: int, n_effective: float) -> dict[str, float]:

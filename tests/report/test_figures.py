@@ -493,7 +493,7 @@ def test_the_calibration_figure_holds_points_consistency_bars_and_the_histogram(
     assert [bar.get_height() for bar in histogram.patches] == [4, 2, 6]
     assert [bar.get_x() for bar in histogram.patches] == pytest.approx([0.1, 0.4, 0.9])
     assert panel.get_xlim() == histogram.get_xlim()
-    assert "0.050 (10 " in drawn["calibration"].get_suptitle()
+    assert "0.050, 0.020 by chance (10 " in drawn["calibration"].get_suptitle()
 
 
 # --- legible, whatever the result -----------------------------------------------------------------

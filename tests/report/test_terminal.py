@@ -24,7 +24,7 @@ Split     12 rows to train, 4 to validate, 4 to test; stratified, split seed 0
           2 inputs, learned from train alone
 
 Training  4 epochs; train loss 0.7000 -> 0.1400 nats per row, accuracy 0.9400
-          converged: 2.0e-09 nats above the optimum, all that this model can do
+          converged: 2.0e-09 nats above the optimum; more epochs change nothing
           validation loss 0.1733, accuracy 0.9200
 
 Test      4 rows, none with attributes that train has seen
@@ -38,7 +38,7 @@ Test      4 rows, none with attributes that train has seen
           PR AUC                1.0000
           log loss (nats)       0.3000                               0.6930
           Brier score           0.1000
-          calibration error     0.0500
+          calibration error     0.0500  0.0200 by chance
           at threshold 0.5: 2 true and 1 false positives, 1 true and 0 false negatives
 
 Matters   rise of the loss (nats per row) when the attribute is permuted
@@ -139,8 +139,11 @@ def test_a_neuron_that_is_worse_than_the_baseline_is_called_so_in_the_first_line
     assert "WORSE" not in GOLDEN
     worse = builders.make_evaluation(baseline={"log_loss": 0.2999})
     first = " ".join(summarise(builders.make_finished(evaluation=worse)).splitlines()[:2])
-    for part in ("WORSE", "0.3000", "0.2999", "train.l2=0.83"):  # 10 / 12 rows
+    for part in ("WORSE", "0.3000", "0.2999", "train.l2=0.17"):  # 2 inputs / 12 rows
         assert part in first
+    untrained = curve(train_loss=[0.7, 0.6, 0.5, 0.4, 0.31])
+    text = summarise(builders.make_finished(evaluation=worse, trained=untrained))
+    assert "optimiser=newton" in text.splitlines()[1]
     trained_on = replace(worse, held_out=False)
     assert "WORSE" not in summarise(builders.make_finished(evaluation=trained_on))
 

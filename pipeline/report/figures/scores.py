@@ -85,17 +85,18 @@ def draw_precision_recall(evaluation: Evaluation, caption: Caption) -> Figure:
 def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: Caption) -> Figure:
     """Return share of positive rows against probability, and how many rows have which."""
     error = evaluation.metrics["expected_calibration_error"]
-    title = f"Expected calibration error {error:.3f} ({bins} equally wide bins)"
+    chance = evaluation.metrics["expected_calibration_error_chance"]
+    title = f"Calibration error {error:.3f}, {chance:.3f} by chance ({bins} equally wide bins)"
     figure = style.sheet(title, caption, SIDE + 0.8, SIDE)
     figure.subplots_adjust(hspace=0.08)
     panel, rows = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     _shares(panel).set_ylabel("share of positive rows")
     panel.plot([0, 1], [0, 1], **DOTTED)
     p, share, n, low, high = evaluation.calibration.T
-    bars = "95 % of perfectly calibrated neurons"
+    bars = "where 95 % would be by chance"
     panel.vlines(p, low, high, color=style.GREY, linewidth=3, alpha=0.5, label=bars)
     panel.plot(p, share, "o", color=style.BLUE)
-    panel.legend()
+    panel.legend(loc="lower right")
     edge = np.minimum(np.floor(p * bins), bins - 1) / bins
     rows.bar(edge, n, 1 / bins, align="edge", color=style.BLUE, edgecolor="white")
     rows.set(xlabel=f"probability of {positive}", ylabel="rows")
