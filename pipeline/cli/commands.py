@@ -200,10 +200,21 @@ def published(
         done = publish(record)
     except TrackingError as refusal:
         say(str(refusal), error=True)
+        say_next(record)
         return refusal.exit_code
     say(f"{'MLflow':10}run {done.run_id} of experiment {tracking.experiment}")
-    say(f"{'Next':10}make ui")
+    say_next(record, "make ui")
     return OK
+
+
+def say_next(record: Record, *more: str) -> None:
+    """Name the page of the run, where it was drawn, as the next thing to open."""
+    from pipeline.report.views import PAGE
+
+    path = record.path / PAGE
+    steps = [f"open {files.shown(path)}", *more] if path.is_file() else more
+    if steps:
+        say(f"{'Next':10}{', or '.join(steps)}")
 
 
 def _resolve_record(given: Given, folder: Path) -> Record:

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from nn import Epoch
 from pipeline import files
-from pipeline.cli.commands import other_machine, published
+from pipeline.cli.commands import other_machine, published, say_next
 from pipeline.cli.progress import TrainingProgress
 from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import INTERNAL, OK, StopRequest
 from pipeline.record import Record, write
 from pipeline.report.terminal import summarise
-from pipeline.report.views import PAGE, write_views
+from pipeline.report.views import write_views
 from pipeline.run import Outcome, Refused, learn, prepare
 from pipeline.stages.read.datasets import write_if_missing
 from pipeline.text import say
@@ -55,7 +55,7 @@ def make_run(
     code = _verdict(outcome, record)
     if isinstance(outcome.prepared, Refused):
         write_views(record)
-        say(f"{'Report':10}{files.shown(record.path / PAGE)}")
+        say_next(record)
         return code
     return published(record, job.tracking, publish) or code
 

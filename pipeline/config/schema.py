@@ -76,6 +76,18 @@ class Target(Settings):
         return self
 
 
+Statement = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Card(Settings):
+    """What a table cannot say of itself and its reader has to know; null is shown as not stated."""
+
+    purpose: Statement | None = None  # what it is used for, and by whom
+    population: Statement | None = None  # of whom or what the rows are, from where and when
+    owner: Statement | None = None  # who answers for it
+    limits: Statement | None = None  # what it must not be used for
+
+
 class DataSettings(Settings):
     """A table and its contract."""
 
@@ -91,6 +103,7 @@ class DataSettings(Settings):
     max_categories: Annotated[int, Field(ge=2)] = 1000
     max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
     max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
+    card: Card = Card()
 
     @property
     def attributes(self) -> dict[str, Categorical | Numeric]:

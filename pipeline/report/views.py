@@ -1,27 +1,27 @@
-"""Figures and pages that are drawn from a record: they can be drawn again at any time."""
+"""Figures and the page that are drawn from a record: they can be drawn again at any time."""
 
 from __future__ import annotations
+
+from pathlib import PurePosixPath
 
 from pipeline import files
 from pipeline.record import Record
 from pipeline.report.figures import figures
-from pipeline.report.validation_page import validation_page
-from pipeline.text import redact
+from pipeline.report.page import page
 
-PAGE = "validation.html"
+PAGE = "report.html"
 
 
 def views(record: Record) -> dict[str, bytes]:
-    """Return every figure and page of the run by its path beside the record."""
+    """Return every figure and the page of the run by its path beside the record."""
     drawn = figures(record)
-    if "validation.json" in record.files:
-        page = validation_page(record.json("validation.json"), record.config["data"]["name"])
-        drawn[PAGE] = redact(page).encode("utf-8", "backslashreplace")
-    return drawn
+    embedded = {PurePosixPath(path).stem: content for path, content in drawn.items()}
+    text = page(record, embedded)
+    return {PAGE: text.encode("utf-8", "backslashreplace"), **drawn}
 
 
 def write_views(record: Record) -> None:
-    """Draw the figures and pages, and write them beside the record."""
+    """Draw the figures and the page, and write them beside the record."""
     for name, content in views(record).items():
         path = record.path / name
         files.make_private(path.parent)
@@ -29,7 +29,7 @@ def write_views(record: Record) -> None:
 
 
 def written_views(record: Record) -> dict[str, bytes]:
-    """Return the figures and pages that stand beside the record, by their path there."""
+    """Return the figures and the page that stand beside the record, by their path there."""
     found = [record.path / PAGE, *sorted(record.path.glob("figures/*.png"))]
     return {
         path.relative_to(record.path).as_posix(): path.read_bytes()

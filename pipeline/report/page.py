@@ -1,0 +1,129 @@
+"""A record becomes its page: one file of HTML that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from pipeline.record import Record
+from pipeline.report.terminal import METRICS
+from pipeline.text import counted, cut, printable, quoted, redact
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MOST_EFFECTS = 200  # rows of the table
+TREES = ("validation", "evaluation", "effects", "model")
+# Of these the page has tables and figures; whatever else an evaluation holds is listed as it is.
+KNOWN = {
+    "held_out", "n_rows", "n_positive", "threshold", "metrics", "baseline", "confusion", "roc",
+    "pr", "calibration",
+}  # fmt: skip
+
+
+def page(record: Record, figures: Mapping[str, bytes]) -> str:
+    """Return the page of the run, whatever became of it; ``figures`` are PNG by name.
+
+    Each number on it is one of the record. Whatever the table holds is shown as text.
+    """
+    trees = {name: _tree(record, f"{name}.json") for name in TREES}
+    template = files("pipeline.report").joinpath("report.html").read_text(encoding="utf-8")
+    return environment().from_string(template).render(
+        r=record.head.model_dump(),
+        **trees,
+        ended=_ended(record),
+        curve={name: values.tolist() for name, values in record.curve.items()},
+        certificate=record.certificate,
+        labels=METRICS,
+        contract=_settings(record.config["data"], without="card"),
+        other=dict(_leaves({k: v for k, v in trees["evaluation"].items() if k not in KNOWN})),
+        settings=_settings(record.config, without="data"),
+        lineage=dict(_leaves(record.head.lineage.model_dump(exclude={"code_files"}))),
+        images={name: _data_uri(content) for name, content in figures.items()},
+        most=MOST_EFFECTS,
+    )  # fmt: skip
+
+
+def environment() -> Environment:
+    """Return what renders pages: every value as text, without secrets and what no eye sees."""
+    from jinja2 import Environment, StrictUndefined
+
+    mask = lru_cache(maxsize=None)(redact)  # most values repeat
+    pages = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: _shown(value, mask),
+    )  # fmt: skip
+    pages.filters.update(
+        count="{:,.0f}".format, counted=counted, cut=cut, date=_date, number=number,
+        percent="{:.1%}".format, quoted=quoted,
+    )  # fmt: skip
+    return pages
+
+
+def number(value: object) -> str:
+    """Return a value as text: a figure with four digits, a whole number with its thousands."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        is_usual = value == 0 or 1e-3 <= abs(value) < 1e5
+        return f"{value:.4f}" if is_usual else f"{value:.2e}" if math.isfinite(value) else "∞"
+    return str(value)
+
+
+def _tree(record: Record, name: str) -> Any:
+    """Return the values that the file of the record holds; nothing where there is no such file."""
+    return record.json(name) if name in record.files else {}
+
+
+def _ended(record: Record) -> str:
+    """Return what became of the run in one word."""
+    if record.failure is None:
+        return "finished"
+    if record.status == "KILLED":
+        return "stopped"
+    if record.head.ended == "diverged":
+        return "diverged"
+    return "crashed" if record.failure.traceback else "refused"
+
+
+def _settings(tree: dict[str, Any], without: str) -> dict[str, str]:
+    """Return every setting by its dotted name, as YAML has it."""
+    leaves = _leaves({name: value for name, value in tree.items() if name != without})
+    return {name: v if isinstance(v, str) else json.dumps(v) for name, v in leaves}
+
+
+def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of the tree with its dotted name; a list of plain values is one."""
+    if isinstance(tree, list) and any(isinstance(value, dict | list) for value in tree):
+        tree = {str(i): value for i, value in enumerate(tree, 1)}
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from _leaves(value, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix, ", ".join(map(number, tree)) if isinstance(tree, list) else tree
+
+
+def _shown(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return printable(mask(value), keep="\n")
+
+
+def _date(ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(ms / 1000))
+
+
+def _data_uri(png: bytes) -> Markup:
+    return Markup("data:image/png;base64," + base64.b64encode(png).decode("ascii"))  # noqa: S704
