@@ -84,3 +84,24 @@ def fork_fixture() -> Callable[[Callable[[], Any]], int]:
 @pytest.fixture(name="exit_codes")
 def exit_codes_fixture() -> Callable[[list[int]], list[int]]:
     return exit_codes
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Headless Chromium. Its absence is the only reason to skip what needs it."""
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("no chromedriver on PATH")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for option in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--enable-unsafe-swiftshader", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):  # fmt: skip
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as opened:
+        opened.get("about:blank")
+        yield opened

@@ -21,7 +21,8 @@ def draw_descent(surface: Surface, caption: style.Caption) -> Figure:
     """Return contours of equal loss and the path from epoch 0 to the last. Distances are true."""
     share = f"the plane holds {100 * surface.share:.3g} % of the path's variance"
     caption = caption.with_notes([share])
-    figure = style.sheet("Descent on the loss surface", caption, 5.0, 6.4)
+    title = "Loss (nats per row) and the path of descent"
+    figure = style.sheet(title, caption, 4.2, style.NARROW)
     figure.subplots_adjust(right=0.95)
     panel = figure.subplots()
     panel.grid(visible=False)
@@ -31,8 +32,7 @@ def draw_descent(surface: Surface, caption: style.Caption) -> Figure:
     grid = surface.a, surface.b, np.maximum(surface.objective, low)
     filled = panel.contourf(*grid, levels=levels, cmap="Blues_r", alpha=0.6)
     panel.contour(*grid, levels=levels[1:-1], colors=style.GREY, linewidths=0.5)
-    scale = figure.colorbar(filled, ticks=levels[::2], format="{x:.3g}")
-    scale.set_label("loss (nats per row)")
+    figure.colorbar(filled, ticks=levels[::2], format="{x:.3g}")
     panel.plot(*surface.path.T, color=style.VERMILION)
     for epoch in _marked(surface):
         _mark(panel, surface, epoch)

@@ -45,8 +45,8 @@ def draw_learning_curve(record: Record, caption: style.Caption) -> Figure:
     """
     epoch, kept = record.curve["epoch"], record.head.best_epoch or 0
     ended = ENDED[record.head.ended or "epochs"].format(counted(int(epoch[-1]), "epoch"))
-    figure = style.sheet(f"Learning curve: {ended}", caption, 4.6)
-    figure.subplots_adjust(right=0.71, hspace=0.1)
+    figure = style.sheet(f"Learning curve: {ended}", caption, 5.8, style.NARROW)
+    figure.subplots_adjust(top=1 - 1.05 / figure.get_figheight(), hspace=0.4)
     loss, accuracy = figure.subplots(2, 1, sharex=True)
     losses = [*_parts(record, "loss"), *_objective(record)]
     _draw_lines(loss, epoch, kept, losses)
@@ -91,7 +91,7 @@ def _draw_lines(panel: Axes, epoch: Array, kept: int, lines: list[Line]) -> None
     panel.axvline(kept, color=style.GREY, linewidth=0.8, linestyle=":")
     panel.plot([kept], [lines[0].values[place]], "o", color=style.INK, markersize=4, zorder=3)
     panel.locator_params(nbins=5)
-    legend = panel.legend(loc="upper left", bbox_to_anchor=(1, 1.05), alignment="left")
+    legend = panel.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2, alignment="left")
     legend.set_title(f"kept: epoch {kept:,}")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIDE = 5.4  # inches
+WIDE = 5.4  # inches
 LINE = 13  # characters of a class beside the confusion matrix, on each of two lines
 DOTTED: dict[str, Any] = {"color": style.GREY, "linestyle": ":", "linewidth": 1.0}
 
@@ -29,7 +29,7 @@ def draw_confusion(evaluation: Evaluation, classes: tuple[str, str], caption: Ca
     counts = np.array(evaluation.confusion, dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     title = f"Decisions: accuracy {interval(evaluation, 'accuracy')}"
-    figure = style.sheet(title, caption, 3.6, SIDE)
+    figure = style.sheet(title, caption, 3.6, WIDE)
     figure.subplots_adjust(left=0.32)
     panel = figure.subplots()
     panel.imshow(share, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
@@ -50,7 +50,7 @@ def draw_confusion(evaluation: Evaluation, classes: tuple[str, str], caption: Ca
 def draw_roc(evaluation: Evaluation, caption: Caption) -> Figure:
     """Return true against false positive rate over all thresholds, with the one that was used."""
     title = f"ROC: area under the curve {interval(evaluation, 'roc_auc')}"
-    figure = style.sheet(title, caption, SIDE, SIDE)
+    figure = style.sheet(title, caption, style.NARROW, style.NARROW)
     panel = _shares(figure.subplots())
     panel.set(xlabel="false positive rate (share of negative rows)")
     panel.set(ylabel="true positive rate (share of positive rows)")
@@ -68,7 +68,7 @@ def draw_precision_recall(evaluation: Evaluation, caption: Caption) -> Figure:
     The curve is drawn as steps, whose area is the average precision.
     """
     title = f"Precision and recall: average precision {interval(evaluation, 'pr_auc')}"
-    figure = style.sheet(title, caption, SIDE, SIDE)
+    figure = style.sheet(title, caption, style.NARROW, style.NARROW)
     panel = _shares(figure.subplots())
     panel.set(xlabel="recall (share of positive rows)")
     panel.set(ylabel="precision (share of positive decisions)")
@@ -87,7 +87,7 @@ def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: 
     error = evaluation.metrics["expected_calibration_error"]
     chance = evaluation.metrics["expected_calibration_error_chance"]
     title = f"Calibration error {error:.3f}, {chance:.3f} by chance ({bins} equally wide bins)"
-    figure = style.sheet(title, caption, SIDE + 0.8, SIDE)
+    figure = style.sheet(title, caption, style.NARROW + 0.8, style.NARROW)
     figure.subplots_adjust(hspace=0.08)
     panel, rows = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     _shares(panel).set_ylabel("share of positive rows")
@@ -99,7 +99,8 @@ def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: 
     panel.legend(loc="lower right")
     edge = np.minimum(np.floor(p * bins), bins - 1) / bins
     rows.bar(edge, n, 1 / bins, align="edge", color=style.BLUE, edgecolor="white")
-    rows.set(xlabel=f"probability of {positive}", ylabel="rows")
+    rows.set_xlabel(f"probability of {positive}", size=style.SMALL)
+    rows.set_ylabel("rows")
     rows.locator_params(axis="y", integer=True, nbins=3)
     return figure
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SETTINGS = Path(__file__).with_name("matplotlibrc")
 FONT = "DejaVu Sans"  # comes with matplotlib: the same glyphs on every machine
 WIDTH = 7.2  # inches; 1,080 pixels, which MLflow's artifact pane shows at about 700
+NARROW = 4.8  # inches: on a phone the smallest text is still eight pixels high
 SMALL = 8.0  # points
 LONGEST = 28  # characters of a label; beside 28 of the widest a panel still has room
 PER_INCH = 15  # characters of a caption

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import time
 
 import compare_builders as made
@@ -14,27 +13,6 @@ from pipeline.compare.page import page
 
 pytestmark = pytest.mark.slow
 RANKS = "[...table.tBodies[0].rows].map(row => Number(row.cells[0].textContent))"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Headless Chromium. Its absence is the only reason to skip what needs it."""
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("no chromedriver on PATH")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for option in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--enable-unsafe-swiftshader", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as opened:
-        opened.get("about:blank")
-        yield opened
 
 
 def until(condition):
