@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_EFFECTS = 200  # rows of the table
-TREES = ("validation", "evaluation", "effects", "model")
+TREES = ("validation", "evaluation", "effects", "model", "optimism")
 # Of these the page has tables and figures; whatever else an evaluation holds is listed as it is.
 KNOWN = {
-    "held_out", "n_rows", "n_positive", "threshold", "metrics", "baseline", "confusion", "roc",
-    "pr", "calibration",
+    "held_out", "n_rows", "n_positive", "n_seen", "threshold", "metrics", "baseline", "confusion",
+    "roc", "pr", "calibration", "decision_curve", "gain",
 }  # fmt: skip
+PARTS = ("miscalibration", "discrimination", "uncertainty")
+KNOWN_METRIC = re.compile(
+    rf"(unseen_)?({'|'.join(METRICS)})(_low|_high|_chance|_chance_high|_{'|_'.join(PARTS)})?"
+    "|unseen_rows|calibration_slope|calibration_intercept"
+)
 
 
 def page(record: Record, figures: Mapping[str, bytes]) -> str:
@@ -36,20 +42,63 @@ def page(record: Record, figures: Mapping[str, bytes]) -> str:
     """
     trees = {name: _tree(record, f"{name}.json") for name in TREES}
     template = files("pipeline.report").joinpath("report.html").read_text(encoding="utf-8")
+    optimism = trees["optimism"].get("figures", {})
     return environment().from_string(template).render(
         r=record.head.model_dump(),
         **trees,
+        **_effects(trees["effects"]),
         ended=_ended(record),
         curve={name: values.tolist() for name, values in record.curve.items()},
         certificate=record.certificate,
         labels=METRICS,
         contract=_settings(record.config["data"], without="card"),
-        other=dict(_leaves({k: v for k, v in trees["evaluation"].items() if k not in KNOWN})),
+        scores=_scores(trees["evaluation"].get("metrics", {})),
+        corrected=[{"figure": words(name), **figure} for name, figure in optimism.items()],
+        other=_other(trees["evaluation"]),
         settings=_settings(record.config, without="data"),
         lineage=dict(_leaves(record.head.lineage.model_dump(exclude={"code_files"}))),
         images={name: _data_uri(content) for name, content in figures.items()},
         most=MOST_EFFECTS,
     )  # fmt: skip
+
+
+def _effects(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the strongest effects by attribute, the most important first, and their axis."""
+    found = tree.get("effects", [])
+    kept = sorted(found, key=lambda e: -_strength(e))[:MOST_EFFECTS]
+    shown = {id(effect) for effect in kept}
+    groups: dict[str, list[Any]] = {item["attribute"]: [] for item in tree.get("ranking", ())}
+    for effect in found:
+        if id(effect) in shown:
+            groups.setdefault(effect["attribute"], []).append(effect)
+    return {
+        "groups": [pair for pair in groups.items() if pair[1]],
+        "limit": max(0.02, 1.4 * max(map(_strength, kept), default=0.0)),
+        "left_out": len(found) - len(kept),
+        "has_weights": any("weight" in effect for effect in kept),
+    }
+
+
+def _strength(effect: dict[str, Any]) -> float:
+    marks = effect["log_odds"], effect.get("weight")
+    return max((abs(mark) for mark in marks if mark is not None), default=0.0)
+
+
+def _scores(metrics: dict[str, float]) -> list[dict[str, Any]]:
+    """Return each score with the parts that it is made of, where they are known."""
+    return [
+        {"score": METRICS[name], **{part: metrics[f"{name}_{part}"] for part in PARTS}}
+        for name in METRICS
+        if f"{name}_{PARTS[0]}" in metrics
+    ]
+
+
+def _other(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page knows no place for, by its dotted name."""
+    metrics = evaluation.get("metrics", {})
+    unknown = {name: value for name, value in evaluation.items() if name not in KNOWN}
+    more = {name: v for name, v in metrics.items() if not KNOWN_METRIC.fullmatch(name)}
+    return {**dict(_leaves(unknown)), **more}
 
 
 def environment() -> Environment:
@@ -63,7 +112,7 @@ def environment() -> Environment:
     )  # fmt: skip
     pages.filters.update(
         count="{:,.0f}".format, counted=counted, cut=cut, date=_date, number=number,
-        percent="{:.1%}".format, quoted=quoted,
+        percent="{:.1%}".format, quoted=quoted, words=words,
     )  # fmt: skip
     return pages
 
@@ -80,6 +129,11 @@ def number(value: object) -> str:
         is_usual = value == 0 or 1e-3 <= abs(value) < 1e5
         return f"{value:.4f}" if is_usual else f"{value:.2e}" if math.isfinite(value) else "∞"
     return str(value)
+
+
+def words(name: str) -> str:
+    """Return the name of a figure as a person writes it."""
+    return METRICS.get(name) or name.replace("_", " ")
 
 
 def _tree(record: Record, name: str) -> Any:

@@ -7,14 +7,12 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
 from urllib.parse import urlsplit
 
 import plotly.graph_objects as go
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.compare.comparison import Comparison, Run
@@ -27,7 +25,8 @@ from pipeline.compare.page.parallel_axes import MAX_AXES, draw_parallel_axes
 from pipeline.compare.page.parameter_panels import draw_parameter_panels
 from pipeline.compare.page.share_bars import draw_share_bars
 from pipeline.compare.page.theme import hover_label
-from pipeline.text import counted, cut, printable, redact, redact_tree
+from pipeline.report.page import environment
+from pipeline.text import redact_tree
 
 NAMES = {
     "f1": "F1", "roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier score",
@@ -45,12 +44,8 @@ def page(comparison: Comparison) -> str:
     Its policy lets it fetch nothing and run no script but its own two, known by their digests;
     ``unsafe-eval`` is what plotly.js compiles its drawing on the graphics card with.
     """
-    mask = lru_cache(maxsize=None)(redact)  # most cells repeat
-    pages = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        finalize=lambda value: _shown(value, mask),
-    )  # fmt: skip
-    pages.filters.update(counted=counted, cut=cut, link=_link, percent=format_share)
+    pages = environment()
+    pages.filters.update(link=_link, percent=format_share)
     figures = _figures(comparison)
     scripts = [plotly(), _file("page.js")]
     return pages.from_string(_file("page.html")).render(
@@ -123,13 +118,6 @@ def _test_rows(comparison: Comparison) -> list[tuple[str, ...]]:
         for name, value in known.items()
         if not name.startswith("baseline_") and not name.endswith(("_low", "_high"))
     ]
-
-
-def _shown(value: Any, mask: Callable[[str], str]) -> Any:
-    """Return a value as the page shows it: text without secrets and what an eye cannot see."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return printable(mask(value), keep="\n")
 
 
 def _link(url: str | None) -> str:
