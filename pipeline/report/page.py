@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 
 MOST_EFFECTS = 200  # rows of the table
 TREES = ("validation", "evaluation", "effects", "model", "optimism")
-# Of these the page has tables and figures; whatever else an evaluation holds is listed as it is.
-KNOWN = {
-    "held_out", "n_rows", "n_positive", "n_seen", "threshold", "metrics", "baseline", "confusion",
-    "roc", "pr", "calibration", "decision_curve", "gain",
-}  # fmt: skip
-PARTS = ("miscalibration", "discrimination", "uncertainty")
-KNOWN_METRIC = re.compile(
-    rf"(unseen_)?({'|'.join(METRICS)})(_low|_high|_chance|_chance_high|_{'|_'.join(PARTS)})?"
-    "|unseen_rows|calibration_slope|calibration_intercept"
-)
 
 
 def page(record: Record, figures: Mapping[str, bytes]) -> str:
@@ -52,9 +41,7 @@ def page(record: Record, figures: Mapping[str, bytes]) -> str:
         certificate=record.certificate,
         labels=METRICS,
         contract=_settings(record.config["data"], without="card"),
-        scores=_scores(trees["evaluation"].get("metrics", {})),
         corrected=[{"figure": words(name), **figure} for name, figure in optimism.items()],
-        other=_other(trees["evaluation"]),
         settings=_settings(record.config, without="data"),
         lineage=dict(_leaves(record.head.lineage.model_dump(exclude={"code_files"}))),
         images={name: _data_uri(content) for name, content in figures.items()},
@@ -84,23 +71,6 @@ def _strength(effect: dict[str, Any]) -> float:
     return max((abs(mark) for mark in marks if mark is not None), default=0.0)
 
 
-def _scores(metrics: dict[str, float]) -> list[dict[str, Any]]:
-    """Return each score with the parts that it is made of, where they are known."""
-    return [
-        {"score": METRICS[name], **{part: metrics[f"{name}_{part}"] for part in PARTS}}
-        for name in METRICS
-        if f"{name}_{PARTS[0]}" in metrics
-    ]
-
-
-def _other(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page knows no place for, by its dotted name."""
-    metrics = evaluation.get("metrics", {})
-    unknown = {name: value for name, value in evaluation.items() if name not in KNOWN}
-    more = {name: v for name, v in metrics.items() if not KNOWN_METRIC.fullmatch(name)}
-    return {**dict(_leaves(unknown)), **more}
-
-
 def environment() -> Environment:
     """Return what renders pages: every value as text, without secrets and what no eye sees."""
     from jinja2 import Environment, StrictUndefined
@@ -123,8 +93,8 @@ def number(value: object) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and value > 1):
+        return f"{value:,.0f}"
     if isinstance(value, float):
         is_usual = value == 0 or 1e-3 <= abs(value) < 1e5
         return f"{value:.4f}" if is_usual else f"{value:.2e}" if math.isfinite(value) else "∞"

@@ -60,7 +60,7 @@ def test_a_first_run_in_a_fresh_folder_makes_its_table_and_its_record(first, cop
     code, out, err = first
     assert (code, err) == (0, "written: data/car.data\n")
     assert (copied / "data" / "car.data").read_bytes() == car.content()
-    assert "make ui" in out
+    assert re.search(r"Next +open runs/[0-9a-f]{32}/report\.html, or make ui\n", out)
 
 
 def test_results_are_their_owners_alone(first, copied):

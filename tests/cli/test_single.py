@@ -95,7 +95,7 @@ def test_a_refused_table_leaves_a_failed_record_and_no_run_until_sync(here, caps
     text = car.content().replace(b"vhigh,vhigh,2,2,small,low", b"vhigh,vhigh,2,2,small,lowww")
     (here / "data" / "car.data").write_bytes(text)
     assert launch("data.sha256=null") == 3
-    err = capsys.readouterr().err
+    out, err = capsys.readouterr()
     assert "lowww" in err
     assert "Traceback" not in err
     (head,) = heads()
@@ -103,6 +103,9 @@ def test_a_refused_table_leaves_a_failed_record_and_no_run_until_sync(here, caps
     record = read(here / "runs" / head.identity)
     (violation,) = record.json("validation.json")["violations"]
     assert (violation["column"], violation["examples"]) == ("safety", [["lowww", 1]])
+    page = f"runs/{head.identity}/report.html"
+    assert f"Next      open {page}\n" in out
+    assert "lowww" in (here / page).read_text()
     assert stored() == []
     assert commands.sync(parse("sync", [])) == 0
     assert statuses() == ["FAILED"]

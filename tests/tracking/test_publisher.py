@@ -71,9 +71,9 @@ def wait_until(holds, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def refusal(publisher: Publisher, record) -> str:
+def refusal(publisher: Publisher, record, **options: bool) -> str:
     with pytest.raises(TrackingError) as caught:
-        publisher.publish(record)
+        publisher.publish(record, **options)
     text = str(caught.value)
     assert len(text.splitlines()) <= 2
     assert PASSWORD not in text
@@ -100,10 +100,11 @@ def test_a_silent_server_is_told_and_not_asked_again(project, silent, capfd):
     assert publisher._process.exitcode is not None
 
 
-def test_the_probe_says_that_a_server_is_silent(project, silent):
+def test_the_probe_says_that_a_server_is_silent_and_the_page_is_drawn(project, silent):
     record = make_record()
     with Publisher(server_settings(silent)) as publisher:
-        assert "silence for 5 s" in refusal(publisher, record)
+        assert "silence for 5 s" in refusal(publisher, record, draw=True)
+    assert (record.path / "report.html").is_file()
 
 
 def test_a_page_of_html_is_not_a_server_of_mlflows(project, portal, capfd):
