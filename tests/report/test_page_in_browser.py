@@ -25,8 +25,12 @@ def wide():
     """Sixty columns of long names, intervals far beyond their effects."""
     names = [f"{LONG}_{i}" for i in range(60)]
     found = tuple(
-        Effect(name, "per deviation", i - 30.5, 1e3, 1.0, -1e5, 2e5) for i, name in enumerate(names)
-    )
+        Effect(
+            attribute=name, label="per deviation", log_odds=i - 30.5, standard_error=1e3,
+            odds_ratio=1.0, low=-1e5, high=None if i % 9 else 2e5,
+        )
+        for i, name in enumerate(names)
+    )  # fmt: skip
     ranking = tuple(Importance(name, 1.0 / (i + 1)) for i, name in enumerate(names))
     config = builders.CONFIG | {"data": builders.CONFIG["data"] | {"name": LONG, "path": LONG}}
     return builders.make_finished(config=config, effects=Effects(found, ranking, 0.3))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nn.arrays import Array
 from pipeline.report.figures import style
 from pipeline.report.figures.style import Caption
 from pipeline.stages.evaluate import Evaluation
@@ -102,6 +103,32 @@ def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: 
     rows.set_xlabel(f"probability of {positive}", size=style.SMALL)
     rows.set_ylabel("rows")
     rows.locator_params(axis="y", integer=True, nbins=3)
+    return figure
+
+
+def draw_decision_curve(curve: Array, caption: Caption) -> Figure:
+    """Return net benefit per row against the threshold (Vickers and Elkin 2006)."""
+    figure = style.sheet("Net benefit of deciding by the neuron", caption, 3.4, style.NARROW)
+    panel = figure.subplots()
+    threshold, neuron, everyone = curve.T
+    panel.axhline(0, label="no row called positive", **DOTTED)
+    panel.plot(threshold, everyone, "--", color=style.GREY, label="every row called positive")
+    panel.plot(threshold, neuron, color=style.BLUE, label="neuron")
+    high = max(0.01, neuron.max(), everyone.max())
+    panel.set(xlim=(0, 1), ylim=(-0.3 * high, 1.1 * high))
+    panel.set(xlabel="threshold", ylabel="net benefit per row")
+    panel.legend()
+    return figure
+
+
+def draw_gain(gain: Array, caption: Caption) -> Figure:
+    """Return the share of positive rows among those that the neuron ranks highest."""
+    figure = style.sheet("Gain: positive rows found", caption, 3.4, style.NARROW)
+    panel = _shares(figure.subplots())
+    panel.plot([0, 1], [0, 1], label="at random", **DOTTED)
+    panel.plot(*gain.T, color=style.BLUE, label="neuron")
+    panel.set(xlabel="share of rows, highest probability first", ylabel="share of positive rows")
+    panel.legend()
     return figure
 
 
