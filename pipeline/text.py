@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 MASK = "***"
@@ -39,16 +39,22 @@ def redact(text: str) -> str:
     a secret, and every value (of six characters or more) of an environment variable whose name
     hints at one: TOKEN, PASSWORD, SECRET, KEY, CREDENTIAL.
     """
-    return _masked(text, _secrets())
+    return redactor()(text)
+
+
+def redactor() -> Callable[[str], str]:
+    """Return ``redact`` for many texts: it looks for secrets in the environment once."""
+    secrets = _secrets()
+    return lambda text: _masked(text, secrets)
 
 
 def redact_tree(tree: Any) -> Any:
     """Return the tree of dicts and lists with every text in it redacted, keys included."""
-    secrets = _secrets()
+    mask = redactor()
 
     def masked(node: Any) -> Any:
         if isinstance(node, str):
-            return _masked(node, secrets)
+            return mask(node)
         if isinstance(node, dict):
             return {masked(key): masked(value) for key, value in node.items()}
         return [masked(value) for value in node] if isinstance(node, list | tuple) else node

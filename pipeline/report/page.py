@@ -7,7 +7,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from markupsafe import Markup
 
 from pipeline.record import Record
 from pipeline.report.terminal import METRICS
-from pipeline.text import counted, cut, printable, quoted, redact
+from pipeline.text import counted, cut, printable, quoted, redactor
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -75,7 +74,7 @@ def environment() -> Environment:
     """Return what renders pages: every value as text, without secrets and what no eye sees."""
     from jinja2 import Environment, StrictUndefined
 
-    mask = lru_cache(maxsize=None)(redact)  # most values repeat
+    mask = redactor()
     pages = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=lambda value: _shown(value, mask),
