@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -118,6 +119,24 @@ def skeleton(value: str) -> str:
     plain = unicodedata.normalize("NFKC", value)
     seen = "".join(char for char in plain if unicodedata.category(char) not in ("Cf", "Cc"))
     return seen.translate(_LOOK_ALIKES).strip()
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted names and their values; lists stay whole. A name may come twice: see safe_names."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            pairs += flatten(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", value))
+    return pairs
+
+
+def canonical(value: Any) -> str:
+    """The one text of a value: 0.1 however it was typed, true, null, lists as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)  # a float by repr, which reads back exactly
 
 
 def without_formula(cell: Any) -> Any:

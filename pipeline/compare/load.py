@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from pipeline.compare.comparison import Run, Value
 from pipeline.record import Record, published_runs, published_url
-from pipeline.tracking import flatten
+from pipeline.text import flatten
 
 SEEDS = ("seed", "split.seed")
 

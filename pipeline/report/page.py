@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from markupsafe import Markup
 
 from pipeline.record import Record
 from pipeline.report.terminal import METRICS
-from pipeline.text import counted, cut, printable, quoted, redactor
+from pipeline.text import canonical, counted, cut, flatten, printable, quoted, redactor
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -39,10 +38,10 @@ def page(record: Record, figures: Mapping[str, bytes]) -> str:
         curve={name: values.tolist() for name, values in record.curve.items()},
         certificate=record.certificate,
         labels=METRICS,
-        contract=_settings(record.config["data"], without="card"),
+        contract=_settings(record.config["data"], "card"),
         corrected=[{"figure": words(name), **figure} for name, figure in optimism.items()],
-        settings=_settings(record.config, without="data"),
-        lineage=dict(_leaves(record.head.lineage.model_dump(exclude={"code_files"}))),
+        settings=_settings(record.config, "data"),
+        lineage=dict(flatten(record.head.lineage.model_dump(exclude={"code_files"}))),
         images={name: _data_uri(content) for name, content in figures.items()},
         most=MOST_EFFECTS,
     )  # fmt: skip
@@ -123,19 +122,8 @@ def _ended(record: Record) -> str:
 
 def _settings(tree: dict[str, Any], without: str) -> dict[str, str]:
     """Return every setting by its dotted name, as YAML has it."""
-    leaves = _leaves({name: value for name, value in tree.items() if name != without})
-    return {name: v if isinstance(v, str) else json.dumps(v) for name, v in leaves}
-
-
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value of the tree with its dotted name; a list of plain values is one."""
-    if isinstance(tree, list) and any(isinstance(value, dict | list) for value in tree):
-        tree = {str(i): value for i, value in enumerate(tree, 1)}
-    if isinstance(tree, dict):
-        for name, value in tree.items():
-            yield from _leaves(value, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix, ", ".join(map(number, tree)) if isinstance(tree, list) else tree
+    pairs = flatten({name: value for name, value in tree.items() if name != without})
+    return {name: canonical(value) for name, value in pairs}
 
 
 def _shown(value: Any, mask: Callable[[str], str]) -> Any:

@@ -7,7 +7,6 @@ does not have. Publishing again adds nothing.
 
 from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch, fetch_run
-from pipeline.tracking.names import flatten
 from pipeline.tracking.process import Publisher
 from pipeline.tracking.projection import Summary
 from pipeline.tracking.publish import Published, close_orphans, publish, publish_summary, sync
@@ -16,6 +15,6 @@ from pipeline.tracking.store import open_store
 
 __all__ = [
     "Published", "Publisher", "Registry", "Summary", "Version", "champion_record", "check_address",
-    "close_orphans", "fetch", "fetch_run", "flatten", "open_store", "publish", "publish_summary",
+    "close_orphans", "fetch", "fetch_run", "open_store", "publish", "publish_summary",
     "sync",
 ]  # fmt: skip

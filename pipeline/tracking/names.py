@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.text import printable
@@ -53,14 +52,3 @@ def safe_value(text: str, limit: int) -> str:
         return value
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return f"sha256:{digest} of {len(text)} characters: see config.yaml and result.json"
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return dotted names and values; lists stay whole. A name may come twice: see safe_names."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            pairs += flatten(value, f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs

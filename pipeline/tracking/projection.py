@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,8 @@ from pipeline.record import Head, Record
 from pipeline.record.contents import curve_name, json_bytes
 from pipeline.record.head import RESULT
 from pipeline.record.write import result_bytes
-from pipeline.text import cut, printable
-from pipeline.tracking.names import MAX_PARAM, MAX_TAG, flatten, safe_names, safe_value
+from pipeline.text import canonical, cut, flatten, printable
+from pipeline.tracking.names import MAX_PARAM, MAX_TAG, safe_names, safe_value
 
 # Of a series; the whole curve is in curve.csv. MLflow's charts draw 320 points of a series, and a
 # point costs 0.2 ms to store.
@@ -85,13 +84,6 @@ def key(head: Head) -> str:
     if head.status == "FINISHED":
         return head.identity
     return f"{head.identity}.{head.attempt}"
-
-
-def canonical(value: Any) -> str:
-    """Return the one text of a value: 0.1 however it was typed, true, null, lists as JSON."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)  # a float by repr, which reads back exactly
 
 
 def thinned(n: int, best: int | None, limit: int = MAX_POINTS) -> npt.NDArray[np.int64]:

@@ -6,15 +6,14 @@ import re
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.text import canonical, flatten
 from pipeline.tracking.names import (
     MAX_NAME,
     MAX_PARAM,
-    flatten,
     safe_name,
     safe_names,
     safe_value,
 )
-from pipeline.tracking.projection import canonical
 
 REFUSED_CHARACTERS = [chr(i) for i in range(0x80) if not (chr(i).isalnum() or chr(i) in "/_.- :")]
 

@@ -29,8 +29,8 @@ from pipeline.config.schema import RunConfig, TrackingSettings
 from pipeline.errors import Failure, TrackingError
 from pipeline.record import published_runs, read, write
 from pipeline.stages.importance import Importance
+from pipeline.text import flatten
 from pipeline.tracking import open_store, publish, sync
-from pipeline.tracking.names import flatten
 from pipeline.tracking.projection import MAX_POINTS, thinned
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.store import TRAINING
