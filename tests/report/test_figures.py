@@ -32,7 +32,7 @@ from pipeline.stages.explain import Effect, Effects
 from pipeline.stages.importance import Importance
 from pipeline.stages.surface import Surface
 
-SCORES = {"confusion", "roc", "precision_recall", "calibration"}
+SCORES = {"confusion", "roc", "precision_recall", "calibration", "decision_curve", "gain"}
 ALL = SCORES | {"curves", "surface", "effects", "importance"}
 CAPTION = Caption("of 12 rows")
 
@@ -480,6 +480,16 @@ def test_a_neuron_that_never_decides_for_class_1_has_no_point_of_precision():
     never = evaluation(confusion=((7, 0), (5, 0)))
     (axes,) = draw_precision_recall(never, CAPTION).axes
     assert not any(name.startswith("decision") for name in labels(axes))
+
+
+def test_net_benefit_and_gain_are_drawn_as_the_record_holds_them(drawn):
+    (benefit,), (gain,) = drawn["decision_curve"].axes, drawn["gain"].axes
+    threshold, neuron, everyone = evaluation().decision_curve.T
+    for name, values in (("neuron", neuron), ("every row", everyone)):
+        assert np.array_equal(
+            line(benefit, name).get_xydata(), np.column_stack([threshold, values])
+        )
+    assert np.array_equal(line(gain, "neuron").get_xydata(), evaluation().gain)
 
 
 def test_the_calibration_figure_holds_points_consistency_bars_and_the_histogram(drawn):

@@ -8,7 +8,10 @@ import builders
 from pipeline.record import read, write
 from pipeline.report.views import views, write_views
 
-FIGURES = {"curves", "effects", "importance", "confusion", "roc", "precision_recall", "calibration"}
+FIGURES = {
+    "curves", "effects", "importance", "confusion", "roc", "precision_recall", "decision_curve",
+    "gain", "calibration",
+}  # fmt: skip
 SECRET = "hunter2-Tr0ub4dor"
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pipeline.config.schema import DataSettings
 from pipeline.record import Record
@@ -48,23 +46,15 @@ def _findings(record: Record, data: DataSettings, trained_on: Caption) -> dict[s
     text = f"{evaluation.n_rows:,} {which}; {evaluation.n_positive:,} are {positive}"
     rows = Caption(f"{text} ({label(data.name)})", warn=not evaluation.held_out)
     bins = record.config["evaluate"]["calibration_bins"]
-    return _use(record.json("evaluation.json"), rows) | {
+    return {
         "effects": forest.draw_effects(effects, positive, trained_on),
         "importance": forest.draw_importance(effects.ranking, rows),
         "confusion": scores.draw_confusion(evaluation, classes, rows),
         "roc": scores.draw_roc(evaluation, rows),
         "precision_recall": scores.draw_precision_recall(evaluation, rows),
+        "decision_curve": scores.draw_decision_curve(evaluation, rows),
+        "gain": scores.draw_gain(evaluation, rows),
         "calibration": scores.draw_calibration(evaluation, positive, bins, rows),
-    }
-
-
-def _use(evaluation: dict[str, Any], rows: Caption) -> dict[str, Figure]:
-    """Return the figures of what decisions by the neuron are good for."""
-    named = {"decision_curve": scores.draw_decision_curve, "gain": scores.draw_gain}
-    return {
-        name: draw(np.array(evaluation[name]), rows)
-        for name, draw in named.items()
-        if name in evaluation
     }
 
 

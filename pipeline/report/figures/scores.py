@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nn.arrays import Array
 from pipeline.report.figures import style
 from pipeline.report.figures.style import Caption
 from pipeline.stages.evaluate import Evaluation
@@ -106,11 +105,11 @@ def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: 
     return figure
 
 
-def draw_decision_curve(curve: Array, caption: Caption) -> Figure:
+def draw_decision_curve(evaluation: Evaluation, caption: Caption) -> Figure:
     """Return net benefit per row against the threshold (Vickers and Elkin 2006)."""
     figure = style.sheet("Net benefit of deciding by the neuron", caption, 3.4, style.NARROW)
     panel = figure.subplots()
-    threshold, neuron, everyone = curve.T
+    threshold, neuron, everyone = evaluation.decision_curve.T
     panel.axhline(0, label="no row called positive", **DOTTED)
     panel.plot(threshold, everyone, "--", color=style.GREY, label="every row called positive")
     panel.plot(threshold, neuron, color=style.BLUE, label="neuron")
@@ -121,12 +120,12 @@ def draw_decision_curve(curve: Array, caption: Caption) -> Figure:
     return figure
 
 
-def draw_gain(gain: Array, caption: Caption) -> Figure:
+def draw_gain(evaluation: Evaluation, caption: Caption) -> Figure:
     """Return the share of positive rows among those that the neuron ranks highest."""
     figure = style.sheet("Gain: positive rows found", caption, 3.4, style.NARROW)
     panel = _shares(figure.subplots())
     panel.plot([0, 1], [0, 1], label="at random", **DOTTED)
-    panel.plot(*gain.T, color=style.BLUE, label="neuron")
+    panel.plot(*evaluation.gain.T, color=style.BLUE, label="neuron")
     panel.set(xlabel="share of rows, highest probability first", ylabel="share of positive rows")
     panel.legend()
     return figure
