@@ -96,7 +96,7 @@ def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: 
     bars = "where 95 % would be by chance"
     panel.vlines(p, low, high, color=style.GREY, linewidth=3, alpha=0.5, label=bars)
     panel.plot(p, share, "o", color=style.BLUE)
-    panel.legend(loc="lower right")
+    panel.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     edge = np.minimum(np.floor(p * bins), bins - 1) / bins
     rows.bar(edge, n, 1 / bins, align="edge", color=style.BLUE, edgecolor="white")
     rows.set_xlabel(f"probability of {positive}", size=style.SMALL)
