@@ -319,6 +319,23 @@ def test_each_field_of_the_record_that_changes_changes_the_page(full, quick):
             assert quick(with_tree(full, name, put(tree, path))) != before, (name, path)
 
 
+def test_weights_tests_and_corrected_figures_are_shown_where_a_record_holds_them(full, quick):
+    effects = tree_of(full, "effects.json")
+    for i, effect in enumerate(effects["effects"]):
+        effect |= {"weight": 0.1234 + i, "note": f"note {i}"}
+    effects |= {"method": "by profile", "tests": [{"attribute": "safety", "p_value": 0.0271}]}
+    line = {"apparent": 0.9141, "optimism": 0.0151, "error": 0.0016, "corrected": None}
+    optimism = {"refits": 41, "n_rows": 1234, "one_class": 3, "separated": 0}
+    record = with_tree(full, "effects.json", effects)
+    record = with_tree(record, "optimism.json", optimism | {"figures": {"roc_auc": line}})
+    words = Page(quick(record)).words
+    for text in (
+        "0.1234", "1.1234", "note 1", "by profile", "p value", "0.0271", "ROC AUC 0.9141 0.0151",
+        "41 refits", "1,234 rows", "3 samples",
+    ):  # fmt: skip
+        assert text in words
+
+
 def test_each_point_that_the_page_takes_from_the_curve_changes_it(record, quick):
     pages = set()
     for place in (0, 2, 4):  # the start, the lowest, the one kept
