@@ -40,20 +40,13 @@ def main() -> NoReturn:
 
 def _run(words: list[str]) -> int:
     """Run the command that the words begin with; without one, ``run``, or ``sweep`` with -m."""
-    from pipeline.cli.table import BY_NAME, parse
+    from pipeline.cli.table import BY_NAME, overview, parse
 
     name, rest = (words[0], words[1:]) if words and words[0] in BY_NAME else ("run", words)
     if name == "run" and {"-m", "--multirun"} & {*rest}:
         name, rest = "sweep", [word for word in rest if word not in ("-m", "--multirun")]
     if words[:1] in (["--help"], ["-h"]):
-        from pipeline.cli.help import overview
-
         say(overview())
-        return OK
-    if name == "run" and any(word.startswith("-") and word != "--make" for word in rest):
-        from pipeline.cli.help import ask_hydra
-
-        ask_hydra(rest)
         return OK
     return BY_NAME[name].handler(parse(name, rest))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 import traceback
 from dataclasses import dataclass
 from types import FrameType
@@ -89,6 +90,12 @@ def disk_error(error: OSError, what: str = "results") -> DiskError | None:
 def reason_of(error: Exception) -> str:
     """Return what went wrong in a few words, as the system names it."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+
+
+def leave_on_signals() -> None:
+    """Have SIGTERM and SIGHUP raise SystemExit with 128 + n: what is open is closed first."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 class StopRequest:

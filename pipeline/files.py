@@ -66,29 +66,24 @@ def replace(path: Path, content: bytes) -> None:
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Make the content of a file that something else wrote survive a power cut."""
-    _sync(path, os.O_RDONLY)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` survive a power cut."""
-    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     """Hold the lock of ``path``: of a folder that exists, or of a file made for the purpose.
 
-    The lock is flock's: it ends with the process that holds it, however that ends.
-
-    Raises
-    ------
-    TimeoutError
-        If another process holds it for longer than ``wait_s`` seconds.
+    The lock is flock's: it ends with the process that holds it, however that ends. Raise
+    TimeoutError if another process holds it for longer than ``wait_s`` seconds.
     """
     deadline = time.monotonic() + wait_s
     while (descriptor := try_lock(path)) is None:
@@ -102,10 +97,7 @@ def locked(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> int | None:
-    """Return a descriptor that holds the lock of ``path`` until it is closed; None if it is held.
-
-    The lock is a folder's own, or that of a file made for the purpose.
-    """
+    """Return a descriptor that holds the lock of ``path`` until closed; None if it is held."""
     if path.is_dir():
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     else:
@@ -130,11 +122,3 @@ def _write(path: Path, content: bytes, flag: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.errors import OK, ConfigError, TrackingError
-from pipeline.text import counted, say
+from pipeline.errors import OK, ConfigError, TrackingError, leave_on_signals
+from pipeline.text import counted, redact_tree, say
 
 if TYPE_CHECKING:
     from pipeline.config.schema import TrackingSettings
@@ -30,18 +28,28 @@ class Given:
     values: Mapping[str, Any]
 
     def tracking(self) -> TrackingSettings:
-        """Return where runs are published."""
+        """Return where runs are published; ConfigError if no store can be there."""
         from pipeline.config.compose import configuration
+        from pipeline.tracking import check_address
 
         words = [word for word in self.words if word.lstrip("+~").startswith("tracking")]
-        return configuration(words).tracking
+        settings = configuration(words).tracking
+        check_address(settings)
+        return settings
 
 
 def run(given: Given) -> int:
-    """Run and track one configuration."""
+    """Run and track one configuration, or with ``cfg`` print it."""
     from pipeline.config.compose import configuration
 
     job = configuration(given.words)
+    if shown := given.options["cfg"]:
+        import yaml
+
+        if shown != "job":
+            raise ConfigError(f"--cfg must be job; got {shown!r}")
+        say(yaml.safe_dump(redact_tree(job.model_dump()), sort_keys=False))
+        return OK
     from pipeline.cli.single import run_and_track
 
     return run_and_track(job, given.words)
@@ -102,8 +110,7 @@ def reproduce(given: Given) -> int:
     source = given.options["from"]
     if source not in ("", "source"):
         raise ConfigError(f"FROM must be source, or not be given; got {source!r}")
-    for number in (signal.SIGTERM, signal.SIGHUP):  # what was checked out is removed first
-        signal.signal(number, _leave)
+    leave_on_signals()  # what was checked out is removed first
     changes = {key: v for key, v in given.values.items() if not key.startswith("tracking")}
     with TemporaryDirectory() as folder:
         record = _resolve_record(given, Path(folder))
@@ -134,11 +141,9 @@ def import_(given: Given) -> int:
     """Take in the record that a zip holds, and publish it where it was meant to be."""
     from pipeline.record.transfer import import_record
     from pipeline.stages.read.datasets import TABLES
-    from pipeline.tracking import check_address
-    from pipeline.tracking.process import Publisher
+    from pipeline.tracking import Publisher
 
     tracking = given.tracking()
-    check_address(tracking)
     record, new = import_record(Path(given.options["input"]))
     say(f"{'Record':10}{files.shown(record.path)}{'' if new else ', which was here already'}")
     if record.repeat and record.repeat.elsewhere:
@@ -158,11 +163,9 @@ def import_(given: Given) -> int:
 def sync(given: Given) -> int:
     """Publish every record that the store or server does not have."""
     from pipeline.sweeps.publishing import complete_tags
-    from pipeline.tracking import check_address
     from pipeline.tracking import sync as publish_missing
 
     tracking = given.tracking()
-    check_address(tracking)
     done = publish_missing(files.RUNS, tracking)
     complete_tags(tracking)
     say(f"published: {done}" if done else "every record is published already")
@@ -223,7 +226,7 @@ def _resolve_record(given: Given, folder: Path) -> Record:
 
     name = given.options["run"]
     if name == "champion" or name.endswith("@champion"):
-        from pipeline.tracking.registry import champion_record
+        from pipeline.tracking import champion_record
 
         return champion_record(name, given.tracking(), folder)
     try:
@@ -235,16 +238,12 @@ def _resolve_record(given: Given, folder: Path) -> Record:
             raise
         if tracking.uri is None and not files.STORE.exists():  # nor is one to be made for this
             raise
-        from pipeline.tracking.fetch import fetch_run
+        from pipeline.tracking import fetch_run
 
         found = fetch_run(name.lower(), tracking, folder)
         if found is None:
             raise refusal from None
         return found
-
-
-def _leave(number: int, _: object) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def _made(record: Record) -> str:

@@ -19,8 +19,7 @@ from pipeline.report.views import write_views
 from pipeline.run import Outcome, Refused, learn, prepare
 from pipeline.stages.read.datasets import write_if_missing
 from pipeline.text import say
-from pipeline.tracking import Published
-from pipeline.tracking.process import Publisher
+from pipeline.tracking import Published, Publisher
 
 
 def run_and_track(job: Configuration, words: Sequence[str]) -> int:

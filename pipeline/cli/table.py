@@ -8,16 +8,16 @@ they were typed: a shell would not take ``seed=range(5)``.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.cli import commands
 from pipeline.errors import ConfigError
+from pipeline.files import CONF
 from pipeline.text import bounded, cut
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ RUN = Option("run", "identity, id in MLflow, latest, champion or model@champion"
 SWEEP = Option("sweep", "name, id (or its beginning), or latest", "latest")
 
 COMMANDS = (
-    Command("run", "train, evaluate and track one neuron", commands.run, (), EVERY_SETTING),
+    Command(
+        "run", "train, evaluate and track one neuron", commands.run,
+        (Option("cfg", "job: print the configuration that would run"),), EVERY_SETTING,
+    ),
     Command(
         "sweep", "a run for each point of a grid, and how they compare", commands.sweep,
         (Option("plan", "show what would be run", is_switch=True),), EVERY_SETTING,
@@ -100,100 +103,29 @@ COMMANDS = (
 BY_NAME = {command.name: command for command in COMMANDS}
 
 
-@dataclass
-class _Parser:
-    """Reads the words of one command."""
+# What make hands on; no other variable of the environment is a flag.
+VARIABLES = ("RUN", "INPUT", "OUTPUT", "SWEEP", "FILTER", "FROM", "TRUST", "PLAN")
 
-    command: Command
-    faults: list[str] = field(default_factory=list)
+OVERVIEW = """\
+One neuron, every number tracked.
 
-    def read(self, words: list[str]) -> commands.Given:
-        flags = _Flags(prog=f"oneuron {self.command.name}", allow_abbrev=False)
-        flags.description = self.command.help
-        for option in self.command.options:
-            if option.is_switch:
-                flags.add_argument(f"--{option.name}", action="store_true", help=option.help)
-            else:
-                flags.add_argument(f"--{option.name}", default=option.default, help=option.help)
-        options, rest = flags.parse_known_args(words)
-        known = vars(options)
-        self._require_given(known)
-        overrides = [word for word in rest if self._is_sound(word)]
-        values = {}
-        if self.command.settings != EVERY_SETTING:
-            values = self._values(overrides)
-        if self.faults:
-            raise ConfigError(bounded(self.faults))
-        return commands.Given(known, overrides, values)
+oneuron COMMAND [--flag VALUE ...] [key=value ...]     (also: python -m pipeline, or make COMMAND)
 
-    def _require_given(self, known: dict[str, Any]) -> None:
-        needed = [option for option in self.command.options if option.example]
-        lacking = [option.name.upper() for option in needed if not known[option.name]]
-        if lacking:
-            example = " ".join(f"{o.name.upper()}={o.example}" for o in needed)
-            self.faults.append(
-                f"{' and '.join(lacking)} must be given; got nothing: make {self.command.name} "
-                f"{example}"
-            )
+{commands}
+Without a command it is run; -m makes it sweep, --cfg job prints the configuration that would run.
+Every key=value replaces one of the configuration, and a group takes one of its options:
+{groups}
+for example: oneuron data=breast_cancer optimiser=adam optimiser.learning_rate=0.1"""
 
-    def _is_sound(self, word: str) -> bool:
-        fault = self._fault(word)
-        if fault:
-            self.faults.append(fault)
-        return not fault
 
-    def _fault(self, word: str) -> str:
-        """Return what is wrong with a word that is no flag of the command; "" if nothing is."""
-        settings, name = self.command.settings, self.command.name
-        if word.startswith("-"):
-            flags = [f"--{option.name}" for option in self.command.options]
-            known = f"one of {', '.join(flags)}" if flags else "left out"
-            return f"flag of {name} must be {known}; got {_short(word)}{_near(word, flags)}"
-        if settings == EVERY_SETTING:
-            return _command_fault(word)
-        if not settings:
-            return f"{name} must have no settings; got {_short(word)}"
-        from pipeline.config.compose import parse_words
-
-        overrides, faults = parse_words([word])
-        return faults[0] if faults else self._setting_fault(overrides[0], word)
-
-    def _setting_fault(self, override: Override, word: str) -> str:
-        key = override.key_or_group
-        if not self._takes(key):
-            takes = " or ".join(f"{each}=…" for each in self.command.settings)
-            return (
-                f"{self.command.name} must have no setting but {takes}; got {_short(word)}"
-                f"{self._meant(key)}"
-            )
-        if override.is_sweep_override():
-            return f"{key} must have one value; got {_short(word)}"
-        return ""
-
-    def _takes(self, key: str) -> bool:
-        return key in self.command.settings or key.partition(".")[0] in self.command.settings
-
-    def _meant(self, key: str) -> str:
-        from pipeline.config.schema import Configuration
-        from pipeline.config.strict import nearest, valid_keys
-
-        keys = sorted(set(valid_keys(Configuration)))
-        near = nearest(key, [k for k in keys if self._takes(k)]) if key not in keys else None
-        return f"; did you mean {near}?" if near else ""
-
-    def _values(self, words: list[str]) -> dict[str, Any]:
-        """Return what the words set, by key, after the whole configuration was checked."""
-        if not words:
-            return {}
-        from pipeline.config.compose import configuration, parse_words
-
-        try:
-            job = configuration(words)
-        except ConfigError as refusal:
-            self.faults += str(refusal).splitlines()
-            return {}
-        keys = [override.key_or_group for override in parse_words(words)[0]]
-        return {key: reduce(getattr, key.split("."), job) for key in keys}
+def overview() -> str:
+    """Return what ``--help`` prints: every command, and every group with its options."""
+    options: dict[str, list[str]] = {}
+    for path in sorted(CONF.glob("*/*.yaml")):
+        options.setdefault(path.parent.name, []).append(path.stem)
+    groups = "".join(f"  {group:12}{' | '.join(names)}\n" for group, names in options.items())
+    listed = "".join(f"  {command.name:12}{command.help}\n" for command in COMMANDS)
+    return OVERVIEW.format(commands=listed, groups=groups)
 
 
 class _Flags(argparse.ArgumentParser):
@@ -205,18 +137,36 @@ class _Flags(argparse.ArgumentParser):
 def parse(name: str, words: list[str]) -> commands.Given:
     """Return the flags and settings of the command ``name`` that the words are.
 
-    Raises
-    ------
-    ConfigError
-        Naming every word that is unknown, belongs to another command or has a wrong value.
+    Raise ConfigError, which names every word that is unknown, belongs to another command or has a
+    wrong value.
     """
     command = BY_NAME[name]
-    return _Parser(command).read(_from_make(command) if words == ["--make"] else words)
+    flags = _Flags(prog=f"oneuron {name}", allow_abbrev=False, description=command.help)
+    for option in command.options:
+        how: dict[str, Any] = {"default": option.default}
+        if option.is_switch:
+            how = {"action": "store_true"}
+        flags.add_argument(f"--{option.name}", help=option.help, **how)
+    parsed, rest = flags.parse_known_args(_from_make(command) if words == ["--make"] else words)
+    known = vars(parsed)
+    checked = [(word, _fault(command, word)) for word in rest]
+    overrides = [word for word, fault in checked if not fault]
+    faults = [*_lacking(command, known), *(fault for _, fault in checked if fault)]
+    values: dict[str, Any] = {}
+    if overrides and command.settings != EVERY_SETTING:
+        try:
+            values = _values(overrides)
+        except ConfigError as refusal:
+            faults += str(refusal).splitlines()
+    if faults:
+        raise ConfigError(bounded(faults))
+    return commands.Given(known, overrides, values)
 
 
 def _from_make(command: Command) -> list[str]:
     """Return the words that make's variables stand for."""
-    given = {option: os.environ.get(option.name.upper(), "") for option in command.options}
+    names = [o for o in command.options if o.name.upper() in VARIABLES]
+    given = {option: os.environ.get(option.name.upper(), "") for option in names}
     flags = [
         f"--{option.name}" if option.is_switch else f"--{option.name}={value}"
         for option, value in given.items()
@@ -229,18 +179,58 @@ def _from_make(command: Command) -> list[str]:
         raise ConfigError(f"ARGS must be words; got {typed!r}: {str(error).lower()}") from None
 
 
-def _short(word: str) -> str:
-    return repr(cut(word, 80))
+def _lacking(command: Command, known: dict[str, Any]) -> list[str]:
+    needed = [option for option in command.options if option.example]
+    lacking = [option.name.upper() for option in needed if not known[option.name]]
+    example = " ".join(f"{option.name.upper()}={option.example}" for option in needed)
+    rule = f"{' and '.join(lacking)} must be given; got nothing"
+    return [f"{rule}: make {command.name} {example}"] if lacking else []
 
 
-def _command_fault(word: str) -> str:
-    """Return what is wrong with a word that was meant to be a command; "" for a setting."""
-    if "=" in word or word.startswith("~"):
-        return ""
-    near = _near(word, list(BY_NAME)) or "; --help lists them"
-    return f"command or setting must be known; got {_short(word)}{near}"
+def _fault(command: Command, word: str) -> str:
+    """Return what is wrong with a word that is no flag of the command; "" if nothing is."""
+    from pipeline.config.strict import did_you_mean
+
+    settings, got = command.settings, f"got {cut(word, 80)!r}"
+    if word.startswith("-"):
+        flags = [f"--{option.name}" for option in command.options]
+        known = f"one of {', '.join(flags)}" if flags else "left out"
+        near = did_you_mean(word.partition("=")[0], flags)
+        return f"flag of {command.name} must be {known}; {got}{near}"
+    if settings == EVERY_SETTING:
+        if "=" in word or word.startswith("~"):
+            return ""
+        near = did_you_mean(word, [*BY_NAME]) or "; --help lists them"
+        return f"command or setting must be known; {got}{near}"
+    if not settings:
+        return f"{command.name} must have no settings; {got}"
+    from pipeline.config.compose import parse_words
+
+    overrides, faults = parse_words([word])
+    return faults[0] if faults else _setting_fault(settings, overrides[0], command.name, got)
 
 
-def _near(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _setting_fault(settings: tuple[str, ...], override: Override, name: str, got: str) -> str:
+    from pipeline.config.schema import Configuration
+    from pipeline.config.strict import nearest, valid_keys
+
+    def takes(key: str) -> bool:
+        return key in settings or key.partition(".")[0] in settings
+
+    key = override.key_or_group
+    if takes(key):
+        return f"{key} must have one value; {got}" if override.is_sweep_override() else ""
+    keys = sorted(set(valid_keys(Configuration)))
+    near = nearest(key, [k for k in keys if takes(k)]) if key not in keys else None
+    hint = f"; did you mean {near}?" if near else ""
+    listed = " or ".join(f"{each}=…" for each in settings)
+    return f"{name} must have no setting but {listed}; {got}{hint}"
+
+
+def _values(words: list[str]) -> dict[str, Any]:
+    """Return what the words set, by key, after the whole configuration was checked."""
+    from pipeline.config.compose import configuration, parse_words
+
+    job = configuration(words)
+    keys = [override.key_or_group for override in parse_words(words)[0]]
+    return {key: reduce(getattr, key.split("."), job) for key in keys}

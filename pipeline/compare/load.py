@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from pipeline.compare.comparison import Run, Value
-from pipeline.record import Record, published_runs, published_url
+from pipeline.record import Record, published_runs
 from pipeline.text import flatten
 
 SEEDS = ("seed", "split.seed")
@@ -15,7 +15,8 @@ SEEDS = ("seed", "split.seed")
 
 def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = None) -> Run:
     """Return the run that a record holds."""
-    head, folder = record.head, record.path.parent
+    head = record.head
+    published = [*published_runs(record.identity, record.path.parent).values()]
     losses, count = record.validation_losses or (None, None)
     failure = record.failure
     return Run(
@@ -28,8 +29,8 @@ def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = No
         count=count,
         data_digest=head.lineage.data_digest,
         overrides=overrides or head.overrides,
-        run_id=next(iter(published_runs(record.identity, folder).values()), None),
-        url=published_url(record.identity, folder),
+        run_id=published[0].run_id if published else None,
+        url=next((run.url for run in published if run.url), None),
         ended=head.ended,
         reason=f"{failure.kind}: {failure.message}" if failure else None,
         log=log,

@@ -103,15 +103,6 @@ class Composer:
         return tree
 
 
-def explain(refusal: Exception, words: list[str]) -> ConfigError:
-    """Return every fault of a command line that Hydra itself refused with ``refusal``."""
-    try:
-        configuration(words)
-    except ConfigError as faults:
-        return faults
-    return ConfigError(said(refusal))
-
-
 def compose(words: list[str], *, with_hydra: bool = False) -> DictConfig:
     """Return what Hydra composes of the words; ``with_hydra``: its own settings as well."""
     from hydra import compose, initialize_config_dir

@@ -29,10 +29,7 @@ class Settings(BaseModel):
     def parse(cls, tree: Any) -> Self:
         """Return the settings that ``tree`` (plain dicts and lists) holds.
 
-        Raises
-        ------
-        ConfigError
-            Naming every fault: its key, the rule, the value, and the nearest valid key.
+        Raise ConfigError, which names every fault: key, rule, value and the nearest valid key.
         """
         try:
             return cls.model_validate(tree)

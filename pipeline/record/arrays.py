@@ -25,10 +25,7 @@ def curve_csv(curve: Mapping[str, Array]) -> bytes:
 def parse_curve(content: bytes) -> dict[str, Array]:
     """Return the series of a ``curve.csv`` by name, to the last bit as they were written.
 
-    Raises
-    ------
-    RecordError
-        If it is no table of finite numbers, a column for each series and a line for each epoch.
+    Raise RecordError if it is no table of finite numbers, a column for each series.
     """
     first, _, lines = content.partition(b"\n")
     names = first.decode("ascii", "replace").split(",")
@@ -59,10 +56,7 @@ def array_bytes(*rows: Array) -> bytes:
 def parse_array(content: bytes, rows: int) -> Array:
     """Return the array (rows, n) of a ``.npy`` file; its header is compared, not obeyed.
 
-    Raises
-    ------
-    RecordError
-        If it is not what ``array_bytes`` makes of so many rows of finite numbers.
+    Raise RecordError if it is not what ``array_bytes`` makes of so many rows of finite numbers.
     """
     body = content[HEADER:]
     n = len(body) // (8 * rows)

@@ -15,7 +15,7 @@ PUBLISHED = "published.json"  # beside the record, no part of it
 MIN_PREFIX = 4  # characters of an identity
 
 
-class _Run(BaseModel):
+class PublishedRun(BaseModel):
     """A run in MLflow: its page where a server has one, the sweeps that it is tagged with."""
 
     run_id: str
@@ -27,7 +27,7 @@ class _Published(BaseModel):
     """``published.json``: the runs of one attempt by the address of their store."""
 
     attempt: str
-    runs: dict[str, _Run]
+    runs: dict[str, PublishedRun]
 
 
 def heads(folder: Path | None = None) -> list[Head]:
@@ -62,26 +62,20 @@ def find(run: str, folder: Path | None = None) -> Record:
     raise ConfigError(f"RUN must name one record, or be latest; got {run!r}, have {_listed(shown)}")
 
 
-def published_runs(identity: str, folder: Path | None = None) -> dict[str, str]:
-    """Return the id of the run in MLflow, by the address of the store it was published to."""
-    return {address: run.run_id for address, run in _known(identity, folder).items()}
-
-
-def memberships(identity: str, address: str, folder: Path | None = None) -> tuple[str, ...]:
-    """Return the sweeps that the run is known to belong to in the store at ``address``."""
-    run = _known(identity, folder).get(address)
-    return run.sweeps if run else ()
-
-
-def published_url(identity: str, folder: Path | None = None) -> str | None:
-    """Return the page of the run, where it was published to a server."""
-    return next((run.url for run in _known(identity, folder).values() if run.url), None)
+def published_runs(identity: str, folder: Path | None = None) -> dict[str, PublishedRun]:
+    """Return the runs in MLflow of the record that stands there, by the address of their store."""
+    path = (folder or files.RUNS) / identity
+    try:
+        return _runs(path, read_head(path))
+    except RecordError:
+        return {}
 
 
 def mark_published(record: Record, address: str, run_id: str, url: str | None = None) -> None:
     """Remember that the record stands in the store at ``address`` (free of secrets)."""
     known = _runs(record.path, record.head).get(address)
-    _mark(record, address, _Run(run_id=run_id, url=url, sweeps=known.sweeps if known else ()))
+    sweeps = known.sweeps if known else ()
+    _mark(record, address, PublishedRun(run_id=run_id, url=url, sweeps=sweeps))
 
 
 def mark_member(record: Record, address: str, sweep: str) -> None:
@@ -100,20 +94,13 @@ def _named(word: str, known: list[Head], folder: Path) -> list[str]:
     names = [path.name for path in paths if path.name.startswith(word)]
     begun = [name for name in names if IDENTITY.fullmatch(name)]
     return begun or [
-        head.identity for head in known if word in published_runs(head.identity, folder).values()
+        head.identity
+        for head in known
+        if any(run.run_id == word for run in published_runs(head.identity, folder).values())
     ]
 
 
-def _known(identity: str, folder: Path | None) -> dict[str, _Run]:
-    """Return the runs of the record that stands there now, by address."""
-    path = (folder or files.RUNS) / identity
-    try:
-        return _runs(path, read_head(path))
-    except RecordError:
-        return {}
-
-
-def _runs(path: Path, head: Head) -> dict[str, _Run]:
+def _runs(path: Path, head: Head) -> dict[str, PublishedRun]:
     """Return the runs of that attempt; a file that is damaged is as good as none."""
     try:
         held = _Published.model_validate_json((path / PUBLISHED).read_bytes())
@@ -122,7 +109,7 @@ def _runs(path: Path, head: Head) -> dict[str, _Run]:
     return held.runs if held.attempt == head.attempt else {}
 
 
-def _mark(record: Record, address: str, run: _Run) -> None:
+def _mark(record: Record, address: str, run: PublishedRun) -> None:
     runs = _runs(record.path, record.head) | {address: run}
     held = _Published(attempt=record.head.attempt, runs=runs)
     files.replace(record.path / PUBLISHED, held.model_dump_json(indent=1).encode())

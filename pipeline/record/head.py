@@ -7,7 +7,7 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from pipeline.errors import DataError, Failure
 from pipeline.record.identity import Digest, Identity, Lineage
@@ -34,19 +34,15 @@ class RecordError(DataError):
     """A record is damaged or is none."""
 
 
-class FileEntry(BaseModel):
+class FileEntry(BaseModel, frozen=True, extra="forbid"):
     """What a file of the record is known by."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: Digest
     bytes: Natural
 
 
-class Head(BaseModel):
+class Head(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """All that is known of a run but its files, and the digests of those."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal[2]
     identity: Identity

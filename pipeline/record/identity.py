@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from pipeline.config.schema import RunConfig
 from pipeline.files import PROJECT
@@ -50,10 +50,8 @@ Identity = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Commit = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40,64}$")]
 
 
-class Environment(BaseModel):
+class Environment(BaseModel, frozen=True, extra="forbid"):
     """The code, the libraries and the machine of a process."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     code_digest: Digest  # over code_files
     code_files: dict[str, str]  # digest of each file of the result rooms
@@ -66,7 +64,7 @@ class Environment(BaseModel):
     arithmetic: str  # what exp and log are made of: C library and vector instructions
 
 
-class Lineage(Environment):
+class Lineage(Environment, frozen=True):
     """Everything a run was made of."""
 
     identity: Identity

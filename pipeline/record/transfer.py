@@ -26,10 +26,7 @@ MALFORMED = (zipfile.BadZipFile, zlib.error, struct.error, OSError, RuntimeError
 def export_record(record: Record, target: Path) -> int:
     """Write the record to ``target``, a zip; return its size in bytes.
 
-    Raises
-    ------
-    ConfigError
-        If ``target`` is there already, is no zip by its name, or cannot be written.
+    Raise ConfigError if ``target`` is there already, is no zip by its name, or cannot be written.
     """
     if target.suffix.lower() != ".zip":
         raise ConfigError(f"OUTPUT must be a .zip file; got {target.name!r}")
@@ -52,11 +49,8 @@ def export_record(record: Record, target: Path) -> int:
 def import_record(source: Path, folder: Path | None = None) -> tuple[Record, bool]:
     """Put the record that ``source`` holds in ``folder``; return it and whether it is new there.
 
-    Raises
-    ------
-    DataError
-        If the file is no export, is too large, what it holds is altered, or another run of that
-        identity stands there. Nothing of it is left behind.
+    Raise DataError if the file is no export, is too large, what it holds is altered, or another run
+    of that identity stands there. Nothing of it is left behind.
     """
     folder = folder or files.RUNS
     try:

@@ -31,11 +31,6 @@ def made_here(record: Record, folder: Path | None = None) -> bool:
     return record.head.seal.encode() in known.splitlines()
 
 
-def owner_of(record: Record) -> str:
-    """Return whose code is on record, as far as it is known; "" where it was made here."""
-    return "" if made_here(record) else record.source or "imported, or altered since it was made"
-
-
 def require_trust(record: Record, *, trust: bool) -> None:
     """Raise ConfigError unless the code on record was made here or is trusted.
 
@@ -43,19 +38,17 @@ def require_trust(record: Record, *, trust: bool) -> None:
     trusted code too if that is not the code that could be read before: a server may hand out one
     thing to be read and another to be run.
     """
-    owner = owner_of(record)
-    if not owner:
+    if made_here(record):
         return
     place, other = _readable(record)
     if trust and not other:
         return
-    changes = (
-        f"with changes, read them in {files.shown(place)}" if DIFF in record.files else "alone"
-    )
+    diff = f"with changes, read them in {files.shown(place)}" if DIFF in record.files else "alone"
     raise ConfigError(
         "code of FROM=source must be made on this machine, or be trusted; got that of run "
-        f"{record.identity[:12]}, {owner}: commit {record.head.lineage.git_commit} {changes}"
-        f"{' (others than before)' if other else ''}; to run it: add TRUST=yes"
+        f"{record.identity[:12]}, {record.source or 'imported, or altered since it was made'}: "
+        f"commit {record.head.lineage.git_commit} {diff}{' (others than before)' if other else ''}"
+        "; to run it: add TRUST=yes"
     )
 
 

@@ -152,13 +152,13 @@ def _place(made: Record) -> None:
         files.make_private(partial)
         for name, content in [*made.files.items(), (RESULT, result_bytes(made.head))]:
             files.write_new(partial / name, content)
-        files.sync_folder(partial)
+        files.sync(partial)
         if made.path.is_symlink() or made.path.is_file():
             made.path.unlink()
         elif made.path.exists():
             made.path.rename(aside)
         partial.rename(made.path)
-        files.sync_folder(made.path.parent)
+        files.sync(made.path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(aside, ignore_errors=True)
@@ -170,6 +170,6 @@ def _tidy(folder: Path) -> None:
         target = folder / path.name.removeprefix(PARTIAL).removesuffix(ASIDE)
         if path.name.endswith(ASIDE) and IDENTITY.fullmatch(target.name) and not target.exists():
             path.rename(target)
-            files.sync_folder(folder)
+            files.sync(folder)
         else:
             shutil.rmtree(path, ignore_errors=True)

@@ -173,19 +173,13 @@ def _make(sender: Connection, attempt: Attempt, prepared: Prepared | Refused) ->
         refusal = disk_error(error, "the run") if isinstance(error, OSError) else None
         sender.send(failure_of(refusal or error))
     else:
-        sender.send(_report(attempt.job.number, outcome, record))
+        report = report_of(attempt.job.number, record)
+        if outcome.status != "FINISHED":  # the record may be older
+            report = replace(report, status=outcome.status, failure=outcome.failure)
+        sender.send(report)
         say(summarise(outcome))
         if outcome.status != "FINISHED":
             say(f"\n{outcome.failure.traceback or ''}{outcome.failure.message}")
-
-
-def _report(number: int, outcome: Outcome, record: Record) -> RunReport:
-    report = report_of(number, record)
-    if outcome.status == "FINISHED":
-        return report
-    return replace(
-        report, status=outcome.status, failure=outcome.failure
-    )  # the record may be older
 
 
 def _learn(job: Job, prepared: Prepared | Refused, stop: StopRequest) -> Outcome:

@@ -65,10 +65,7 @@ class Grid:
 def expand(words: Sequence[str]) -> Grid:
     """Return the grid that the words of a multirun span.
 
-    Raises
-    ------
-    ConfigError
-        Naming every fault and the jobs that have it.
+    Raise ConfigError, which names every fault and the jobs that have it.
     """
     launcher = tuple(word for word in words if word.lstrip("+~").startswith(("hydra/", "hydra.")))
     typed = _parsed(word for word in words if word not in launcher)

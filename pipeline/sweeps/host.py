@@ -42,10 +42,7 @@ class Host:
     def trace(self, config: RunConfig) -> Lineage:
         """Return what a run of ``config`` is made of, with its data as they are now.
 
-        Raises
-        ------
-        DataError
-            If the data cannot be read.
+        Raise DataError if the data cannot be read.
         """
         if self._writes:
             write_if_missing(config.data.path)
@@ -61,7 +58,9 @@ class Host:
         except PipelineError as refusal:
             return RunReport(job.number, "FAILED", None, failure_of(refusal))
         identity = trace(job.config, prepared.data_digest, self._here).identity
-        lock = _try_lock(identity)
+        files.make_private(files.RUNS)
+        # Two sweeps that meet at a run make it once. A few runs share a lock, which stays.
+        lock = files.try_lock(files.RUNS / f".run_lock.{identity[:2]}")
         if lock is None:
             return None
         try:
@@ -97,15 +96,6 @@ class Host:
 def preparation(config: RunConfig) -> str:
     """Return what is equal for runs that have everything before training in common."""
     return f"{config.data!r} {config.split!r} {config.encode!r}"
-
-
-def _try_lock(identity: str) -> int | None:
-    """Return a lock that one process alone has: two sweeps that meet at a run make it once.
-
-    A few runs share a file, so that nothing has to be tidied up.
-    """
-    files.make_private(files.RUNS)
-    return files.try_lock(files.RUNS / f".run_lock.{identity[:2]}")
 
 
 def _whole_record(folder: Path) -> Record | None:

@@ -20,18 +20,22 @@ from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
+from pydantic import TypeAdapter
 
 from pipeline import files
 from pipeline.config.schema import Configuration
-from pipeline.errors import Failure, StopRequest
-from pipeline.sweeps.child import RunReport, end_with_parent, run_failure
+from pipeline.errors import StopRequest
+from pipeline.sweeps.child import RunReport, run_failure
 from pipeline.sweeps.grid import Job
 from pipeline.sweeps.host import Host
 from pipeline.sweeps.manifest import Sweep
 
 STOP = "stop"  # where this file stands no other job begins
 LOG = "launcher.log"
-CODE = "from pipeline.sweeps.launcher import main; main()"
+CODE = """\
+from pipeline.sweeps import child, launcher
+child.end_with_parent()
+launcher.make()"""
 POLL_S = 0.2
 BUSY_POLL_S = 0.5  # another process makes the run
 
@@ -87,9 +91,7 @@ def _reports(left: set[int], folder: Path) -> Iterator[RunReport]:
         path = _report_file(folder, number)
         if path.exists():
             left.discard(number)
-            tree = json.loads(path.read_bytes())
-            failure = Failure(**tree.pop("failure")) if tree["failure"] else tree.pop("failure")
-            yield RunReport(**tree, failure=failure)
+            yield TypeAdapter(RunReport).validate_python(json.loads(path.read_bytes()))
 
 
 def _arguments(numbers: set[int], words: Sequence[str], folder: Path) -> list[str]:
@@ -106,12 +108,6 @@ def _arguments(numbers: set[int], words: Sequence[str], folder: Path) -> list[st
     ]
 
 
-def main() -> None:
-    """Have Hydra start the launcher, in this process."""
-    end_with_parent()
-    make()
-
-
 @hydra.main(version_base="1.3", config_path=None)
 def make(tree: DictConfig) -> None:
     """Make the job of that number and leave its report; called in a launcher's process."""
@@ -121,13 +117,13 @@ def make(tree: DictConfig) -> None:
     tree = json.loads(_file(folder, number).read_bytes())
     configuration = Configuration.parse(tree["configuration"])
     job = Job(number, tuple(tree["overrides"]), configuration)
-    while (report := _host().run(job, Path(tree["log"]), StopRequest())) is None:
+    while (report := host().run(job, Path(tree["log"]), StopRequest())) is None:
         time.sleep(BUSY_POLL_S)
     files.replace(_report_file(folder, number), json.dumps(asdict(report)).encode())
 
 
 @functools.cache
-def _host() -> Host:
+def host() -> Host:
     """Return the host of a launcher's process, for all the jobs that it is handed."""
     return Host()
 

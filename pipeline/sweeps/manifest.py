@@ -98,12 +98,8 @@ def sweeps() -> list[Sweep]:
 def find_sweep(word: str) -> Sweep:
     """Return the sweep that ``word`` names: latest, the beginning of an id, or a name.
 
-    Of several with that name it is the one that started last.
-
-    Raises
-    ------
-    ConfigError
-        If there is none; the message names those that there are.
+    Of several with that name it is the one that started last. Raise ConfigError, which names those
+    that there are, if there is none.
     """
     known = sweeps()
     named = [sweep for sweep in known if word in (LATEST, sweep.name)]

@@ -9,10 +9,9 @@ from typing import Self
 
 from pipeline import files
 from pipeline.config.schema import TrackingSettings
-from pipeline.record import RecordError, mark_member, memberships, published_runs, read
+from pipeline.record import RecordError, mark_member, published_runs, read
 from pipeline.sweeps.manifest import Sweep, sweeps
-from pipeline.tracking import Published, check_address, publish
-from pipeline.tracking.process import Publisher
+from pipeline.tracking import Published, Publisher, check_address, publish
 
 PAUSE_S = 15.0  # after a failure, before the store is asked again
 MAX_FAILURES = 2  # then it is the store that fails, and not one run
@@ -86,7 +85,7 @@ class Publishing:
             self._failures = 0
 
     def _publish(self, identity: str, sweep: Sweep, number: int) -> None:
-        if sweep.id in memberships(identity, self._address):
+        if _is_member(identity, self._address, sweep):
             return
         record = read(files.RUNS / identity)
         self.published[identity] = self._publisher.publish(record, sweep_tags(sweep, number))
@@ -107,19 +106,21 @@ def sweep_tags(sweep: Sweep, number: int) -> dict[str, str]:
 def complete_tags(settings: TrackingSettings) -> None:
     """Tag every run of a sweep that was published without its tags, by ``make sync``.
 
-    Raises
-    ------
-    TrackingError
-        If the store fails.
+    Raise TrackingError if the store fails.
     """
     address = check_address(settings).shown
     for sweep in sweeps():
         for member in sweep.members:
             identity = member.identity or ""
             is_published = address in published_runs(identity)
-            if is_published and sweep.id not in memberships(identity, address):
+            if is_published and not _is_member(identity, address, sweep):
                 record = read(files.RUNS / identity)
                 experiment = {"experiment": record.head.experiment}
                 there = settings.model_copy(update=experiment)
                 publish(record, there, sweep_tags(sweep, member.number))
                 mark_member(record, address, sweep.id)
+
+
+def _is_member(identity: str, address: str, sweep: Sweep) -> bool:
+    run = published_runs(identity).get(address)
+    return run is not None and sweep.id in run.sweeps

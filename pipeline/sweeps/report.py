@@ -19,8 +19,7 @@ from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.manifest import Member, Sweep, find_sweep
 from pipeline.sweeps.publishing import Publishing
 from pipeline.text import bounded, counted, say
-from pipeline.tracking import Summary, check_address, fetch
-from pipeline.tracking.process import Publisher
+from pipeline.tracking import Publisher, Summary, fetch
 
 PAGE = "comparison.html"
 MAX_LINES = 4  # of what is said of a failure
@@ -51,13 +50,7 @@ def format_failures(
 
 
 def compare_sweep(sweep: Sweep) -> Comparison:
-    """Return what is known of the runs of the sweep.
-
-    Raises
-    ------
-    ConfigError
-        If none of them has finished.
-    """
+    """Return what is known of the runs of the sweep; ConfigError if none of them has finished."""
     runs = [_load_run(sweep, member) for member in sweep.members]
     return compare(sweep.name, runs, _axes(sweep))
 
@@ -81,7 +74,6 @@ def compare_again(word: str, query: str, tracking: TrackingSettings) -> int:
         sweep = find_sweep(word)
         with Publisher(tracking) as publisher:
             return report_sweep(sweep, publisher)
-    check_address(tracking)
     with TemporaryDirectory() as folder:
         records, lost = fetch(tracking, query, Path(folder))
         runs = [run_of(record) for record in records]

@@ -221,14 +221,14 @@ def _is_unlocked(folder: Path, run: Any) -> bool:
 
 def _is_published(store: Store, head: Head, folder: Path) -> bool:
     """Return whether the store holds the record's run, or somebody deleted it there on purpose."""
-    run_id = published_runs(head.identity, folder).get(store.address.shown)
-    if run_id is None:
+    known = published_runs(head.identity, folder).get(store.address.shown)
+    if known is None:
         return False
     with asking(store.address):
         from mlflow.exceptions import MlflowException
 
         try:
-            return bool(store.client.get_run(run_id).info.status == head.status)
+            return bool(store.client.get_run(known.run_id).info.status == head.status)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise

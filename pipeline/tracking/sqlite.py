@@ -80,9 +80,9 @@ def _create(path: Path, artifacts: Path) -> None:
     try:
         files.write_new(partial, b"")  # SQLite gives its other files the mode of this one
         _fill(partial, artifacts)
-        files.sync_file(partial)
+        files.sync(partial)
         partial.rename(path)
-        files.sync_folder(path.parent)
+        files.sync(path.parent)
     finally:
         _remove(partial)
 

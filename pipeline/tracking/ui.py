@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import sys
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from pipeline import files
-from pipeline.errors import OK, ConfigError, TrackingError
+from pipeline.errors import OK, ConfigError, TrackingError, leave_on_signals
 from pipeline.text import say
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.sqlite import latest_run
@@ -30,8 +28,7 @@ def serve(port: int) -> int:
     youngest = latest_run(files.STORE)
     if youngest is None:
         raise TrackingError("store must hold a run; got none: make run")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+    leave_on_signals()
     with listen(port) as listening, suppress(KeyboardInterrupt):
         own = listening.getsockname()[1]
         _run(own, listening, f"http://{HOST}:{own}/{CHARTS.format(youngest[1])}")
@@ -93,7 +90,3 @@ def _guarded(app: Any, port: int) -> Any:
             await send({"type": "http.response.body", "body": b"another host or origin"})
 
     return guarded
-
-
-def _leave(number: int, _: object) -> NoReturn:
-    sys.exit(128 + number)

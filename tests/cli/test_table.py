@@ -6,8 +6,7 @@ import pytest
 from builders import make_environment, make_finished
 
 from pipeline.cli import commands
-from pipeline.cli.help import overview
-from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, parse
+from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, overview, parse
 from pipeline.errors import ConfigError
 from pipeline.record import write
 from pipeline.text import MAX_MESSAGE

@@ -13,9 +13,7 @@ from pipeline.record import (
     heads,
     mark_member,
     mark_published,
-    memberships,
     published_runs,
-    published_url,
     read,
     write,
 )
@@ -89,9 +87,9 @@ def test_publication_is_remembered_by_store_and_does_not_damage_the_record(three
     record = read(three / A)
     mark_published(record, STORE, "1")
     mark_published(record, SERVER, "2", "http://host/2")
-    assert published_runs(A, three) == {STORE: "1", SERVER: "2"}
-    assert published_url(A, three) == "http://host/2"
-    assert published_url(B, three) is None
+    found = {address: (r.run_id, r.url) for address, r in published_runs(A, three).items()}
+    assert found == {STORE: ("1", None), SERVER: ("2", "http://host/2")}
+    assert published_runs(B, three) == {}
     assert read(three / A).files == record.files
 
 
@@ -102,8 +100,8 @@ def test_a_member_of_several_sweeps_is_remembered_where_it_is_published(three):
         mark_member(record, STORE, sweep)
     mark_member(record, SERVER, "three")  # not published there
     mark_published(record, STORE, "1")
-    assert memberships(A, STORE, three) == ("one", "two")
-    assert memberships(A, SERVER, three) == ()
+    found = published_runs(A, three)
+    assert {address: run.sweeps for address, run in found.items()} == {STORE: ("one", "two")}
 
 
 def test_another_attempt_is_not_published_yet(tmp_path):
@@ -112,7 +110,7 @@ def test_another_attempt_is_not_published_yet(tmp_path):
     mark_published(first, STORE, "1")  # by a process that was slower
     assert published_runs(first.identity, tmp_path) == {}
     mark_published(second, STORE, "2")
-    assert published_runs(first.identity, tmp_path) == {STORE: "2"}
+    assert published_runs(first.identity, tmp_path)[STORE].run_id == "2"
 
 
 @pytest.mark.parametrize(
@@ -127,9 +125,7 @@ def test_a_damaged_file_is_as_good_as_none_and_is_written_anew(content, three):
         content
     )
     assert published_runs(A, three) == {}
-    assert published_url(A, three) is None
-    assert memberships(A, STORE, three) == ()
     mark_member(record, STORE, "one")
     if content is not None:
         mark_published(record, STORE, "1")
-        assert published_runs(A, three) == {STORE: "1"}
+        assert published_runs(A, three)[STORE].run_id == "1"

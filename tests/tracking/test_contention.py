@@ -144,7 +144,7 @@ def test_a_clock_that_steps_back_between_two_publications_doubles_nothing(
     def half() -> None:
         store = open_store(settings)
         publish_to(store, record)
-        run_id = published_runs(record.identity)["sqlite:///mlflow.db"]
+        run_id = published_runs(record.identity)["sqlite:///mlflow.db"].run_id
         store.client.update_run(run_id, status="RUNNING")
         (record.path / "published.json").unlink()
 

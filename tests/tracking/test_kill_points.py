@@ -25,7 +25,7 @@ from builders import (
 from kill_points import io_calls, kill_at
 
 from pipeline import files
-from pipeline.record import Record, mark_member, memberships, read, write
+from pipeline.record import Record, mark_member, published_runs, read, write
 from pipeline.record.contents import contents
 from pipeline.tracking import close_orphans, open_store, publish
 from pipeline.tracking.sqlite import check_store
@@ -195,7 +195,7 @@ def test_a_kill_at_any_io_call_of_a_publication_loses_nothing(
         assert store_state() == expected, place
         assert on_disk(project) == expected_files, place
         assert store_rows("runs", "status") == [("FINISHED",)]
-        assert memberships(record.identity, STORE) == (SWEEP,)
+        assert published_runs(record.identity)[STORE].sweeps == (SWEEP,)
     with capsys.disabled():
         print(f"\npublication: {len(found)} kill points, {len(states)} states, part {part}")
 

@@ -69,7 +69,7 @@ def test_run_in_mlflow_shows_what_the_record_holds(settings):
     assert run.data.tags["oneuron.git_dirty"] == "false"
     dataset = run.inputs.dataset_inputs[0].dataset
     assert (dataset.name, dataset.digest) == ("tiny", "d" * 36)
-    assert published_runs(record.identity) == {"sqlite:///mlflow.db": published.run_id}
+    assert published_runs(record.identity)["sqlite:///mlflow.db"].run_id == published.run_id
 
 
 def test_artifacts_are_the_files_of_the_record_and_private(settings):
