@@ -18,6 +18,7 @@ from pipeline.stages.copies import Copies, find_copies
 from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
 from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, row_losses
 from pipeline.stages.explain import Effects, explain
+from pipeline.stages.infer import Inference, infer
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.split import split_table
 from pipeline.stages.surface import Surface, slice_surface
@@ -42,6 +43,7 @@ class Prepared:
     valid: Examples | None
     test: Examples
     copies: Copies
+    inference: Inference  # of the train rows, whatever is trained on them
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
             valid=encode(encoder, split.valid, "valid") if split.valid else None,
             test=test,
             copies=find_copies(train, test, together=config.split.together),
+            inference=infer(train, encoder),
         )
     except Exception as error:
         return Refused(rows.digest, validation, failure_of(error))
@@ -144,7 +147,7 @@ def learn(
                 theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
                 held_out=prepared.held_out,
             ),
-            effects=explain(theta, prepared.encoder, prepared.train, prepared.test, l2),
+            effects=explain(theta, prepared.encoder, prepared.inference, prepared.test),
             surface=None if trained.path is None else slice_surface(
                 trained.path, prepared.train, l2
             ),

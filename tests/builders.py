@@ -28,8 +28,9 @@ from pipeline.stages.certify import Certificate
 from pipeline.stages.copies import Copies
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.evaluate import Evaluation, RowLosses
-from pipeline.stages.explain import Effect, Effects
+from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
+from pipeline.stages.infer import Effect, Inference
 from pipeline.stages.read import car
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Table, Validation
@@ -177,6 +178,7 @@ def make_prepared(**changes: Any) -> Prepared:
         valid=rows,
         test=rows,
         copies=Copies(np.zeros(2, bool)),
+        inference=Inference((), (), "profile likelihood", np.eye(3)),
     )
     return replace(prepared, **changes)
 
@@ -226,8 +228,8 @@ def make_finished(
 ) -> Finished:
     """An outcome with every stage filled; ``changes`` replaces fields of it."""
     effects = (
-        Effect("safety", "low", -1 / 3, 0.1, 0.7, -0.5, -0.1),
-        Effect("safety", "high", 1 / 3, None, 1.4, None, None),
+        Effect("safety", "low", -0.4, -1 / 3, 0.1, 0.7, -0.5, -0.1),
+        Effect("safety", "high", 0.4, 1 / 3, None, 1.4, None, None),
     )
     outcome = Finished(
         config=RunConfig.parse(config or CONFIG),

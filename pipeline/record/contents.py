@@ -16,7 +16,8 @@ from pipeline.config.schema import RunConfig
 from pipeline.record.arrays import array_bytes, curve_csv
 from pipeline.run import Finished, Outcome, Prepared
 from pipeline.stages.evaluate import Evaluation
-from pipeline.stages.explain import Effect, Effects
+from pipeline.stages.explain import Effects
+from pipeline.stages.infer import Effect
 from pipeline.stages.predict import Model, contract_for_new_rows, to_json
 from pipeline.stages.train import Trained
 from pipeline.text import redact, redact_tree, without_formula

@@ -28,8 +28,9 @@ from pipeline.report.figures.scores import draw_precision_recall
 from pipeline.report.figures.style import Caption
 from pipeline.run import Unfinished
 from pipeline.stages.certify import Certificate
-from pipeline.stages.explain import Effect, Effects
+from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
+from pipeline.stages.infer import Effect
 from pipeline.stages.surface import Surface
 
 SCORES = {"confusion", "roc", "precision_recall", "calibration", "decision_curve", "gain"}
@@ -93,7 +94,7 @@ def scored(p, y):
 
 def effect(attribute, label, log_odds, error=0.4):
     ends = (None, None) if error is None else (log_odds - 2 * error, log_odds + 2 * error)
-    return Effect(attribute, label, log_odds, error, 1.0, *ends)
+    return Effect(attribute, label, log_odds, log_odds, error, 1.0, *ends)
 
 
 def pear_effects():

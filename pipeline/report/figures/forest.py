@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.report.figures import style
-from pipeline.stages.explain import Effect, Effects
+from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
+from pipeline.stages.infer import Effect
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,10 +30,11 @@ class Row(NamedTuple):
 
 def draw_effects(effects: Effects, positive: str, caption: style.Caption) -> Figure:
     """Return log-odds of the positive class with 95 % bars, and the odds ratios above."""
-    strongest = sorted(effects.effects, key=lambda e: -abs(e.log_odds))[:MOST_ROWS]
+    strongest = sorted(effects.effects, key=lambda e: -max(map(abs, _places(e)), default=0.0))
+    left_out, strongest = len(strongest[MOST_ROWS:]), strongest[:MOST_ROWS]
     rows = list(_rows(effects, {id(effect) for effect in strongest}))
     has_headings = any(row.effect is None for row in rows)
-    caption = caption.with_notes(_notes(rows, len(effects.effects) - len(strongest)))
+    caption = caption.with_notes(_notes(rows, effects.method, left_out))
     figure = style.sheet(f"Effects on the odds of {positive}", caption, 0.19 * len(rows) + 1.5)
     figure.subplots_adjust(top=1 - 0.85 / figure.get_figheight())  # another axis above
     bold = [row.is_attribute and has_headings for row in rows]
@@ -76,15 +78,21 @@ def _rows(effects: Effects, shown: set[int]) -> Iterator[Row]:
         elif visible:
             yield Row(style.label(item.attribute), is_attribute=True)
             if len(group) >= SORTED_FROM:
-                visible.sort(key=lambda e: -e.log_odds)
+                visible.sort(key=lambda e: -max(_places(e), default=0.0))
             yield from (Row(style.label(e.label), e) for e in visible)
 
 
-def _notes(rows: list[Row], left_out: int) -> Iterator[str]:
+def _places(effect: Effect) -> list[float]:
+    """Return where an effect has a mark: its estimate, and what the neuron uses."""
+    return [value for value in (effect.log_odds, effect.weight) if value is not None]
+
+
+def _notes(rows: list[Row], method: str, left_out: int) -> Iterator[str]:
     """Yield how the rows are to be read."""
-    yield "bars: 95 %, blue where they leave out 0"
-    if any(row.effect and row.effect.low is None for row in rows):
-        yield "hollow: not bounded by the data"
+    if any(row.effect and row.effect.log_odds is not None for row in rows):
+        yield "dots: estimate, bars: its 95 % interval, blue where it leaves out 0"
+    yield "ticks: what the neuron uses"
+    yield method
     if any(not row.is_attribute for row in rows):
         yield "categories: against the mean of their attribute"
     if any(row.effect and row.is_attribute for row in rows):
@@ -95,26 +103,40 @@ def _notes(rows: list[Row], left_out: int) -> Iterator[str]:
 
 def _limit(shown: list[Effect]) -> float:
     """Return where the axis ends: bars far beyond every point run out of the panel."""
-    widest = max(abs(e.log_odds) for e in shown)
+    widest = max((abs(place) for e in shown for place in _places(e)), default=0.0)
     ends = [abs(end) for e in shown for end in (e.low, e.high) if end is not None]
     return 1.06 * max(0.02, widest, min(max(ends, default=0.0), 1.6 * widest))
 
 
 def _draw_bars(panel: Axes, rows: list[Row], limit: float) -> None:
-    """Draw dots with bars, and an arrow head where a bar runs out of the panel."""
+    """Draw dots with bars, a tick for the neuron, and a note where there is no estimate."""
     for place, (_, effect, _) in enumerate(rows):
         if effect is None:
             continue
-        colour, face = style.GREY, "white"
+        if effect.weight is not None:
+            panel.plot([effect.weight], [place], "|", color=style.INK, markersize=9)
+        if effect.note:
+            panel.text(0.02 * limit, place, effect.note, size=style.SMALL, va="center")
         if effect.low is not None and effect.high is not None:
-            colour = face = style.BLUE if effect.low > 0 or effect.high < 0 else style.GREY
-            ends = max(effect.low, -limit), min(effect.high, limit)
-            panel.plot(ends, [place, place], color=colour)
-            if effect.low < -limit:
-                panel.plot([-limit], [place], "<", color=colour, clip_on=False)
-            if effect.high > limit:
-                panel.plot([limit], [place], ">", color=colour, clip_on=False)
-        panel.plot([effect.log_odds], [place], "o", color=colour, markerfacecolor=face)
+            _draw_bar(panel, place, effect.low, effect.high, limit)
+        if effect.log_odds is not None:
+            colour = style.BLUE if _leaves_out_zero(effect) else style.GREY
+            face = colour if effect.low is not None else "white"
+            panel.plot([effect.log_odds], [place], "o", color=colour, markerfacecolor=face)
+
+
+def _draw_bar(panel: Axes, place: int, low: float, high: float, limit: float) -> None:
+    """Draw an interval, with an arrow head where it runs out of the panel."""
+    colour = style.BLUE if low > 0 or high < 0 else style.GREY
+    panel.plot([max(low, -limit), min(high, limit)], [place, place], color=colour)
+    if low < -limit:
+        panel.plot([-limit], [place], "<", color=colour, clip_on=False)
+    if high > limit:
+        panel.plot([limit], [place], ">", color=colour, clip_on=False)
+
+
+def _leaves_out_zero(effect: Effect) -> bool:
+    return effect.low is not None and effect.high is not None and effect.low * effect.high > 0
 
 
 def _add_odds(panel: Axes, limit: float) -> None:
