@@ -134,3 +134,30 @@ def test_more_parameters_than_rows_of_the_rarer_class_have_no_interval_and_a_sen
     found = inferred(columns, dict.fromkeys(columns, NUMERIC), [0.0, 1.0] * 20)
     assert found.method == "no intervals: 20 rows of the rarer class are too few for 31 parameters"
     assert all(effect.log_odds is None for effect in found.effects)
+
+
+WORLD = {"p": 0.9, "q": -0.2, "r": -0.7}  # sums to zero, as effects do
+
+
+def coverage(n: int, draws: int, seed: int) -> float:
+    """How often the intervals of a category and of a number hold the truth."""
+    rng, held = np.random.default_rng(seed), []
+    for _ in range(draws):
+        a, x = rng.choice([*"pqr"], n, p=[0.5, 0.35, 0.15]), rng.normal(size=n)
+        z = np.array([WORLD[name] for name in a]) + 0.6 * x - 0.4
+        y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
+        effects = inferred({"a": a, "x": x}, {"a": CATEGORICAL, "x": NUMERIC}, y).effects
+        truth = [*WORLD.values(), 0.6 * x.std()]
+        held += [e.low <= value <= e.high for e, value in zip(effects, truth, strict=True)]
+    return float(np.mean(held))
+
+
+def test_intervals_of_few_rows_hold_the_truth_about_as_often_as_they_say():
+    assert 0.91 <= coverage(100, 100, 0) <= 0.99  # 3 standard errors of 100 draws
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("n", [100, 300, 1000])
+def test_between_93_and_97_percent_of_intervals_hold_the_truth(n):
+    """Penalty and end of training have no part in them: the rows are all that they depend on."""
+    assert 0.93 <= coverage(n, 2000, n) <= 0.97
