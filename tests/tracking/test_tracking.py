@@ -307,22 +307,33 @@ def test_many_parameters_and_points_arrive_to_the_last_one(settings, tiny_config
     record = write(dataclasses.replace(outcome, effects=effects), here=make_environment())
     publish(record, settings)
     assert len(store_rows("params")) == len(flatten(record.config)) > 480
-    assert len(store_rows("metrics WHERE key = 'train/loss'")) == 31
-    assert len(store_rows("metrics")) == 5 * 31 + len(record.head.metrics)
+    assert len(store_rows("metrics WHERE key = 'train/loss'")) == MAX_POINTS
+    assert len(store_rows("metrics")) == 5 * MAX_POINTS + len(record.head.metrics)
 
 
-@pytest.mark.parametrize("n", [1, 2, MAX_POINTS, MAX_POINTS + 1, 501, 1001, 250_001])
-def test_points_are_even_by_logarithm_with_the_first_the_last_and_the_best(n):
-    """F08."""
-    for best in {0, 1 % n, n // 3, n - 1}:
-        kept = thinned(n, best)
-        assert len(kept) <= MAX_POINTS + 1
-        assert {0, best, n - 1} <= set(kept.tolist())
-        assert (np.diff(kept) > 0).all()
-        if n <= MAX_POINTS:
-            assert len(kept) == n
-    steps = np.diff(np.log(thinned(250_001, None)[1:]))
-    assert steps[len(steps) // 2 :].std() < 0.01
+@pytest.mark.parametrize("n", [1, 2, MAX_POINTS, MAX_POINTS + 1, 501, 250_001])
+def test_points_are_few_with_the_first_the_last_and_the_best(n):
+    """F08. Also of curves that are flat, or not finite when their range is taken."""
+    falling = 1 / np.arange(1.0, n + 1)
+    for curve in (falling, np.zeros(n), np.where(np.arange(n) % 2, 1e308, -1e308)):
+        for best in ([], [0], [n // 3], [n - 1]):
+            kept = thinned(np.array([falling, curve]), best)
+            assert len(kept) == min(n, MAX_POINTS)
+            assert {0, *best, n - 1} <= set(kept.tolist())
+            assert (np.diff(kept) > 0).all()
+
+
+def test_lines_between_the_points_are_near_the_curve_with_its_dips():
+    """A loss that swings before it settles. The control are as many points, log-spaced."""
+    epoch = np.arange(1001.0)
+    curve = np.exp(-epoch / 50) * (1 + 0.8 * np.cos(epoch / 12))
+    kept = thinned(np.array([curve, -curve]), [])
+    even = np.unique([0, *np.rint(np.geomspace(1, 1000, MAX_POINTS)).astype(int)])
+    near, control = (
+        np.abs(np.interp(epoch, places, curve[places]) - curve).max() / np.ptp(curve)
+        for places in (kept, even)
+    )
+    assert near < 0.04 < 0.07 < control
 
 
 def test_quarter_of_a_million_epochs_are_thinned_in_mlflow_and_whole_in_the_record(
