@@ -19,6 +19,7 @@ from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
 from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, row_losses
 from pipeline.stages.explain import Effects, explain
 from pipeline.stages.infer import Inference, infer
+from pipeline.stages.optimism import Optimism, bootstrap_optimism
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.split import split_table
 from pipeline.stages.surface import Surface, slice_surface
@@ -65,6 +66,7 @@ class Finished:
     certificate: Certificate
     validation_losses: RowLosses | None  # None without validation rows
     evaluation: Evaluation
+    optimism: Optimism | None  # None where it is not asked for, or takes too long
     effects: Effects
     surface: Surface | None  # where train.keep_path is set
     status: Literal["FINISHED"] = "FINISHED"
@@ -146,6 +148,9 @@ def learn(
             evaluation=evaluate(
                 theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
                 held_out=prepared.held_out,
+            ),
+            optimism=None if config.evaluate.bootstrap is None else bootstrap_optimism(
+                theta, prepared.train, l2, config.evaluate.bootstrap, config.seed
             ),
             effects=explain(theta, prepared.encoder, prepared.inference, prepared.test),
             surface=None if trained.path is None else slice_surface(

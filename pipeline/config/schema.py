@@ -224,6 +224,7 @@ class EvaluateSettings(Settings):
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     calibration_bins: Annotated[int, Field(ge=2, le=100)] = 10
+    bootstrap: Annotated[int, Field(ge=2, le=10_000)] | None = 200  # refits; null: none
 
 
 class TrackingSettings(Settings):

@@ -18,6 +18,7 @@ from pipeline.run import Finished, Outcome, Prepared
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
 from pipeline.stages.infer import Effect
+from pipeline.stages.optimism import Optimism
 from pipeline.stages.predict import Model, contract_for_new_rows, to_json
 from pipeline.stages.train import Trained
 from pipeline.text import redact, redact_tree, without_formula
@@ -52,6 +53,7 @@ def metrics(outcome: Outcome) -> dict[str, float]:
     ``train/`` and ``valid/`` hold what the kept epoch achieved, ``test/`` what held-out rows say.
     Where no rows were held out the prefix is ``not_held_out/``: such a figure never stands in the
     column of an honest one; ``baseline_…`` in it is the model that always answers the same.
+    ``optimism/`` holds figures on the training rows less what training on them is good for.
     """
     found: dict[str, float] = {}
     if outcome.trained is not None:
@@ -62,6 +64,7 @@ def metrics(outcome: Outcome) -> dict[str, float]:
         found |= zip(("rows/train", "rows/valid", "rows/test"), outcome.prepared.sizes, strict=True)
     if isinstance(outcome, Finished):
         found |= _evaluated(outcome.evaluation)
+        found |= _corrected(outcome.optimism)
         found |= {f"importance/{i.attribute}": i.loss_rise for i in outcome.effects.ranking}
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
@@ -106,6 +109,15 @@ def _evaluated(evaluation: Evaluation) -> dict[str, float]:
     return {f"{prefix}/{name}": value for name, value in tree.items()}
 
 
+def _corrected(optimism: Optimism | None) -> dict[str, float]:
+    figures = optimism.figures if optimism else {}
+    return {
+        f"optimism/{name}_corrected": figure.corrected
+        for name, figure in figures.items()
+        if figure.corrected is not None
+    }
+
+
 def _model(config: RunConfig, prepared: Prepared, trained: Trained) -> bytes:
     # Categories must stay what they are; the path can hold an address, and the name what it likes.
     masked = {"path": redact(config.data.path), "name": redact(config.data.name)}
@@ -123,6 +135,8 @@ def _findings(outcome: Finished) -> dict[str, bytes]:
     if outcome.validation_losses is not None:
         losses = outcome.validation_losses
         files["validation_losses.npy"] = array_bytes(losses.loss, losses.count)
+    if outcome.optimism is not None:
+        files["optimism.json"] = json_bytes(asdict(outcome.optimism))
     if outcome.surface is not None:
         files["surface.json"] = json_bytes(asdict(outcome.surface))
     return files

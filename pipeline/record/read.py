@@ -25,6 +25,7 @@ from pipeline.run import Status
 from pipeline.stages.certify import Certificate
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
+from pipeline.stages.optimism import Optimism
 from pipeline.stages.predict import Model, from_json
 from pipeline.stages.surface import Surface
 from pipeline.text import one_line
@@ -35,6 +36,7 @@ COMPLETE = {"model.json", "curve.csv", "evaluation.json", "effects.json"}
 NAMES, NUMBERS = TypeAdapter(list[str]), TypeAdapter(list[int])
 FIGURES: TypeAdapter[dict[str, float | None]] = TypeAdapter(dict[str, float | None])
 EFFECTS = TypeAdapter(Effects)
+OPTIMISM = TypeAdapter(Optimism)
 
 Fetch = Callable[[str, int], bytes]  # of a file, by its name and size
 
@@ -111,6 +113,12 @@ class Record:
     def effects(self) -> Effects:
         """What each input does to the odds, and how much each attribute matters."""
         return Effects.from_tree(self.json("effects.json"))
+
+    @cached_property
+    def optimism(self) -> Optimism | None:
+        """Figures on the training rows less their optimism; None without any."""
+        held = "optimism.json" in self.files
+        return OPTIMISM.validate_json(self.files["optimism.json"]) if held else None
 
     @cached_property
     def surface(self) -> Surface | None:
@@ -206,7 +214,7 @@ def _parse_all(record: Record) -> None:
     for name in record.files:
         if name.endswith(".json"):
             record.json(name)
-    _ = record.arrays, record.validation_losses, record.surface
+    _ = record.arrays, record.validation_losses, record.surface, record.optimism
     if record.status == "FINISHED":
         FIGURES.validate_python(record.evaluation.metrics | record.evaluation.baseline)
         EFFECTS.validate_json(record.files["effects.json"])

@@ -11,6 +11,7 @@ from pipeline.stages.certify import GRADIENT_ERROR, Certificate
 from pipeline.stages.encode import OneHot
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
+from pipeline.stages.optimism import Optimism
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
 from pipeline.text import counted, cut, printable
@@ -191,6 +192,8 @@ def _test(outcome: Finished) -> Iterator[str]:
         names = (name for name in METRICS if f"unseen_{name}" in evaluation.metrics)
         yield from (_metric(evaluation, f"unseen_{name}", METRICS[name]) for name in names)
     yield from _decisions(evaluation)
+    if outcome.optimism is not None:
+        yield from _corrected(outcome.optimism)
 
 
 def _copies(outcome: Finished) -> Iterator[str]:
@@ -216,6 +219,17 @@ def _decisions(evaluation: Evaluation) -> Iterator[str]:
             f"warning: no row is decided positive: the highest probability is {highest:.2g}, below "
             f"evaluate.threshold={evaluation.threshold:g}"
         )
+
+
+def _corrected(optimism: Optimism) -> Iterator[str]:
+    known = [
+        f"{METRICS[name]} {figure.corrected:.4f}"
+        for name, figure in optimism.figures.items()
+        if name in METRICS and figure.corrected is not None
+    ]
+    if known:
+        refits = counted(optimism.refits, "refit")
+        yield f"corrected for optimism by {refits}, train says {' and '.join(known)}"
 
 
 def _metric(evaluation: Evaluation, name: str, label: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn import Examples
+from nn import Examples, newton
 from nn.arrays import Array
 from nn.neuron import average
 from pipeline.stages.copies import Copies, per_observation
@@ -90,3 +90,21 @@ def _entropy(share: Array) -> Array:
 
 def _variance(share: Array) -> Array:
     return share * (1 - share)
+
+
+def calibration_line(z: Array, y: Array, count: Array) -> tuple[float, float] | None:
+    """Return slope and intercept of a logistic regression of the labels on the logits (Cox 1958).
+
+    1 and 0 of logits that say what happens; a slope below 1 of those that say too much. None where
+    a threshold tells the classes apart: the slope has no limit.
+    """
+    if separable(z, y, count):
+        return None
+    slope, intercept = newton(np.array([1.0, 0.0]), Examples(z[:, None], y, count)).theta
+    return float(slope), float(intercept)
+
+
+def separable(z: Array, y: Array, count: Array) -> bool:
+    """Return whether a threshold tells the classes apart, but for rows at the threshold itself."""
+    negative, positive = (z[(y == label) & (count > 0)] for label in (0, 1))
+    return bool(positive.min() >= negative.max() or positive.max() <= negative.min())

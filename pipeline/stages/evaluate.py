@@ -12,7 +12,12 @@ from nn import Examples, binary_cross_entropy, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
 from nn.neuron import average
 from pipeline.config.schema import EvaluateSettings
-from pipeline.stages.calibration import calibration_table, decompose, expected_calibration_error
+from pipeline.stages.calibration import (
+    calibration_line,
+    calibration_table,
+    decompose,
+    expected_calibration_error,
+)
 from pipeline.stages.copies import Copies, effective_size
 from pipeline.stages.intervals import wilson
 from pipeline.stages.one_thread import on_one_thread
@@ -30,18 +35,19 @@ class Evaluation:
     """Metrics on one part of the table, every row weighted by its count.
 
     ``metrics``: accuracy, balanced_accuracy, precision, recall, f1, roc_auc, pr_auc, log_loss,
-    brier, expected_calibration_error; ``*_low`` and ``*_high`` bound accuracy (Wilson 1927) and
-    roc_auc (DeLong 1988) at 95 %; ``*_miscalibration``, ``*_discrimination``, ``*_uncertainty``
-    decompose log_loss and brier; ``expected_calibration_error_chance`` and ``…_chance_high`` are
-    mean and 95 % point of that of a perfectly calibrated neuron; ``unseen_*`` are figures on the
-    rows whose inputs train does not have. What is undefined has no key. ``baseline``: the same
-    names (as far as they make sense) for a model that always answers with the class, and the share,
-    that train has most of. ``n_seen``: rows whose inputs train has. ``confusion``: rows are truth,
-    columns decisions, class 0 first. ``roc``: columns false positive rate, true positive rate,
-    threshold. ``pr``: columns recall, precision. ``calibration``: a row a bin that is not empty,
-    columns mean probability, share positive, number of rows, low and high of the consistency bar.
-    ``decision_curve``: columns threshold, net benefit of the neuron, and of deciding every row
-    positive. ``gain``: columns share of rows, highest probability first, share of positive rows.
+    brier, expected_calibration_error, calibration_slope, calibration_intercept; ``*_low`` and
+    ``*_high`` bound accuracy (Wilson 1927) and roc_auc (DeLong 1988) at 95 %; ``*_miscalibration``,
+    ``*_discrimination``, ``*_uncertainty`` decompose log_loss and brier;
+    ``expected_calibration_error_chance`` and ``…_chance_high`` are mean and 95 % point of that of a
+    perfectly calibrated neuron; ``unseen_*`` are figures on the rows whose inputs train does not
+    have. What is undefined has no key. ``baseline``: the same names (as far as they make sense) for
+    a model that always answers with the class, and the share, that train has most of. ``n_seen``:
+    rows whose inputs train has. ``confusion``: rows are truth, columns decisions, class 0 first.
+    ``roc``: columns false positive rate, true positive rate, threshold. ``pr``: columns recall,
+    precision. ``calibration``: a row a bin that is not empty, columns mean probability, share
+    positive, number of rows, low and high of the consistency bar. ``decision_curve``: columns
+    threshold, net benefit of the neuron, and of deciding every row positive. ``gain``: columns
+    share of rows, highest probability first, share of positive rows.
     """
 
     held_out: bool
@@ -131,6 +137,7 @@ def evaluate_rows(
     roc, pr = ranking_curves(ranked)
     auc_bounds = auc_interval(ranked, rows, copies)
     calibration, chance = calibration_table(p, rows, settings.calibration_bins, copies)
+    line = calibration_line(z, y, count) or ()
     log_loss, brier = mean_loss(z, y, count), average((p - y) ** 2, count)
     metrics = {
         **decision_metrics(tn, fp, fn, tp, effective_size(np.ones(len(y)), count, copies)),
@@ -143,6 +150,7 @@ def evaluate_rows(
         "expected_calibration_error": expected_calibration_error(calibration),
         "expected_calibration_error_chance": float(chance.mean()),
         "expected_calibration_error_chance_high": float(np.quantile(chance, 0.95)),
+        **dict(zip(("calibration_slope", "calibration_intercept"), line, strict=False)),
     }
     return Evaluation(
         held_out=True,

@@ -326,6 +326,7 @@ HOSTILE_FILES = {
     "curve is empty": {"curve.csv": b""},
     "curve has no epoch": {"curve.csv": b"epoch,objective,train_loss,train_accuracy\n"},
     "losses are a pickle": {"validation_losses.npy": b"\x80\x04N."},
+    "optimism has words": {"optimism.json": b'{"refits": "many"}'},
     "surface is a number": {"surface.json": b"3"},
 }
 

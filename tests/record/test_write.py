@@ -37,7 +37,7 @@ from pipeline.stages.importance import Importance
 
 FINISHED = {
     "config.yaml", "curve.csv", "effects.csv", "effects.json", "evaluation.json", "model.json",
-    "validation.json", "validation_losses.npy",
+    "optimism.json", "validation.json", "validation_losses.npy",
 }  # fmt: skip
 
 
@@ -68,6 +68,8 @@ def test_a_record_holds_what_the_run_found_out(tmp_path):
     assert head.metrics["test/accuracy"] == 0.75
     assert head.metrics["valid/best_loss"] == outcome.trained.curve["valid_loss"][-1]
     assert head.metrics["importance/safety"] == 0.3
+    assert head.metrics["optimism/log_loss_corrected"] == 0.375
+    assert record.optimism == outcome.optimism
 
 
 def test_what_is_returned_is_what_is_on_disk_in_private_files(tmp_path):

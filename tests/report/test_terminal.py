@@ -40,6 +40,7 @@ Test      4 rows, none with attributes that train has seen
           Brier score           0.1000
           calibration error     0.0500  0.0200 by chance
           at threshold 0.5: 2 true and 1 false positives, 1 true and 0 false negatives
+          corrected for optimism by 200 refits, train says log loss (nats) 0.3750
 
 Matters   rise of the loss (nats per row) when the attribute is permuted
           safety    0.3000  ████████████████████████"""

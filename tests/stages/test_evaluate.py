@@ -5,9 +5,11 @@ import pytest
 from builders import written_out
 from sklearn import metrics as sk
 from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
 
 from nn import Examples, predict_proba
 from pipeline.config.schema import EvaluateSettings
+from pipeline.stages.calibration import calibration_line
 from pipeline.stages.copies import Copies
 from pipeline.stages.evaluate import Evaluation, confusion, evaluate
 from pipeline.stages.intervals import wilson
@@ -48,6 +50,27 @@ def test_every_metric_is_scikit_learns_on_the_rows_written_out(test_rows):
         "brier": sk.brier_score_loss(y, p),
     }
     assert {name: got[name] for name in expected} == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_calibration_line_is_a_logistic_regression_on_the_logit(test_rows):
+    metrics = evaluated(test_rows).metrics
+    X, y, _ = written_out(test_rows)
+    z = X @ THETA[:-1] + THETA[-1]
+    line = LogisticRegression(C=np.inf, tol=1e-10).fit(z[:, None], y)
+    expected = [line.coef_[0, 0], line.intercept_[0]]
+    got = [metrics["calibration_slope"], metrics["calibration_intercept"]]
+    assert got == pytest.approx(expected, abs=1e-4)
+    half = evaluated(test_rows, theta=THETA * 2).metrics  # twice as sure of the same
+    assert half["calibration_slope"] == pytest.approx(metrics["calibration_slope"] / 2)
+
+
+@pytest.mark.parametrize("z", [[-1.0, 0.0, 1.0, 2.0], [-1.0, 1.0, 1.0, 2.0], [2.0, 1.0, 0.0, 0.0]])
+def test_logits_with_a_threshold_between_the_classes_have_no_line(z):
+    """Also where both classes are at the threshold itself, or on the wrong sides of it."""
+    y, mixed = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 2.0, 1.0, 3.0])
+    assert calibration_line(np.array(z), y, np.ones(4)) is None
+    assert calibration_line(mixed, y, np.ones(4)) is not None
+    assert calibration_line(mixed, y, np.array([1.0, 0.0, 1.0, 1.0])) is None
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 16])
