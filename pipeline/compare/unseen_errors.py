@@ -2,11 +2,11 @@
 
 Where a neuron errs on few of the rows, or on none, the spread of the losses says nothing of what an
 error costs. But that is known: with the loss ``l`` on a row, the loss had the label been the other
-one is ``-log(1 - exp(-l))``. So the rows are joined by one more, the worst that any of them could
-have been, and the mean is weighted at random: row i by Gamma(count_i), the one more by Gamma(1).
-Quantiles of this mean are bounds of the true one (Gaffke 2005; Learned-Miller and Thomas 2019,
-arXiv:1905.06208), those of Clopper and Pearson (1934) for values of two kinds, and those of the
-normal distribution for many rows.
+one is ``-log(1 - exp(-l))``. So the rows are joined by one more, whose value is the mean of the
+tenth of rows that could have been worst, and the mean is weighted at random: row i by
+Gamma(count_i), the one more by Gamma(1). Quantiles of this mean are bounds of the true one (Gaffke
+2005; Learned-Miller and Thomas 2019, arXiv:1905.06208, with the worst row): for values of two kinds
+those of Clopper and Pearson (1934), for many rows those of the normal distribution.
 
 Its tail is the saddlepoint approximation of Lugannani and Rice (1980, Advances in Applied
 Probability 12:475-490), which is off by less than 3 % of itself. The tilted weights
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from nn.arrays import Array
 
+WORST = 0.1  # share of rows: where fewer are costly, an error on them may still surprise
 SMALLEST = 5e-324  # where a loss is 0 in float64, the other one is 744 nats or more
 FARTHEST = 18.0  # of a pole: exp(18) times the range of the values
 STEPS = 50  # halvings
@@ -36,22 +37,22 @@ def flipped(loss: Array) -> Array:
     return other
 
 
-def lower_bound(values: Array, count: Array, worst: Array, alpha: float) -> Array:
+def lower_bound(values: Array, others: Array, count: Array, alpha: float) -> Array:
     """Return one-sided lower bounds (k,) of the means of ``values`` (k, n), at the level ``alpha``.
 
-    ``count`` (n,): of independent rows, each. ``worst`` (k,): the least value that a row could have
-    had; it is no less than the least of those it has.
+    ``others`` (k, n): the values had the labels been the other ones. ``count`` (n,): how many
+    independent rows each one stands for.
     """
-    joined, weight = _joined(values, count, worst)
+    joined, weight = _joined(values, others, count)
     return _search(joined, weight, lambda _, tail: tail > alpha)[0]
 
 
-def p_value(values: Array, count: Array, worst: float) -> float:
+def p_value(values: Array, others: Array, count: Array) -> float:
     """Return the one-sided p-value of the mean of ``values`` (n,) being above 0, rows counted.
 
-    ``worst`` is the least value that a row could have had, as in ``lower_bound``.
+    ``others`` (n,): the values had the labels been the other ones.
     """
-    joined, weight = _joined(values[None], count, np.array([worst]))
+    joined, weight = _joined(values[None], others[None], count)
     if joined.min() >= 0 or joined.max() <= 0:
         return float(joined.max() <= 0)
     sign = 1.0 if joined[0] @ weight > 0 else -1.0
@@ -59,9 +60,13 @@ def p_value(values: Array, count: Array, worst: float) -> float:
     return tail if sign > 0 else 1 - tail
 
 
-def _joined(values: Array, count: Array, worst: Array) -> tuple[Array, Array]:
+def _joined(values: Array, others: Array, count: Array) -> tuple[Array, Array]:
     """Return the values with the one more row (k, n + 1), and the weights of all (n + 1,)."""
-    worst = np.minimum(worst, values.min(axis=1))
+    worse = np.minimum(values, others)
+    order = np.argsort(worse, axis=1)
+    before = np.cumsum(count[order], axis=1) - count[order]
+    weight = np.clip(WORST * count.sum() - before, 0.0, count[order])
+    worst = (weight * np.take_along_axis(worse, order, 1)).sum(axis=1) / weight.sum(axis=1)
     return np.column_stack([values, worst]), np.append(count, 1.0)
 
 
