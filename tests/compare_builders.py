@@ -89,7 +89,16 @@ def board(candidates, tied) -> Leaderboard:
     deviation = np.array([np.std(c, ddof=1) if len(c) > 1 else np.nan for c in losses])
     who = np.isin(np.arange(len(mean)), np.arange(tied) if isinstance(tied, int) else tied)
     return Leaderboard(
-        mean, mean - 0.01, mean + 0.01, deviation, excess, excess - 0.02, excess + 0.02, who, 0.95
+        mean,
+        mean - 0.01,
+        mean + 0.01,
+        deviation,
+        excess,
+        excess - 0.02,
+        excess + 0.02,
+        np.where(who, excess, excess / 2),
+        who,
+        0.95,
     )
 
 

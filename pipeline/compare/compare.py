@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from pipeline.compare.comparison import Candidate, Comparison, Leaderboard, Run, Value, is_number
 from pipeline.compare.findings import sentences
 from pipeline.compare.load import SEEDS
@@ -150,12 +152,13 @@ def _mean(candidate: Candidate) -> float:
 
 
 def _choose(candidates: Sequence[Candidate], board: Leaderboard) -> int:
-    """Return the simplest of the tied: most l2, then fewest epochs.
+    """Return the simplest whose excess is within one standard error: most l2, then fewest epochs.
 
-    One that has a single seed is tied because little is known of it: it is chosen only where all
-    are so.
+    Of those that are tied (Breiman et al. 1984, Classification and Regression Trees, 3.4.3). One
+    that has a single seed has a large standard error because little is known of it: it is chosen
+    only where all are so.
     """
-    places = [place for place, tied in enumerate(board.tied) if tied]
+    places = [i for i in np.flatnonzero(board.tied).tolist() if board.excess[i] <= board.error[i]]
     repeated = [place for place in places if candidates[place].repeated]
 
     def complexity(place: int) -> tuple[float, float, int]:

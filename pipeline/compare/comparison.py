@@ -104,6 +104,7 @@ class Leaderboard:
     excess: Array  # over the best one
     excess_low: Array  # simultaneous over all pairs
     excess_high: Array
+    error: Array  # of the excess, standard error: of this difference alone
     tied: Array  # of bool
     confidence: float
 
@@ -135,7 +136,7 @@ class Comparison:
     unfinished: tuple[Run, ...]
     left_out: tuple[tuple[str, int], ...] = ()  # why some runs are not compared, and how many
     sentences: tuple[str, ...] = ()  # what is known, in plain words
-    chosen: int | None = None  # position of the candidate that is chosen among the tied
+    chosen: int | None = None  # position of the candidate that is chosen
     test: Mapping[str, float] | None = None  # figures of the chosen one on the test rows
 
     @property

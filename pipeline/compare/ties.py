@@ -4,18 +4,21 @@ Conventions: k candidates; n distinct validation rows, of which row i occurs ``c
 in all; candidate c has s_c seeds. Everything is in nats per row.
 
 The best of many owes its place in part to chance. So every pair of candidates is compared at once:
-bounds hold for all k (k - 1) / 2 differences together (Tukey's idea), at a quantile that is learned
+bounds hold for all k (k - 1) / 2 differences together (Tukey's idea), at a level that is learned
 from how the candidates vary together (the multiplier bootstrap of Chernozhukov, Chetverikov and
 Kato 2013, Annals of Statistics 41:2786-2819). Candidates that are nearly one neuron count as nearly
 one: 200 of them widen the bounds less than 200 independent ones would.
 
 A mean is uncertain because of the rows, which all candidates share, and because of the seeds,
-which two candidates share where the names of the seeds are equal. Both are added; the interaction
-of a row and a seed counts twice, on the side of caution (Owen 2007, Annals of Applied Statistics
-1:386-411). A single seed says nothing of the variance over seeds: that of the candidate with the
-largest variance is taken. Where none has two seeds that part is absent, and the leaderboard speaks
-of these very neurons, not of their configurations. The train rows are never in question: all of it
-is about neurons trained on those rows.
+which two candidates share where the names of the seeds are equal. The rows' part holds what an
+error would cost that has not happened yet (``unseen_errors``). The seeds' part is Student's t,
+which needs many seeds to be narrow: two or three disagree by little as often as not. The two are
+added as the sides of a right angle (Zou and Donner 2008, Statistics in Medicine 27:1693-1702). The
+interaction of a row and a seed counts twice, on the side of caution (Owen 2007, Annals of Applied
+Statistics 1:386-411). A single seed says nothing of the variance over seeds: that of the candidate
+with the largest variance is taken. Where none has two seeds that part is absent, and the
+leaderboard speaks of these very neurons, not of their configurations. The train rows are never in
+question: all of it is about neurons trained on those rows.
 """
 
 from __future__ import annotations
@@ -23,13 +26,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from nn.arrays import Array, require_shape
 from pipeline.compare.comparison import Leaderboard
-from pipeline.compare.influence import Influence, bounds, influence_of, squares
-
-Draws = npt.NDArray[np.float32]
+from pipeline.compare.unseen_errors import flipped, lower_bound
 
 MAX_LOSS = 1e9  # nats: beyond it training has diverged, and squares would lose all digits
 # Means that differ by less, as a share of the mean, differ by the rounding of sums.
@@ -55,14 +55,13 @@ def find_ties(
     The mean of a candidate is over its seeds and, weighted by ``count``, over the rows. Its
     difference from the lowest mean is known to within
 
-        t(level, f) * sqrt(variance by rows + variance by seeds),
+        sqrt(bound by rows ** 2 + (t(level, s - 1) * standard error by seeds) ** 2),
 
-    where ``level`` is that of a single comparison at which all of them hold together, and ``f``
-    has the degrees of freedom of Welch and Satterthwaite, between N - 1 of the rows and s - 1 of
-    the seeds: where five seeds disagree the bound is wide. A candidate is tied where the bound
-    reaches 0. If all are equally good, any is not tied with a probability of ``1 - confidence`` or
-    less: as the number of rows grows, and on 60 and more in the simulations of the tests. Equal
-    arguments give equal bits.
+    where ``level`` is that of a single comparison at which all of them hold together. A candidate
+    is tied where the bound reaches 0. If all are equally good, any is not tied with a probability
+    of ``1 - confidence`` or less, and the truly best one is tied with ``confidence``: as the number
+    of rows grows, and on 60 and more in the simulations of the tests. Equal arguments give equal
+    bits.
 
     Parameters
     ----------
@@ -86,26 +85,30 @@ def find_ties(
         or counts do not fit; by the name of the argument.
     """
     _require_losses(losses, seeds, count)
-    rows = np.stack([of_seeds.mean(axis=0) for of_seeds in losses])
+    rows, others = (np.stack([x.mean(axis=0) for x in xs]) for xs in (losses, map(flipped, losses)))
     seed_means = [_average(of_seeds, count) for of_seeds in losses]
-    mean = _average(rows, count)
-    influence = influence_of(rows - mean[:, None], seed_means, seeds, count * weight)
+    mean, count = _average(rows, count), count * weight
+    by_seed, freedom = _seed_influence(seed_means, seeds)
 
     best = int(np.argmin(mean))
-    apart = influence.apart(best)
-    largest = _largest(influence, apart, draws, np.random.default_rng(rng_seed))
-    below, above = bounds(apart, _single_level(largest, 1 - confidence))
+    rows_apart, seeds_apart = rows - rows[best], by_seed - by_seed[best]
+    largest = _largest(rows_apart, seeds_apart, count, best, draws, np.random.default_rng(rng_seed))
+    level = _single_level(largest, 1 - confidence)
+    of_seeds = _seed_bound(seeds_apart, np.minimum(freedom, freedom[best]), level)
+    below, above = _bounds(rows_apart, others - others[best], count, of_seeds, level)
     rounding = ROUNDING * np.where(np.arange(len(mean)) == best, 0.0, mean)
     excess = mean - mean[best]
-    low, high = bounds(influence, 1 - confidence)
+    alone = _seed_bound(by_seed, freedom, 1 - confidence)
+    low, high = _bounds(rows, others, count, alone, 1 - confidence)
     return Leaderboard(
         mean=mean,
-        low=mean - low,
+        low=np.maximum(mean - low, 0.0),
         high=mean + high,
         deviation=np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in seed_means]),
         excess=excess,
         excess_low=excess - below - rounding,
         excess_high=excess + above + rounding,
+        error=_standard_error(rows_apart, others - others[best], count, seeds_apart),
         tied=excess <= below + rounding,
         confidence=confidence,
     )
@@ -121,6 +124,69 @@ def _average(values: Array, count: Array) -> Array:
     return mean
 
 
+def _seed_influence(seed_means: list[Array], seeds: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+    """Return how far each seed moves the means, in standard errors, and the freedom of each (k,).
+
+    The columns are the seeds, then one for each candidate that has a single seed. The squared
+    length of a row is a variance; of the difference of two rows, that of two means' difference.
+    """
+    place = {seed: j for j, seed in enumerate(sorted({s for names in seeds for s in names}))}
+    influence = np.zeros((len(seeds), len(place) + len(seeds)))
+    freedom = np.full(len(seeds), np.inf)
+    several = max((v for v in seed_means if len(v) > 1), key=lambda v: v.var(ddof=1), default=None)
+    for c, (names, values) in enumerate(zip(seeds, seed_means, strict=True)):
+        s = len(names)
+        if s > 1:
+            at = [place[name] for name in names]
+            influence[c, at] = (values - values.mean()) / np.sqrt(s * (s - 1))
+            freedom[c] = s - 1
+        elif several is not None:
+            influence[c, len(place) + c] = several.std(ddof=1)
+            freedom[c] = len(several) - 1
+    return influence, freedom
+
+
+def _seed_bound(influence: Array, freedom: Array, level: float) -> Array:
+    """Return how far seeds may move each quantity (k,), at a two-sided level."""
+    from scipy.special import stdtrit
+
+    bound: Array = -stdtrit(freedom, level / 2) * np.sqrt(_squares(influence))
+    return bound
+
+
+def _bounds(
+    rows: Array, others: Array, count: Array, by_seeds: Array, level: float
+) -> tuple[Array, Array]:
+    """Return how far below and above its estimate each quantity may lie (k,), at a two-sided level.
+
+    ``others`` (k, n) are the values of the rows had their labels been the other ones.
+    """
+    mean = _average(rows, count)
+    below = mean - lower_bound(rows, others, count, level / 2)
+    above = -mean - lower_bound(-rows, -others, count, level / 2)
+    return np.hypot(below, by_seeds), np.hypot(above, by_seeds)
+
+
+def _standard_error(rows: Array, others: Array, count: Array, by_seed: Array) -> Array:
+    """Return the standard error of each mean (k,), at least what one more error would move it by.
+
+    On a row of average cost: an error that no row shows is as likely as one.
+    """
+    n_rows = count.sum()
+    by_row = _squares(_row_influence(rows, count))
+    unseen = _average(others, count) / n_rows
+    error: Array = np.sqrt(np.maximum(by_row, unseen**2) + _squares(by_seed))
+    return error
+
+
+def _row_influence(rows: Array, count: Array) -> Array:
+    """Return how far each row moves the means (k, n), in standard errors."""
+    n_rows = count.sum()
+    # A row that counts w stands for w rows: its multiplier has variance w.
+    moved: Array = (rows - _average(rows, count)[:, None]) * np.sqrt(count / (n_rows - 1) / n_rows)
+    return moved
+
+
 def _single_level(largest: Array, alpha: float) -> float:
     """Return the level of one comparison at which any of all is wrong with ``alpha``."""
     from scipy.special import ndtr
@@ -128,47 +194,46 @@ def _single_level(largest: Array, alpha: float) -> float:
     return min(alpha, 2 * float(ndtr(-np.quantile(largest, 1 - alpha, method="higher"))))
 
 
-def _largest(influence: Influence, apart: Influence, draws: int, rng: np.random.Generator) -> Array:
+def _largest(
+    rows: Array, by_seed: Array, count: Array, best: int, draws: int, rng: np.random.Generator
+) -> Array:
     """Return the largest standardised difference of any pair (draws,) under no difference at all.
 
     A draw multiplies the influence of each row by a standard normal number, so that candidates vary
     together as they do on the rows. Seeds are too few to learn from how candidates vary together:
     their noise is drawn as if it were each candidate's own (Tukey's case), and has the share of a
-    pair's variance that the seeds have.
+    pair's variance that the seeds have. Rows and seeds are given as differences from the best.
     """
-    k = len(influence.rows)
-    by_rows = _project(apart.rows, draws, rng)
-    by_seeds = _project(np.eye(k) / np.sqrt(2), draws, rng) if influence.seeds.any() else None
-    far = np.sqrt(squares(apart.rows) + squares(apart.seeds))
-    largest = np.zeros(draws, np.float32)
-    for a in range(k - 1):
-        of_rows = squares(influence.rows[a + 1 :] - influence.rows[a])
-        of_seeds = squares(influence.seeds[a + 1 :] - influence.seeds[a])
-        error = np.sqrt(of_rows + of_seeds)
-        known = error > COPY * np.minimum(far[a], far[a + 1 :])
-        inverse = np.divide(1.0, error, out=np.zeros_like(error), where=known)
-        for start in range(0, draws, max(1, BLOCK // k)):
-            part = slice(start, start + max(1, BLOCK // k))
-            z = _differences(by_rows[:, part], a, inverse)
-            if by_seeds is not None:
-                z += _differences(by_seeds[:, part], a, np.sqrt(of_seeds) * inverse)
-            np.maximum(largest[part], z.max(axis=0), out=largest[part])
-            np.maximum(largest[part], -z.min(axis=0), out=largest[part])
-    return largest.astype(np.float64)
+    k, n = rows.shape
+    by_row = _row_influence(rows, count)
+    of_seeds = _pair_variances(by_seed)
+    error = np.sqrt(_pair_variances(by_row) + of_seeds)
+    known = error > COPY * np.minimum(error[best], error[best][:, None])
+    inverse = np.divide(1.0, error, out=np.zeros_like(error), where=known).astype(np.float32)
+    share = np.sqrt(of_seeds / 2).astype(np.float32) * inverse
+    width = max(1, min(BLOCK // k, 2**22 // n))
+    largest = np.zeros(draws)
+    for start in range(0, draws, width):
+        part = largest[start : start + width]
+        noise = (by_row @ rng.standard_normal((n, len(part)))).astype(np.float32)
+        own = rng.standard_normal((k, len(part)), np.float32)
+        for a in range(k - 1):
+            z = (noise[a + 1 :] - noise[a]) * inverse[a, a + 1 :, None]
+            if share.any():
+                z += (own[a + 1 :] - own[a]) * share[a, a + 1 :, None]
+            np.maximum(part, np.abs(z).max(axis=0), out=part)
+    return largest
 
 
-def _project(influence: Array, draws: int, rng: np.random.Generator) -> Draws:
-    """Return each candidate's noise (k, draws), in parts that bound the memory for many rows."""
-    size = max(1, 2**22 // influence.shape[1])
-    widths = [min(size, draws - start) for start in range(0, draws, size)]
-    parts = [influence @ rng.standard_normal((influence.shape[1], width)) for width in widths]
-    return np.hstack(parts).astype(np.float32)
+def _pair_variances(influence: Array) -> Array:
+    """Return the squared distance of every two rows (k, k)."""
+    return np.stack([_squares(influence - of_one) for of_one in influence])
 
 
-def _differences(noise: Draws, one: int, factor: Array) -> Draws:
-    result: Draws = noise[one + 1 :] - noise[one]
-    result *= factor.astype(np.float32)[:, None]
-    return result
+def _squares(values: Array) -> Array:
+    """Return the squared length of each row."""
+    squares: Array = np.einsum("ij,ij->i", values, values)
+    return squares
 
 
 def _require_losses(losses: Sequence[Array], seeds: Sequence[Sequence[int]], count: Array) -> None:
