@@ -14,6 +14,7 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.compare.comparison import Run
+from pipeline.compare.unseen_errors import flipped, p_value
 from pipeline.compare.validation_losses import effective_weight, mean_losses, row_counts
 from pipeline.compare.variance import FullGrid, effect_of
 
@@ -65,11 +66,10 @@ def effect_p_value_over_rows(grid: FullGrid, effect: Sequence[str]) -> float:
 
 
 def paired_p_value(pairs: Sequence[tuple[Run, Run]]) -> float:
-    """Return the p-value of the mean difference in loss of pairs with the same seeds.
+    """Return the p-value of the mean loss of the first of pairs with the same seeds being lower.
 
-    A t-test of two sides. The variance over repeats and that over the validation rows, which all
-    pairs share, are added; the degrees of freedom are those of Welch and Satterthwaite. With one
-    repeat nothing is known, and the p-value is 1.
+    The larger one of a t-test of two sides over repeats and of the test over the validation rows
+    that holds unseen errors. With one repeat nothing is known, and the p-value is 1.
     """
     from scipy.special import stdtr
 
@@ -82,12 +82,9 @@ def paired_p_value(pairs: Sequence[tuple[Run, Run]]) -> float:
     s = len(means)
     if s < 2:
         return 1.0
-    by_seeds, (by_rows, n) = float(np.var(means, ddof=1)) / s, _row_variance(pairs)
-    both = by_seeds + by_rows
-    if both == 0:
-        return float(not np.mean(means))
-    freedom = both**2 / (by_seeds**2 / (s - 1) + by_rows**2 / max(n - 1, 1))
-    return float(2 * stdtr(freedom, -abs(np.mean(means)) / math.sqrt(both)))
+    error, mean = float(np.std(means, ddof=1)) / math.sqrt(s), float(np.mean(means))
+    by_seeds = 2 * stdtr(s - 1, -abs(mean) / error) if error else float(mean == 0)
+    return max(float(by_seeds), _p_value_over_rows(pairs))
 
 
 def _repeated(
@@ -141,13 +138,12 @@ def _losses_of_cells(cells: Sequence[Sequence[Run]]) -> tuple[Array, Array] | No
     return np.stack(known), row_counts(runs) * effective_weight(runs)
 
 
-def _row_variance(pairs: Sequence[tuple[Run, Run]]) -> tuple[float, float]:
-    """Return what the choice of rows adds to the variance of the mean, and how many rows."""
+def _p_value_over_rows(pairs: Sequence[tuple[Run, Run]]) -> float:
+    """Return the p-value of two sides; 0 where the losses are unknown."""
     firsts, seconds = zip(*pairs, strict=True)
-    losses, others = mean_losses(firsts), mean_losses(seconds)
-    if losses is None or others is None:
-        return 0.0, 1.0
-    difference, count = losses - others, row_counts(firsts) * effective_weight(firsts)
-    n = float(count.sum())
-    mean = count @ difference / n
-    return float(count @ (difference - mean) ** 2) / (n * max(n - 1, 1)), n
+    means = [mean_losses(runs, of) for of in (np.asarray, flipped) for runs in (firsts, seconds)]
+    if any(mean is None for mean in means):
+        return 0.0
+    first, second, first_other, second_other = (mean for mean in means if mean is not None)
+    count = row_counts(firsts) * effective_weight(firsts)
+    return min(1.0, 2 * p_value(second - first, second_other - first_other, count))

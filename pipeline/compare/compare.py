@@ -8,7 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.compare.comparison import Candidate, Comparison, Leaderboard, Run, Value, is_number
+from pipeline.compare.comparison import (
+    MIN_SEEDS,
+    Candidate,
+    Comparison,
+    Leaderboard,
+    Run,
+    Shares,
+    Value,
+    is_number,
+)  # fmt: skip
 from pipeline.compare.findings import sentences
 from pipeline.compare.load import SEEDS
 from pipeline.compare.ties import find_ties
@@ -42,7 +51,7 @@ def compare(name: str, runs: Sequence[Run], axes: Params | None = None) -> Compa
         left_out.append(("they lack a split that the others were measured on", incomplete))
     ranked, board = _ranked(candidates)
     varying = tuple(dict.fromkeys(key for c in candidates for key in c.params))
-    found, no_shares = shares(ranked, varying) if board else (None, "no run has validation rows")
+    found, no_shares = _shares(ranked, varying, board)
     chosen = _choose(ranked, board) if board else None
     comparison = Comparison(
         name=name,
@@ -146,6 +155,17 @@ def _ranked(candidates: Sequence[Candidate]) -> tuple[list[Candidate], Leaderboa
     return ranked, find_ties(losses, seeds, row_counts(runs), weight=effective_weight(runs))
 
 
+def _shares(
+    candidates: Sequence[Candidate], varying: Sequence[str], board: Leaderboard | None
+) -> tuple[Shares | None, str]:
+    """Return the shares of the variance, or why there are none."""
+    if board is None:
+        return None, "no run has validation rows"
+    if len(candidates) > 1 and board.tied.all():
+        return None, "no difference between the candidates is significant"
+    return shares(candidates, varying)
+
+
 def _mean(candidate: Candidate) -> float:
     losses, count = losses_by_start(candidate.runs), row_counts(candidate.runs)
     return float((losses @ count).mean() / count.sum())
@@ -155,11 +175,11 @@ def _choose(candidates: Sequence[Candidate], board: Leaderboard) -> int:
     """Return the simplest whose excess is within one standard error: most l2, then fewest epochs.
 
     Of those that are tied (Breiman et al. 1984, Classification and Regression Trees, 3.4.3). One
-    that has a single seed has a large standard error because little is known of it: it is chosen
-    only where all are so.
+    of few seeds has a large standard error because little is known of it: it is chosen only where
+    all are so.
     """
     places = [i for i in np.flatnonzero(board.tied).tolist() if board.excess[i] <= board.error[i]]
-    repeated = [place for place in places if candidates[place].repeated]
+    repeated = [place for place in places if candidates[place].n_seeds >= MIN_SEEDS]
 
     def complexity(place: int) -> tuple[float, float, int]:
         settings = candidates[place].runs[0].settings

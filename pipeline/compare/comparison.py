@@ -16,6 +16,7 @@ from pipeline.stages.certify import Certificate
 Value = str | int | float | bool | None
 
 VALID_LOSS = "valid/best_loss"
+MIN_SEEDS = 3  # of two the spread is next to unknown: Student's t has one degree of freedom
 
 
 def is_number(value: Value) -> TypeGuard[int | float]:
@@ -79,9 +80,9 @@ class Candidate:
     unfinished: tuple[Run, ...] = ()
 
     @property
-    def repeated(self) -> bool:
-        """Whether it was run with more than one seed."""
-        return len({run.seed for run in self.runs}) > 1
+    def n_seeds(self) -> int:
+        """With how many seeds it was run, of the start or of the split."""
+        return len({run.seed for run in self.runs})
 
     def mean_metric(self, name: str) -> float:
         """Return the mean of a metric over the runs that have it; NaN where none has."""

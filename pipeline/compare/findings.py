@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nn.arrays import Array
 from pipeline.compare.chance import effect_p_value, effect_p_value_over_rows
-from pipeline.compare.comparison import Comparison, Run, Value, is_number
+from pipeline.compare.comparison import MIN_SEEDS, Comparison, Run, Value, is_number
 from pipeline.compare.convergence import convergence_sentences, separation_sentences
 from pipeline.compare.labels import format_number, short_names, short_value
 from pipeline.compare.load import known_params
@@ -113,7 +113,9 @@ def _cliff(comparison: Comparison) -> Cliff | None:
 def _winning(comparison: Comparison, names: Names) -> Iterator[str]:
     """Yield the values that beat others whatever else is chosen; those two that matter most."""
     parts: list[str] = []
-    for win in wins(comparison.candidates, comparison.varying)[:2]:
+    leading = _leading(comparison)
+    found = wins(comparison.candidates, comparison.varying)
+    for win in [w for w in found if not any(p.get(w.name) in w.others for p in leading)][:2]:
         name = names[win.name]
         others = " and ".join(f"{name}={short_value(other, MAX_VALUE)}" for other in win.others)
         if 2 < win.n_levels == len(win.others) + 1:
@@ -133,18 +135,17 @@ def _ranking(comparison: Comparison, names: Names) -> Iterator[str]:
     if board is None or k < 2:
         return
     n = int(board.tied[1:].sum())
+    few = _few(comparison)
     if n == k - 1:
-        yield f"No difference between the {k:,} candidates is significant: all are tied."
+        yield f"No difference between the {k:,} candidates is significant: all are tied.{few}"
         return
     first = comparison.candidates[0].params
     best = ", ".join(f"{names.get(name, name)}={short_value(first[name], 40)}" for name in first)
     loss = format_number(float(board.mean[0]))
     lowest = f"{best} has the lowest mean validation loss, {loss} nats per row"
-    once = "" if _all_repeated(comparison) else ", but not all have a second seed: it may be chance"
-    if n:
-        yield f"{lowest}; {_tied(n, board.tied)} tied with it{once}."
-    elif once:
-        yield f"{lowest}{once}."
+    if n or few:
+        others = f"; {_tied(n, board.tied)} tied with it" if n else ""
+        yield f"{lowest}{others}.{few}"
     else:
         others = "the other one" if k == 2 else f"all {k - 1:,} others"
         yield f"{best} is better than {others}: mean validation loss {loss} nats per row."
@@ -162,11 +163,10 @@ def _edges(comparison: Comparison, names: Names) -> Iterator[str]:
     """Yield the numbers whose best value is the largest or smallest of all that were tried."""
     board = comparison.board
     n_tied = 0 if board is None else 1 + int(board.tied[1:].sum())
-    few = n_tied == 1 and not _all_repeated(comparison)
-    if board is None or few or n_tied == len(comparison.candidates):
+    if board is None or (n_tied == 1 and _few(comparison)) or n_tied == len(comparison.candidates):
         return
     every = _known(comparison)
-    leading = [c.params for i, c in enumerate(comparison.candidates) if i == 0 or board.tied[i]]
+    leading = _leading(comparison)
     for name in comparison.varying:
         tried, best = _values(every, name), leading[0].get(name)
         at_best = sum(params.get(name) == best for params in leading)
@@ -207,8 +207,19 @@ def _reason(run: Run) -> str:
 # --- runs and their parameters ---------------------------------------------------------------
 
 
-def _all_repeated(comparison: Comparison) -> bool:
-    return all(candidate.repeated for candidate in comparison.candidates)
+def _few(comparison: Comparison) -> str:
+    """Return that seeds are too few, where they are."""
+    n = min(candidate.n_seeds for candidate in comparison.candidates)
+    few = f" {counted(n, 'seed')} {'is' if n == 1 else 'are'} too few to name a winner."
+    return few if n < MIN_SEEDS else ""
+
+
+def _leading(comparison: Comparison) -> list[Mapping[str, Value]]:
+    """Return the parameters of the best and of those tied with it."""
+    if comparison.board is None:
+        return []
+    places = zip(comparison.candidates, comparison.board.tied, strict=True)
+    return [c.params for i, (c, tied) in enumerate(places) if i == 0 or tied]
 
 
 def _known(comparison: Comparison) -> Known:

@@ -52,6 +52,18 @@ def leaderboard(comparison: Comparison) -> list[BoardRow]:
     return [_row(comparison, i, c) for i, c in enumerate(comparison.candidates)]
 
 
+def format_choice(comparison: Comparison) -> str:
+    """Return why the candidate was chosen, and what the choice costs on the validation rows."""
+    board, place = comparison.board, comparison.chosen
+    if board is None or place is None or board.excess[place] == 0:
+        return "the lowest validation loss"
+    excess, error = (format_difference(float(of[place])) for of in (board.excess, board.error))
+    return (
+        "the simplest (most l2, then fewest epochs) within one standard error, "
+        f"{error.lstrip('+')}, of the lowest validation loss: it costs {excess} nats per row"
+    )
+
+
 def _row(comparison: Comparison, i: int, candidate: Candidate) -> BoardRow:
     values = [candidate.params.get(name) for name in comparison.varying]
     ended, detail = convergence(candidate.runs)

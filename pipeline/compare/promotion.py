@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from pipeline import files
 from pipeline.compare.comparison import Comparison, Run
 from pipeline.compare.gate import Paired, Scored, floor_fault, noise_fault, paired, score_rows
+from pipeline.compare.leaderboard import format_choice
 from pipeline.config.schema import Configuration, PromoteSettings, RunConfig
 from pipeline.errors import OK, ConfigError, DataError, PipelineError
 from pipeline.record import Record, read
@@ -75,7 +76,7 @@ def promote_best(comparison: Comparison, settings: Configuration, origin: Mappin
     """
     record = read(files.RUNS / _chosen(comparison).identity)
     model = _model_name(settings.promote, record)
-    say(f"{'Best':10}{_format_chosen(comparison)}")
+    say(f"{'Chosen':10}{_format_chosen(comparison)}")
     registry = Registry(settings.tracking)
     held = registry.champion(model)
     if held is not None and held.identity == record.identity:
@@ -104,14 +105,12 @@ def _chosen(comparison: Comparison) -> Run:
 
 
 def _format_chosen(comparison: Comparison) -> str:
-    """Return which candidate was chosen, and why that one where several are tied."""
+    """Return which candidate was chosen, and why."""
     chosen = comparison.candidates[comparison.chosen or 0]
     params = ", ".join(f"{name}={value}" for name, value in chosen.params.items())
     params = cut(params or "the one configuration", MAX_PARAMS)
-    tied = int(comparison.board.tied.sum()) if comparison.board else 1
-    if tied == 1:
-        return f"{params}, of {counted(len(comparison.candidates), 'candidate')}"
-    return f"{params}, of {tied:,} tied the simplest: most l2, then fewest epochs, then lowest loss"
+    n = counted(len(comparison.candidates), "candidate")
+    return f"{params}, of {n} {format_choice(comparison)}"
 
 
 def _model_name(gate: PromoteSettings, record: Record) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pipeline.compare.comparison import Comparison
 from pipeline.compare.labels import format_share, short_names
-from pipeline.compare.leaderboard import FIGURES, BoardRow, leaderboard
+from pipeline.compare.leaderboard import FIGURES, BoardRow, format_choice, leaderboard
 from pipeline.text import counted, printable
 
 MAX_ROWS = 15  # candidates shown
@@ -98,8 +98,8 @@ def _notes(comparison: Comparison, rows: list[BoardRow]) -> Iterator[str]:
     if comparison.board is not None and any(row.verdict == "tied" for row in rows):
         level = format_share(comparison.board.confidence)
         yield f"=  tied: not distinguishable from the best, at {level} over all comparisons"
-    if any(row.chosen for row in rows):
-        yield "*  chosen"
+    if comparison.chosen is not None:
+        yield f"*  chosen: {format_choice(comparison)}"
     if any(row.figures["convergence"].startswith("stopped +") for row in shown):
         yield "stopped +x  training ended x nats per row above the optimum"
     if comparison.unfinished:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -10,13 +10,16 @@ from nn.arrays import Array
 from pipeline.compare.comparison import Run
 
 
-def mean_losses(runs: Iterable[Run]) -> Array | None:
-    """Return the mean over runs of the loss on each row (n,); None where a run has no losses."""
+def mean_losses(runs: Iterable[Run], of: Callable[[Array], Array] = np.asarray) -> Array | None:
+    """Return the mean over runs of the loss on each row (n,); None where a run has no losses.
+
+    ``of`` is applied to the losses of each run.
+    """
     by_split: dict[int, list[Array]] = {}
     for run in runs:
         if run.losses is None:
             return None
-        by_split.setdefault(run.seed[1], []).append(run.losses)
+        by_split.setdefault(run.seed[1], []).append(of(run.losses))
     return np.concatenate([np.mean(by_split[split], axis=0) for split in sorted(by_split)])
 
 

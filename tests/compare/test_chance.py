@@ -175,15 +175,29 @@ def test_many_pairs_of_one_seed_prove_nothing():
     assert paired_p_value(pairs) == 1
 
 
-def test_pairs_are_compared_by_the_t_test_over_rows_where_seeds_make_no_difference():
-    rows, again = normal(7, 2, 60)
-    count = np.ones(60)
-    pairs = [
-        (run(rows.mean(), seed, 0, rows, count), run(again.mean(), seed, 0, again, count))
-        for seed in range(3)
-    ]
-    expected = stats.ttest_rel(rows, again).pvalue
-    assert paired_p_value(pairs) == pytest.approx(expected, rel=1e-9)
+def measured_twice(first, second, count, seeds=3):
+    """Pairs whose seeds make no difference."""
+    means = [(of * count).sum() / count.sum() for of in (first, second)]
+    ends = zip((first, second), means, strict=True)
+    runs = [[run(mean, s, 0, of, count) for s in range(seeds)] for of, mean in ends]
+    return list(zip(*runs, strict=True))
+
+
+def test_pairs_are_compared_by_the_t_test_over_many_rows_where_seeds_make_no_difference():
+    rows, again = 5 + normal(7, 2, 900)
+    again += 0.08 - (again - rows).mean()
+    pairs = measured_twice(rows, again, np.ones(900))
+    p = stats.ttest_rel(rows, again).pvalue
+    assert 0.001 < p < 0.3
+    assert paired_p_value(pairs) == pytest.approx(p, rel=0.15)
+
+
+def test_a_pair_that_differs_by_the_same_on_every_row_may_err_on_another():
+    """All that 50 rows show is which of two is surer: an error would cost the second one more."""
+    timid, sure = np.full(50, -np.log(0.99)), np.full(50, -np.log(0.9999))
+    assert paired_p_value(measured_twice(sure, timid, np.ones(50))) > 0.3
+    # So many rows without an error would be less likely than 1 in 1,000, were the timid better.
+    assert paired_p_value(measured_twice(sure, timid, np.full(50, 100.0))) < 1e-3
 
 
 @pytest.mark.parametrize("n", [40, pytest.param(1000, marks=pytest.mark.exhaustive)])
@@ -206,13 +220,10 @@ def test_splits_that_deal_the_same_rows_anew_are_not_as_many_rows_as_they_hold(n
 
 
 def test_a_row_that_occurs_five_times_is_five_rows():
-    rows, again = normal(8, 2, 12)
+    rows, again = 5 + normal(8, 2, 12)
     count = np.arange(1.0, 13)
     times = count.astype(int)
     values = [np.repeat(of_rows, times) for of_rows in (rows, again)]
-    pairs = [
-        (run(values[0].mean(), s, 0, rows, count), run(values[1].mean(), s, 0, again, count))
-        for s in range(2)
-    ]
-    expected = stats.ttest_rel(*values).pvalue
-    assert paired_p_value(pairs) == pytest.approx(expected, rel=1e-9)
+    one, other = measured_twice(rows, again, count), measured_twice(*values, np.ones(78))
+    assert 0.01 < paired_p_value(one) < 1 or 0.01 < paired_p_value([p[::-1] for p in one]) < 1
+    assert paired_p_value(one) == pytest.approx(paired_p_value(other), rel=1e-6)

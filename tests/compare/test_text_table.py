@@ -7,6 +7,7 @@ import compare_builders as made
 import numpy as np
 import pytest
 
+from pipeline.compare.labels import format_difference
 from pipeline.compare.text_table import text_table
 from pipeline.stages.certify import Certificate
 
@@ -54,7 +55,7 @@ def test_the_sentences_stand_first_and_whole():
 def test_the_first_fifteen_are_shown_with_their_figures():
     comparison = made.grid()
     text = text_table(comparison, 200)
-    rows = [row for row in board(text)[1] if " 0." in row]
+    rows = [row for row in board(text)[1] if row[:3].strip(" =*").isdigit()]
     assert len(rows) == 15
     for row, candidate in zip(rows, comparison.candidates, strict=False):
         loss = np.mean([run.validation_loss for run in candidate.runs])
@@ -63,11 +64,13 @@ def test_the_first_fifteen_are_shown_with_their_figures():
 
 
 def test_the_tied_are_marked_and_a_rule_stands_below_them():
-    text = text_table(made.grid(tied=3), 200)
+    comparison = made.grid(tied=3)
+    text = text_table(comparison, 200)
     rows = board(text)[1]
     assert [row[:3].strip() for row in rows[:5]] == ["1", "=2*", "=3", "───", "4"]
     assert {"95", "%", "="} <= set(text.partition("more")[2].split())
-    assert "*  chosen" in text.splitlines()
+    assert "*  chosen: the simplest" in text
+    assert f"it costs {format_difference(comparison.board.excess[1])} nats per row" in text
 
 
 def test_a_tie_further_down_is_marked_too_and_those_unseen_are_counted():

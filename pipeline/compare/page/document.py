@@ -18,7 +18,7 @@ from markupsafe import Markup
 from pipeline.compare.comparison import Comparison, Run
 from pipeline.compare.convergence import TOO_EARLY
 from pipeline.compare.labels import format_interval, format_number, format_share, short_names
-from pipeline.compare.leaderboard import FIGURES, leaderboard
+from pipeline.compare.leaderboard import FIGURES, format_choice, leaderboard
 from pipeline.compare.load import known_params
 from pipeline.compare.page.loss_curves import N_LEADERS, draw_loss_curves
 from pipeline.compare.page.parallel_axes import MAX_AXES, draw_parallel_axes
@@ -52,6 +52,7 @@ def page(comparison: Comparison) -> str:
         c=comparison,
         names=short_names(comparison.varying),
         rows=leaderboard(comparison),
+        choice=format_choice(comparison),
         headings=FIGURES,
         test_rows=_test_rows(comparison),
         figures=figures,

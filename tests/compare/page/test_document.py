@@ -194,7 +194,8 @@ def test_runs_that_did_not_finish_have_a_table_of_their_own(usual):
     [
         (made.grid(candidates=(), board=None, chosen=None, test=None), "No run finished."),
         (made.grid(board=None, chosen=None), "No run has validation rows"),
-        (made.grid(tied=1), "The best differs significantly"),
+        (made.grid(chosen=0), "Rank 1 is chosen: the lowest validation loss."),
+        (made.grid(), "Rank 2 is chosen: the simplest"),
         (made.grid(shares=None, no_shares="two cells lack a seed"), "no shares: two cells lack"),
         (made.grid(shares=None, no_shares=EVIL), SHOWN),
         (made.grid({}), "no parameter varies"),
