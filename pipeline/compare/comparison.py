@@ -139,6 +139,7 @@ class Comparison:
     sentences: tuple[str, ...] = ()  # what is known, in plain words
     chosen: int | None = None  # position of the candidate that is chosen
     test: Mapping[str, float] | None = None  # figures of the chosen one on the test rows
+    test_uses: int = 0  # runs that promotion has judged by them; 0 where none was
 
     @property
     def finished(self) -> list[Run]:

@@ -9,6 +9,7 @@ import numpy as np
 from nn import Examples, binary_cross_entropy, row_logits, sigmoid
 from nn.arrays import Array
 from nn.neuron import average
+from pipeline.compare.unseen_errors import flipped, p_value
 from pipeline.config.schema import PromoteSettings
 
 
@@ -24,9 +25,14 @@ class Scored:
     right: Array
     count: Array
 
-    def figure(self, metric: str) -> float:
-        """Return the mean log loss in nats, or the accuracy."""
-        return average(self.loss if metric == "log_loss" else self.right, self.count)
+    def error(self, metric: str) -> float:
+        """Return the mean log loss in nats, or the share of rows that are decided wrong."""
+        return average(self.loss if metric == "log_loss" else 1 - self.right, self.count)
+
+    @property
+    def figures(self) -> tuple[float, float]:
+        """The mean log loss in nats, and the accuracy."""
+        return self.error("log_loss"), 1 - self.error("accuracy")
 
 
 @dataclass(frozen=True)
@@ -50,26 +56,19 @@ def score_rows(theta: Array, examples: Examples, threshold: float) -> Scored:
 
 
 def paired(challenger: Scored, champion: Scored, metric: str) -> Paired:
-    """Test, one-sided, whether the challenger is better than the champion on the same rows."""
-    if metric == "log_loss":
-        return paired_t(champion.loss - challenger.loss, challenger.count)
-    return mcnemar(challenger.right, champion.right, challenger.count)
+    """Test, one-sided, whether the challenger is better than the champion on the same rows.
 
-
-def paired_t(difference: Array, count: Array) -> Paired:
-    """Test by Student's paired t-test that the mean ``difference`` (n,) is above 0, rows counted.
-
-    ``t = mean / sqrt(s^2 / n)`` with n - 1 degrees of freedom (Student 1908); rows that all differ
-    by the same are no evidence of spread, and their sign decides.
+    Log losses are compared with one error more, the worst that could have happened on any of them:
+    a mean over several rows would miss a challenger that is over-confident on few.
     """
-    from scipy.special import stdtr
-
-    n, mean = float(count.sum()), average(difference, count)
-    variance = float(count @ (difference - mean) ** 2) / max(n - 1, 1)
-    if variance == 0:
-        return Paired(mean, 0.0 if mean > 0 else 1.0, "paired t-test")
-    t = mean / np.sqrt(variance / n)
-    return Paired(mean, float(stdtr(n - 1, -t)), "paired t-test")
+    count = challenger.count
+    if metric == "accuracy":
+        return mcnemar(challenger.right, champion.right, count)
+    difference = champion.loss - challenger.loss
+    worst = min(difference.min(), (flipped(champion.loss) - flipped(challenger.loss)).min())
+    p = p_value(difference, np.full_like(difference, worst), count)
+    test = f"Gaffke's test with one error more, of {abs(worst):.3g} nats"
+    return Paired(average(difference, count), p, test)
 
 
 def mcnemar(challenger: Array, champion: Array, count: Array) -> Paired:
@@ -85,14 +84,14 @@ def mcnemar(challenger: Array, champion: Array, count: Array) -> Paired:
     return Paired((won - lost) / float(count.sum()), p, "McNemar's exact test")
 
 
-def floor_fault(figure: float, baseline: float, gate: PromoteSettings) -> str:
-    """Return why the figure does not reach the floor; "" if it does."""
-    above = baseline - figure if gate.metric == "log_loss" else figure - baseline
-    if above >= gate.floor:
+def floor_fault(error: float, baseline: float, gate: PromoteSettings) -> str:
+    """Return why an error is not enough below that of the majority baseline; "" if it is."""
+    if error <= (1 - gate.floor) * baseline:
         return ""
+    name = "log loss" if gate.metric == "log_loss" else "share of errors"
     return (
-        f"{gate.metric} must be better than the majority baseline by promote.floor={gate.floor:g} "
-        f"or more; got {figure:.4f}, the baseline has {baseline:.4f}"
+        f"{name} must be at most {(1 - gate.floor) * baseline:.4g}, below the majority baseline's "
+        f"{baseline:.4g} by promote.floor={gate.floor:g} of it; got {error:.4g}"
     )
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline import files
 from pipeline.compare.comparison import Comparison, Run
-from pipeline.compare.gate import Paired, Scored, floor_fault, noise_fault, paired, score_rows
+from pipeline.compare.gate import Paired, Scored, floor_fault, noise_fault, paired
+from pipeline.compare.labels import format_share
 from pipeline.compare.leaderboard import format_choice
+from pipeline.compare.refit import comparable_model, score
 from pipeline.config.schema import Configuration, PromoteSettings, RunConfig
 from pipeline.errors import OK, ConfigError, DataError, PipelineError
 from pipeline.record import Record, read
-from pipeline.stages.encode import encode
-from pipeline.stages.predict import Model
 from pipeline.stages.read import read_rows
-from pipeline.stages.split import split_table
-from pipeline.stages.validate import Table, validate
+from pipeline.stages.split import Split, split_table
+from pipeline.stages.validate import validate
 from pipeline.text import bounded, counted, cut, say
 from pipeline.tracking import Registry, Version
 
@@ -34,63 +37,86 @@ class GateError(PipelineError):
 
 @dataclass(frozen=True)
 class ChampionScore:
-    """The present champion on the same test rows, and how much better the challenger is."""
+    """The present champion on the same test rows."""
 
     held: Version
     scored: Scored
-    found: Paired
-    caution: str  # what makes the comparison lean to the champion; "" if nothing does
+    how: str  # it was made comparable; "" if it was trained on the challenger's rows
 
 
 @dataclass(frozen=True)
 class Challenge:
     """What the gate looks at. ``champion`` is None where there is none yet."""
 
+    model: str
+    chosen: str  # the challenger's configuration, and why it was chosen
     record: Record  # of the challenger
     gate: PromoteSettings
     scored: Scored
     champion: ChampionScore | None
+    uses: int  # runs that promotion has judged by these test rows, with this one
+
+    @cached_property
+    def test(self) -> Paired | None:
+        """How much better the challenger is than the champion; None where there is none."""
+        if self.champion is None:
+            return None
+        return paired(self.scored, self.champion.scored, self.gate.metric)
 
     @property
     def faults(self) -> list[str]:
         """Why the gate stays closed; none if it opens."""
         metric = self.gate.metric
-        baseline = self.record.head.metrics[f"test/baseline_{metric}"]
-        faults = [floor_fault(self.scored.figure(metric), baseline, self.gate)]
-        if self.champion is not None:
-            faults.append(noise_fault(self.champion.found, self.gate))
-        return [fault for fault in faults if fault]
+        figure = self.record.head.metrics[f"test/baseline_{metric}"]
+        baseline = figure if metric == "log_loss" else 1 - figure
+        fault = floor_fault(self.scored.error(metric), baseline, self.gate)
+        noise = noise_fault(self.test, self.gate) if self.test else ""
+        return [text for text in (fault, noise) if text]
 
 
-def promote_best(comparison: Comparison, settings: Configuration, origin: Mapping[str, str]) -> int:
-    """Make the chosen run the champion of the registry, if it passes the gate.
+def challenge(comparison: Comparison, settings: Configuration) -> Challenge | None:
+    """Return how the chosen run does against the champion; None if it is the champion.
 
-    ``origin`` are tags that say where the run comes from.
+    The registry remembers that the test rows were used for this run, whatever becomes of it.
 
     Raises
     ------
-    GateError
-        If it does not; the alias stays where it is.
     ConfigError, DataError, TrackingError
         If there is nothing to choose, if its data are gone or others, if the store fails.
     """
-    record = read(files.RUNS / _chosen(comparison).identity)
-    model = _model_name(settings.promote, record)
-    say(f"{'Chosen':10}{_format_chosen(comparison)}")
+    record, gate = read(files.RUNS / _chosen(comparison).identity), settings.promote
+    model, chosen = _model_name(gate, record), _format_chosen(comparison)
+    say(f"{'Chosen':10}{chosen}")
     registry = Registry(settings.tracking)
     held = registry.champion(model)
     if held is not None and held.identity == record.identity:
         say(f"{'Champion':10}it is {model} version {held.number} already")
-        return OK
-    challenge = _challenge(record, held, registry, settings.promote)
-    say("\n".join(_format_challenge(challenge)))
-    if challenge.faults:
-        raise GateError(bounded([f"not promoted: {fault}" for fault in challenge.faults]))
-    made = registry.register(model, record)
-    chosen = {"oneuron.chosen": _format_chosen(comparison)}
-    registry.set_champion(made, {**origin, **chosen, **_evidence(challenge)})
-    say(f"{'Champion':10}{model} version {made.number}: run {record.identity[:12]}")
-    say(f"{'Next':10}make predict RUN={model}@champion INPUT=new.csv OUTPUT=scored.csv")
+        return None
+    split = _split(record)
+    scored = score(record.model, split)
+    recorded, again = record.head.metrics["test/log_loss"], scored.error("log_loss")
+    if abs(again - recorded) > TOLERANCE:
+        raise DataError(f"test rows must give the log loss on record, {recorded}; got {again}")
+    champion = _champion(held, record, split, registry) if held else None
+    uses = registry.use_test_rows(model, _rows_key(record), record.identity)
+    found = Challenge(model, chosen, record, gate, scored, champion, uses)
+    say("\n".join(_format_challenge(found)))
+    return found
+
+
+def promote_best(found: Challenge, settings: Configuration, origin: Mapping[str, str]) -> int:
+    """Make the challenger the champion of the registry, if it passed the gate.
+
+    ``origin`` are tags that say where the run comes from. Raise GateError if it did not pass: the
+    alias stays where it is.
+    """
+    if found.faults:
+        raise GateError(bounded([f"not promoted: {fault}" for fault in found.faults]))
+    registry = Registry(settings.tracking)
+    made = registry.register(found.model, found.record)
+    registry.set_champion(made, {**origin, **_evidence(found)})
+    say(f"{'Champion':10}{made.model} version {made.number}: run {made.identity[:12]}")
+    say(f"{'Next':10}make predict RUN={made.model}@champion INPUT=new.csv OUTPUT=scored.csv")
     return OK
 
 
@@ -120,27 +146,8 @@ def _model_name(gate: PromoteSettings, record: Record) -> str:
     return name
 
 
-def _challenge(
-    record: Record, held: Version | None, registry: Registry, gate: PromoteSettings
-) -> Challenge:
-    """Return both neurons on the test rows of the challenger, which are dealt again."""
-    test = _test_rows(record)
-    scored = _scored(record.model, test)
-    recorded, again = record.head.metrics["test/log_loss"], scored.figure("log_loss")
-    if abs(again - recorded) > TOLERANCE:
-        raise DataError(f"test rows must give the log loss on record, {recorded}; got {again}")
-    if held is None:
-        return Challenge(record, gate, scored, None)
-    with TemporaryDirectory() as folder:
-        other = registry.record(held, Path(folder))
-        champion = _scored(_fitting(other, record), test)
-    found = paired(scored, champion, gate.metric)
-    score = ChampionScore(held, champion, found, _caution(other, record))
-    return Challenge(record, gate, scored, score)
-
-
-def _test_rows(record: Record) -> Table:
-    """Return the test rows of the run, after its data were found to be what they were."""
+def _split(record: Record) -> Split:
+    """Return the parts of the run's table, after its data were found to be what they were."""
     config, digest = RunConfig.parse(record.config), record.head.lineage.data_digest
     rows = read_rows(config.data)
     if rows.digest != digest:
@@ -148,77 +155,78 @@ def _test_rows(record: Record) -> Table:
             f"data must be those that the run was made of, digest {digest[:8]}; got "
             f"{rows.digest[:8]} in {config.data.path}: run the sweep again"
         )
-    return split_table(validate(rows, config.data).require(), config.split).test
+    return split_table(validate(rows, config.data).require(), config.split)
 
 
-def _scored(model: Model, test: Table) -> Scored:
-    return score_rows(model.theta, encode(model.encoder, test, "test"), model.threshold)
+def _champion(held: Version, record: Record, split: Split, registry: Registry) -> ChampionScore:
+    with TemporaryDirectory() as folder:
+        champion = registry.record(held, Path(folder))
+        model, how = comparable_model(champion, record, split)
+    return ChampionScore(held, score(model, split), how)
 
 
-def _fitting(champion: Record, challenger: Record) -> Model:
-    """Return the champion's model, if it reads the columns of the challenger's table."""
-    model, columns = champion.model, challenger.model.data.attributes
-    kinds = {name: column.kind for name, column in columns.items()}
-    lacking = [n for n, column in model.data.attributes.items() if kinds.get(n) != column.kind]
-    if lacking:
-        raise DataError(
-            f"champion must read columns of the challenger's table; got {', '.join(lacking)}, "
-            "which it does not have: give the new model a name with promote.model"
-        )
-    return model
+def _rows_key(record: Record) -> str:
+    """Return what the test rows are known by: their table and how it is split."""
+    text = json.dumps([record.head.lineage.data_digest, record.config["split"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _caution(champion: Record, challenger: Record) -> str:
-    same_data = champion.head.lineage.data_digest == challenger.head.lineage.data_digest
-    if same_data and champion.config["split"] == challenger.config["split"]:
-        return ""
-    what = "another split" if same_data else "other data"
-    return f"the champion was trained on {what} and may know some of these rows: it is favoured"
-
-
-def _format_challenge(challenge: Challenge) -> list[str]:
+def _format_challenge(found: Challenge) -> list[str]:
     """Return the figures of the gate as a table."""
-    metrics, champion = challenge.record.head.metrics, challenge.champion
+    metrics, champion = found.record.head.metrics, found.champion
     low, high = metrics["test/accuracy_low"], metrics["test/accuracy_high"]
-    rows = metrics["rows/test"]
-    lines = [
-        f"{'Test':10}{rows:,.0f} rows that took no part in training or choosing",
-        f"{'':10}{'':12}{'log loss':>10}{'accuracy':>10}",
-        _figures("challenger", challenge.scored) + f"   {low:.4f} to {high:.4f} at 95 %",
-    ]
+    table = [("challenger", *found.scored.figures, f"   {low:.4f} to {high:.4f} at 95 %")]
     if champion:
-        lines.append(_figures("champion", champion.scored) + f"   version {champion.held.number}")
+        table.append(("champion", *champion.scored.figures, f"   version {champion.held.number}"))
     loss, accuracy = metrics["test/baseline_log_loss"], metrics["test/baseline_accuracy"]
-    lines.append(f"{'':10}{'majority':12}{loss:10.4f}{accuracy:10.4f}")
-    if champion:
-        found = champion.found
-        by = f"{'better' if found.difference > 0 else 'worse'} by {abs(found.difference):.4g}"
-        test = f"p = {found.p:.3g} ({found.test}, one-sided)"
-        lines.append(f"{'Gate':10}{challenge.gate.metric} {by}, {test}")
-    if champion and champion.caution:
-        lines.append(f"{'':10}{champion.caution}")
+    table.append(("majority", loss, accuracy, ""))
+    lines = [
+        f"{'Test':10}{metrics['rows/test']:,.0f} rows that took no part in training or choosing",
+        f"{'':10}{_format_uses(found)}",
+        f"{'':10}{'':12}{'log loss':>10}{'accuracy':>10}",
+        *(
+            f"{'':10}{who:12}{loss:10.4f}{accuracy:10.4f}{more}"
+            for who, loss, accuracy, more in table
+        ),
+    ]
+    if champion and champion.how:
+        lines.append(f"{'':10}champion: {champion.how}")
+    if found.test:
+        difference = found.test.difference
+        by = f"{'better' if difference > 0 else 'worse'} by {abs(difference):.4g}"
+        lines.append(f"{'Gate':10}{found.gate.metric} {by}, p = {_format_p(found.test)}")
     return lines
 
 
-def _figures(name: str, scored: Scored) -> str:
-    loss, accuracy = scored.figure("log_loss"), scored.figure("accuracy")
-    return f"{'':10}{name:12}{loss:10.4f}{accuracy:10.4f}"
+def _format_uses(found: Challenge) -> str:
+    """Return how often the test rows were used, and what that does to the error of the gate."""
+    if found.uses == 1:
+        return "promotion uses them for the first time"
+    error = format_share(min(found.uses * (1 - found.gate.confidence), 1.0))
+    return (
+        f"used by promotion for {found.uses:,} runs with this one: one that is no better passes "
+        f"by chance in up to {error}"
+    )
 
 
-def _evidence(challenge: Challenge) -> dict[str, str]:
-    """Return the tags of the version: what it is, and the figures of the gate."""
-    gate, head = challenge.gate, challenge.record.head
+def _format_p(found: Paired) -> str:
+    return f"{found.p:.3g} ({found.test}, one-sided)"
+
+
+def _evidence(found: Challenge) -> dict[str, str]:
+    """Return the tags of the version: why it was chosen, and the figures of the gate."""
+    gate, champion = found.gate, found.champion
+    loss, accuracy = found.scored.figures
     tags = {
-        "oneuron.data_digest": head.lineage.data_digest,
-        "oneuron.code_digest": head.lineage.code_digest,
-        "oneuron.gate": f"{gate.metric}, floor {gate.floor:g}, confidence {gate.confidence:g}",
+        "chosen": found.chosen,
+        "gate": f"{gate.metric}, floor {gate.floor:g}, confidence {gate.confidence:g}",
+        "gate.log_loss": f"{loss:.6g}",
+        "gate.accuracy": f"{accuracy:.6g}",
+        "gate.test_rows_uses": f"{found.uses}",
     }
-    for name, value in head.metrics.items():
-        if name.startswith("test/") or name == "rows/test":
-            tags[f"oneuron.{name.replace('/', '.')}"] = f"{value:.6g}"
-    if challenge.champion is not None:
-        held, found = challenge.champion.held, challenge.champion.found
-        tags["oneuron.gate.against"] = f"version {held.number}, run {held.identity}"
-        tags["oneuron.gate.difference"] = f"{found.difference:.6g}"
-        tags["oneuron.gate.p"] = f"{found.p:.6g} ({found.test}, one-sided)"
-    return tags
+    if champion and found.test:
+        tags["gate.against"] = f"version {champion.held.number}, run {champion.held.identity}"
+        tags["gate.champion"] = champion.how or "as it is"
+        tags["gate.difference"] = f"{found.test.difference:.6g}"
+        tags["gate.p"] = _format_p(found.test)
+    return {f"oneuron.{name}": text for name, text in tags.items()}

@@ -251,7 +251,7 @@ class PromoteSettings(Settings):
     """The gate between the best of a sweep and the champion; no part of a result."""
 
     metric: Literal["log_loss", "accuracy"] = "log_loss"
-    floor: Annotated[float, Field(ge=0)] = 0.0
+    floor: Share = 0.0  # of the majority baseline's log loss, or of its errors
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     model: Name | None = None  # in the registry; null: the name of the data
 

@@ -114,24 +114,24 @@ def _axes(sweep: Sweep) -> dict[str, dict[str, Value]]:
 
 
 def _show(comparison: Comparison, target: Path) -> None:
-    """Print the comparison and write its page.
-
-    Raises
-    ------
-    DiskError
-        If the page cannot be written.
-    """
-    from pipeline.compare.page import page
+    """Print the comparison and write its page; DiskError if that cannot be written."""
     from pipeline.compare.text_table import text_table
 
     say(text_table(comparison, shutil.get_terminal_size((100, 24)).columns))
+    write_page(comparison, target)
+    say(f"{'Page':10}{files.shown(target)}")
+
+
+def write_page(comparison: Comparison, target: Path) -> None:
+    """Write the page of the comparison; DiskError if it cannot be written."""
+    from pipeline.compare.page import page
+
     content = page(comparison).encode()
     try:
         files.make_private(target.parent)
         files.replace(target, content)
     except OSError as error:
         raise disk_error(error, "the page") or error from None
-    say(f"{'Page':10}{files.shown(target)}")
 
 
 def _publish(sweep: Sweep, comparison: Comparison, publisher: Publisher) -> None:

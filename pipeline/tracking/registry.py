@@ -21,6 +21,7 @@ from pipeline.tracking.store import asking, open_store
 CHAMPION = "champion"
 FOLDER = "model"  # of the run's artifacts
 IDENTITY_TAG = "oneuron.identity"
+TEST_ROWS_TAG = "oneuron.test_rows"  # and which rows, and the run that was judged by them
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 # What a prediction imports; MLflow installs it where the model is served.
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "pandera", "pydantic", "duckdb", "scipy",
@@ -94,6 +95,19 @@ class Registry:
                 value = safe_value(text, MAX_TAG)
                 client.set_model_version_tag(held.model, held.number, safe_name(name), value)
             client.set_registered_model_alias(held.model, CHAMPION, held.number)
+
+    def use_test_rows(self, model: str, rows: str, identity: str) -> int:
+        """Remember that a run was judged by the test ``rows``; return how many runs were so far.
+
+        Each is a tag of the model, so that refusals count, a repetition does not, and two processes
+        lose nothing.
+        """
+        with asking(self._store.address):
+            self._require_model(model)
+            used = f"{TEST_ROWS_TAG}.{rows}."
+            self._store.client.set_registered_model_tag(model, used + identity, "used")
+            tags = self._store.client.get_registered_model(model).tags
+            return sum(name.startswith(used) for name in tags)
 
     def _require_model(self, model: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -2,17 +2,19 @@
 
 import csv
 import shutil
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 from builders import make_environment
+from compare_builders import Page
 
 from pipeline import files
 from pipeline.cli.commands import predict
 from pipeline.cli.table import parse
-from pipeline.compare import promotion
+from pipeline.compare import refit
 from pipeline.compare.promotion import GateError
 from pipeline.config.compose import configuration
 from pipeline.errors import ConfigError, DataError
@@ -22,6 +24,7 @@ from pipeline.stages.predict import predict_file
 from pipeline.stages.read import car
 from pipeline.sweeps.manifest import Member, Sweep, write_sweep
 from pipeline.sweeps.promote import promote
+from pipeline.sweeps.report import PAGE
 from pipeline.tracking import Registry
 
 WEAK = "optimiser=gradient_descent optimiser.learning_rate=0.1 train.epochs=60"
@@ -60,11 +63,24 @@ def champion():
     return Registry(configuration([]).tracking).champion("car")
 
 
-def evidence(held) -> dict[str, str]:
+def client():
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{files.STORE}", f"sqlite:///{files.STORE}")
-    return dict(client.get_model_version(held.model, held.number).tags)
+    return MlflowClient(f"sqlite:///{files.STORE}", f"sqlite:///{files.STORE}")
+
+
+def evidence(held) -> dict[str, str]:
+    return dict(client().get_model_version(held.model, held.number).tags)
+
+
+def uses() -> list[int]:
+    """How many runs each part of test rows was used for, in the registry."""
+    names = client().get_registered_model("car").tags
+    return sorted(Counter(name.rpartition(".")[0] for name in names).values())
+
+
+def page_words(sweep: Sweep) -> str:
+    return Page((sweep.folder / PAGE).read_text()).words
 
 
 @pytest.mark.slow
@@ -75,6 +91,7 @@ def test_the_first_must_reach_the_floor_and_the_next_must_be_better_by_more_than
     with pytest.raises(GateError, match=r"promote.floor=0.5"):
         challenge("weak", "promote.floor=0.5")
     assert champion() is None
+    assert uses() == [1]  # a refusal counts
 
     assert challenge("weak") == 0
     assert champion().identity == weak.members[0].identity
@@ -83,26 +100,34 @@ def test_the_first_must_reach_the_floor_and_the_next_must_be_better_by_more_than
     assert "version 1 already" in capsys.readouterr().out
 
     # The same neuron but for its seed is no better.
-    made("again", f"{WEAK} seed=1")
+    again = made("again", f"{WEAK} seed=1")
     with pytest.raises(GateError, match=r"p below 0.05; got .* p = "):
         challenge("again")
     assert champion().number == "1"
+    assert uses() == [2]
+    assert "for 2 runs with this one" in capsys.readouterr().out
+    assert "used these test rows for 2 runs so far" in page_words(again)
 
-    strong = made("strong", STRONG, f"{STRONG} train.l2=0.3")
+    # On another split the champion has seen test rows: it is trained again.
+    strong = made("strong", f"{STRONG} split.seed=1", f"{STRONG} train.l2=0.3 split.seed=1")
     assert challenge("strong") == 0
     held = champion()
     assert (held.number, held.identity) == ("2", strong.members[0].identity)
-    assert "paired t-test, one-sided" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "nats, one-sided)" in said
+    assert "champion: trained again by its own recipe" in said
     tags = evidence(held)
     assert (tags["oneuron.sweep"], tags["oneuron.sweep_name"]) == (strong.id, "strong")
     assert float(tags["oneuron.gate.p"].split()[0]) < 0.05
     assert tags["oneuron.gate.against"].startswith("version 1, run ")
+    assert (tags["oneuron.gate.test_rows_uses"], uses()) == ("1", [1, 2])
     metrics = find(held.identity).head.metrics
-    assert float(tags["oneuron.test.log_loss"]) == pytest.approx(metrics["test/log_loss"], rel=1e-5)
+    assert float(tags["oneuron.gate.log_loss"]) == pytest.approx(metrics["test/log_loss"], rel=1e-5)
     # There is no way back to the weak one.
     with pytest.raises(GateError):
         challenge("weak")
     assert champion().number == "2"
+    assert uses() == [1, 2]  # a repetition does not count
 
     predicts_the_same_by_every_way(held, tmp_path)
 
@@ -171,9 +196,9 @@ def test_without_a_champion_the_cure_is_named(made, tmp_path):
 def test_a_figure_that_the_record_does_not_give_again_is_refused(made, monkeypatch):
     """A negative control of the check that the test rows are those of the record."""
     made("named", f"{WEAK} seed=2")
-    scored = promotion.score_rows
+    scored = refit.score_rows
     monkeypatch.setattr(
-        promotion, "score_rows", lambda theta, *rest: scored(np.nextafter(theta, 9) + 1e-9, *rest)
+        refit, "score_rows", lambda theta, *rest: scored(np.nextafter(theta, 9) + 1e-9, *rest)
     )
     with pytest.raises(DataError, match="on record"):
         challenge("named")

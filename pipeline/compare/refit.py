@@ -1,0 +1,88 @@
+"""A champion that was trained on other rows is trained again on those of its challenger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.compare.gate import Scored, score_rows
+from pipeline.config.schema import RunConfig
+from pipeline.errors import DataError, PipelineError
+from pipeline.record import Record
+from pipeline.stages.encode import encode, fit_encoder
+from pipeline.stages.predict import Model
+from pipeline.stages.split import Split
+from pipeline.stages.train import train
+from pipeline.text import one_line
+
+MAX_NUMBERS = 2**28  # of the inputs of all distinct train rows: 2 GiB
+FAVOURED = "it is compared as it is: it may know some of the test rows, which favours it"
+
+
+def comparable_model(champion: Record, challenger: Record, split: Split) -> tuple[Model, str]:
+    """Return the champion's model to compare, and how it came about; "" if it is as it was.
+
+    It is as it was where it was trained on the challenger's training rows. Elsewhere it has seen
+    test rows, so its recipe (encoding, optimiser, training, seed) is trained again on the rows of
+    ``split``, with the columns that it reads. Where that fails, or where the challenger is of that
+    very recipe, it stays as it was, at the challenger's cost.
+
+    Raises
+    ------
+    DataError
+        If the challenger's table lacks a column of the champion.
+    """
+    _require_columns(champion, challenger)
+    if _rows_of(champion) == _rows_of(challenger):
+        return champion.model, ""
+    try:
+        config = _recipe(champion, challenger)
+        if config == RunConfig.parse(challenger.config | {"seed": config.seed}):
+            return champion.model, f"its recipe is the challenger's; {FAVOURED}"
+        model = _trained(config, split)
+    except (PipelineError, MemoryError) as error:
+        why = one_line(str(error) or "out of memory", 200)
+        return champion.model, f"it cannot be trained on these rows ({why}); {FAVOURED}"
+    return model, "trained again by its own recipe on the challenger's training rows: it had others"
+
+
+def score(model: Model, split: Split) -> Scored:
+    """Return how the model does on the test rows."""
+    return score_rows(model.theta, encode(model.encoder, split.test, "test"), model.threshold)
+
+
+def _require_columns(champion: Record, challenger: Record) -> None:
+    kinds = {name: column.kind for name, column in challenger.model.data.attributes.items()}
+    columns = champion.model.data.attributes.items()
+    lacking = [name for name, column in columns if kinds.get(name) != column.kind]
+    if lacking:
+        raise DataError(
+            f"champion must read columns of the challenger's table; got {', '.join(lacking)}, "
+            "which it does not have: give the new model a name with promote.model"
+        )
+
+
+def _rows_of(record: Record) -> tuple[Any, ...]:
+    """Return what determines which rows are train and test rows."""
+    data = {k: v for k, v in record.config["data"].items() if k not in ("path", "sha256")}
+    return record.head.lineage.data_digest, data, record.config["split"]
+
+
+def _recipe(champion: Record, challenger: Record) -> RunConfig:
+    """Return the champion's configuration with the challenger's table, on its own columns."""
+    own, data = champion.model.data.attributes, challenger.config["data"]
+    columns = {k: v if k in own else {"kind": "ignored"} for k, v in data["columns"].items()}
+    return RunConfig.parse({
+        **champion.config, "data": {**data, "columns": columns}, "split": challenger.config["split"]
+    })  # fmt: skip
+
+
+def _trained(config: RunConfig, split: Split) -> Model:
+    encoder = fit_encoder(split.train, config.encode, config.data)
+    numbers = len(split.train.y) * len(encoder.inputs)
+    if numbers > MAX_NUMBERS:
+        raise DataError(f"its inputs must be at most {MAX_NUMBERS:,} numbers; got {numbers:,}")
+    rows = encode(encoder, split.train, "train")
+    valid = encode(encoder, split.valid, "valid") if split.valid else None
+    trained = train(rows, valid, encoder.inputs, config.optimiser, config.train, config.seed)
+    trained.require_finite(config.optimiser)
+    return Model(config.data, encoder, trained.theta, config.evaluate.threshold)
