@@ -51,13 +51,18 @@ def settings_of(config: Mapping[str, object]) -> dict[str, Value]:
 
 def known_params(run: Run, varying: Sequence[str]) -> dict[str, Value]:
     """Return the parameters that are known of a run: by its record, or by its overrides alone."""
-    words = (word.lstrip("+").partition("=") for word in run.overrides)
-    given = {name: value_of(text) for name, _, text in words} | dict(run.settings)
+    given = values_of(run.overrides) | dict(run.settings)
     return {name: given[name] for name in varying if name in given}
 
 
-def value_of(text: str) -> Value:
-    """Return what a word of the command line means: a number, a word, true, false or null."""
+def values_of(overrides: Sequence[str]) -> dict[str, Value]:
+    """Return what the words of a command line set."""
+    words = (word.lstrip("+").partition("=") for word in overrides)
+    return {name: _value(text) for name, _, text in words}
+
+
+def _value(text: str) -> Value:
+    """Return what a word means: a number, a word, true, false or null."""
     with suppress(ValueError):
         return _plain(json.loads(text))
     return text

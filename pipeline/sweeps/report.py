@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from pipeline import files
 from pipeline.compare.compare import compare
 from pipeline.compare.comparison import Comparison, Run, Value
-from pipeline.compare.load import SEEDS, run_of, unrecorded_run, value_of
+from pipeline.compare.load import SEEDS, run_of, unrecorded_run, values_of
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import OK, ConfigError, TrackingError, disk_error
 from pipeline.record import RecordError, read
@@ -107,8 +107,7 @@ def _axes(sweep: Sweep) -> dict[str, dict[str, Value]]:
     axes = [axis for axis in sweep.axes if axis not in SEEDS]
     found = {}
     for member in sweep.members:
-        words = [word.lstrip("+").partition("=") for word in member.overrides]
-        values = {key: value_of(text) for key, _, text in words}
+        values = values_of(member.overrides)
         found[str(member.identity)] = {axis: values[axis] for axis in axes if axis in values}
     return found
 

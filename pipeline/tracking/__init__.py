@@ -8,7 +8,7 @@ does not have. Publishing again adds nothing.
 from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch, fetch_run
 from pipeline.tracking.process import Publisher
-from pipeline.tracking.projection import Summary
+from pipeline.tracking.projection import Summary, thinned
 from pipeline.tracking.publish import Published, close_orphans, publish, publish_summary, sync
 from pipeline.tracking.registry import Registry, Version, champion_record
 from pipeline.tracking.store import open_store
@@ -16,5 +16,5 @@ from pipeline.tracking.store import open_store
 __all__ = [
     "Published", "Publisher", "Registry", "Summary", "Version", "champion_record", "check_address",
     "close_orphans", "fetch", "fetch_run", "open_store", "publish", "publish_summary",
-    "sync",
+    "sync", "thinned",
 ]  # fmt: skip

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
 
 from nn.arrays import Array
 from pipeline.compare.comparison import Candidate, Comparison
 from pipeline.compare.labels import format_params, short_names
 from pipeline.compare.page import theme
+from pipeline.tracking import thinned
 
 N_LEADERS = len(theme.COLOURS)
 MAX_POINTS = 150  # of a curve; a screen shows no more
@@ -76,20 +76,9 @@ def mean_curve(candidate: Candidate, most: int = MAX_POINTS) -> Curve:
     names = [part for part, _ in PARTS if all(part in curve for curve in curves)]
     if n == 0 or not names:
         return {}
-    kept = few_positions(n, most)
+    kept = thinned(n, None, most)
     means = {name: np.mean([curve[name][:n][kept] for curve in curves], axis=0) for name in names}
     return {"epoch": curves[0]["epoch"][:n][kept].astype(float), **means}
-
-
-def few_positions(n: int, most: int) -> npt.NDArray[np.intp]:
-    """Return at most ``most`` of ``n`` positions, dense at the start, where curves fall.
-
-    Half of them lie evenly, half evenly by logarithm; the first and the last are among them.
-    """
-    if n <= most:
-        return np.arange(n)
-    even, dense = np.linspace(0, n - 1, most - most // 2), np.geomspace(1, n - 1, most // 2)
-    return np.unique(np.rint(np.concatenate([even, dense])).astype(np.intp))
 
 
 def _leader(i: int, curve: Curve, name: str, colour: str) -> list[go.Scatter]:
