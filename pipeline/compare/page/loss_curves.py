@@ -76,9 +76,10 @@ def mean_curve(candidate: Candidate, most: int = MAX_POINTS) -> Curve:
     names = [part for part, _ in PARTS if all(part in curve for curve in curves)]
     if n == 0 or not names:
         return {}
-    kept = thinned(n, None, most)
-    means = {name: np.mean([curve[name][:n][kept] for curve in curves], axis=0) for name in names}
-    return {"epoch": curves[0]["epoch"][:n][kept].astype(float), **means}
+    means = {name: np.mean([curve[name][:n] for curve in curves], axis=0) for name in names}
+    kept = thinned(np.array([*means.values()]), [], most)
+    points = {"epoch": curves[0]["epoch"][:n].astype(float), **means}
+    return {name: values[kept] for name, values in points.items()}
 
 
 def _leader(i: int, curve: Curve, name: str, colour: str) -> list[go.Scatter]:
