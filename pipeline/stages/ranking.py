@@ -74,9 +74,9 @@ def auc_interval(ranked: Ranked, test: Examples, copies: Copies) -> tuple[float,
     _, y, count = test
     m, n = ranked.positive.sum(), ranked.negative.sum()
     # What share of the other class a row is ranked on the wrong side of, ties half.
-    below = (np.cumsum(ranked.negative) - ranked.negative / 2) / n
-    above = 1 - (np.cumsum(ranked.positive) - ranked.positive / 2) / m
-    error = np.where(y == 1, 1 - below[ranked.place], 1 - above[ranked.place])
+    of_positive = 1 - (np.cumsum(ranked.negative) - ranked.negative / 2) / n
+    of_negative = (np.cumsum(ranked.positive) - ranked.positive / 2) / m
+    error = np.where(y == 1, of_positive[ranked.place], of_negative[ranked.place])
     area = float(1 - (count * y) @ error / m)
     observed = min(effective_size(is_class, count, copies) for is_class in (y, 1 - y))
     rarer = error if area >= 0.5 else 1 - error
