@@ -86,7 +86,7 @@ def draw_calibration(evaluation: Evaluation, positive: str, bins: int, caption: 
     """Return share of positive rows against probability, and how many rows have which."""
     error = evaluation.metrics["expected_calibration_error"]
     chance = evaluation.metrics["expected_calibration_error_chance"]
-    title = f"Calibration error {error:.3f}, {chance:.3f} by chance ({bins} equally wide bins)"
+    title = f"Calibration error {error:.3f}, {chance:.3f} by chance ({bins} bins)"
     figure = style.sheet(title, caption, style.NARROW + 0.8, style.NARROW)
     figure.subplots_adjust(hspace=0.08)
     panel, rows = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
