@@ -32,6 +32,7 @@ MAX_TABLE = 2e9  # products in a Hessian: more take longer than many a training
 MAX_WORK = 3e8  # products in a step of all profiles at once: a tenth of a second
 COST = 200  # products that an exponential and a logarithm take the time of
 FEW = 10  # rows of the rarer class for each parameter: with fewer, maximum likelihood is biased
+EXPANDED = "the table is large: by an expansion to third order, and without tests of attributes"
 NOT_IN_TRAIN = "not in train"
 NOT_IDENTIFIED = "not identified: collinear with other inputs"
 NO_WEIGHT = (NOT_IN_TRAIN, NOT_IDENTIFIED)  # what a neuron has there, it has by chance
@@ -154,8 +155,9 @@ def _infer(train: Examples, encoder: Encoder, blank: Inference) -> Inference:
     for j, known in zip(wanted, identified, strict=True):
         changes = next(estimates) if known else {"note": NOT_IDENTIFIED}
         effects[j] = replace(effects[j], **changes)
-    tests = _tests(encoder, onto, design, best) if small else blank.tests
-    return Inference(tuple(effects), tests, method, blank.centring)
+    if not small:
+        return replace(blank, effects=tuple(effects), method=f"{method}; {EXPANDED}")
+    return Inference(tuple(effects), _tests(encoder, onto, design, best), method, blank.centring)
 
 
 def _best(train: Examples, kept: list[int], onto: Array, *, few: bool) -> tuple[Design, Point, str]:

@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 from pipeline.config.schema import EncodeSettings
 from pipeline.stages.encode import encode, fit_encoder
-from pipeline.stages.infer import FIRTH, LIKELIHOOD, NOT_IDENTIFIED, NOT_IN_TRAIN, infer
+from pipeline.stages.infer import EXPANDED, FIRTH, LIKELIHOOD, NOT_IDENTIFIED, NOT_IN_TRAIN, infer
 
 NUMERIC, CATEGORICAL = {"kind": "numeric"}, {"kind": "categorical"}
 CHI2 = 3.841458820694124  # 95 %, one degree of freedom
@@ -161,3 +161,14 @@ def test_intervals_of_few_rows_hold_the_truth_about_as_often_as_they_say():
 def test_between_93_and_97_percent_of_intervals_hold_the_truth(n):
     """Penalty and end of training have no part in them: the rows are all that they depend on."""
     assert 0.93 <= coverage(n, 2000, n) <= 0.97
+
+
+def test_a_large_table_has_almost_the_same_intervals_and_says_how(overlapping, monkeypatch):
+    exact = inferred(*overlapping)
+    monkeypatch.setattr("pipeline.stages.infer.MAX_WORK", 0)
+    near = inferred(*overlapping)
+    assert near.method == f"{LIKELIHOOD}; {EXPANDED}"
+    for one, two in zip(exact.effects, near.effects, strict=True):
+        if one.standard_error is not None:
+            error = 0.02 * one.standard_error
+            assert (two.low, two.high) == pytest.approx((one.low, one.high), abs=error)
