@@ -93,10 +93,7 @@ def challenge(comparison: Comparison, settings: Configuration) -> Challenge | No
         say(f"{'Champion':10}it is {model} version {held.number} already")
         return None
     split = _split(record)
-    scored = score(record.model, split)
-    recorded, again = record.head.metrics["test/log_loss"], scored.error("log_loss")
-    if abs(again - recorded) > TOLERANCE:
-        raise DataError(f"test rows must give the log loss on record, {recorded}; got {again}")
+    scored = _scored(record, split)
     champion = _champion(held, record, split, registry) if held else None
     uses = registry.use_test_rows(model, _rows_key(record), record.identity)
     found = Challenge(model, chosen, record, gate, scored, champion, uses)
@@ -156,6 +153,15 @@ def _split(record: Record) -> Split:
             f"{rows.digest[:8]} in {config.data.path}: run the sweep again"
         )
     return split_table(validate(rows, config.data).require(), config.split)
+
+
+def _scored(record: Record, split: Split) -> Scored:
+    """Return the challenger on its test rows, after these were found to be those on record."""
+    scored = score(record.model, split)
+    recorded, again = record.head.metrics["test/log_loss"], scored.error("log_loss")
+    if abs(again - recorded) > TOLERANCE:
+        raise DataError(f"test rows must give the log loss on record, {recorded}; got {again}")
+    return scored
 
 
 def _champion(held: Version, record: Record, split: Split, registry: Registry) -> ChampionScore:
