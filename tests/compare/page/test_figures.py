@@ -71,7 +71,7 @@ def test_a_long_curve_is_thinned_and_keeps_both_ends():
     curve = mean_curve(Candidate({}, (made.run({}, curve=made.curve(0.1, 5000)),)))
     epochs = curve["epoch"]
     assert len(epochs) <= 150
-    assert [*epochs[:4], epochs[-1]] == [0, 1, 2, 3, 5000]
+    assert (epochs[0], epochs[-1]) == (0, 5000)
 
 
 # --- parallel axes ---------------------------------------------------------------------------
