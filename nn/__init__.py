@@ -24,7 +24,7 @@ used throughout. ``docs/article.md`` maps each of them to the function that hold
 
 from nn.arrays import ShapeError
 from nn.fit import Epoch, fit, fit_newton, initial_theta
-from nn.gradcheck import five_point_gradient, relative_error
+from nn.gradcheck import five_point_gradient
 from nn.loss import binary_cross_entropy, loss_slope, sigmoid
 from nn.neuron import (
     Examples,
@@ -39,7 +39,7 @@ from nn.neuron import (
     predict_proba,
     row_logits,
 )
-from nn.optim import Transform, adam, chain, gradient_descent, momentum
+from nn.optim import Transform, adam, gradient_descent, momentum
 from nn.optimum import Optimum, newton
 
 __all__ = [
@@ -51,7 +51,6 @@ __all__ = [
     "Transform",
     "adam",
     "binary_cross_entropy",
-    "chain",
     "examine",
     "fit",
     "fit_newton",
@@ -68,7 +67,6 @@ __all__ = [
     "objective",
     "penalty",
     "predict_proba",
-    "relative_error",
     "row_logits",
     "sigmoid",
 ]

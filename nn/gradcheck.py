@@ -26,8 +26,3 @@ def five_point_gradient(function: Callable[[Array], float], theta: Array, h: flo
         far = function(theta + 2 * step) - function(theta - 2 * step)
         result[j] = (8 * near - far) / (12 * h)
     return result
-
-
-def relative_error(got: Array, expected: Array) -> float:
-    """Return the largest difference, as a share of the largest expected value."""
-    return float(np.max(np.abs(got - expected)) / np.max(np.abs(expected)))

@@ -49,7 +49,7 @@ def newton(theta: Array, examples: Examples, l2: float = 0.0) -> Optimum:
     numpy.linalg.LinAlgError
         If the curvature overflows.
     """
-    steps = _descend(_start(theta, examples, l2), examples, l2)
+    steps = newton_steps(_start(theta, examples, l2), examples, l2)
     *before, (best, found, _) = islice(steps, MAX_STEPS + 1)
     return Optimum(best, found.objective, found.gradient, len(before))
 
@@ -61,10 +61,13 @@ def newton_steps(theta: Array, examples: Examples, l2: float = 0.0) -> Iterator[
     falls by Armijo's rule. Where steps converge fast the last Hessian serves for another one. It
     ends where a step would gain less than rounding.
     """
-    return _descend(_point(theta, examples, l2), examples, l2)
+    point: Point | None = Point(theta, examine(theta, examples, l2, curvature=True))
+    while point is not None:
+        yield point
+        point = _lower(point, examples, l2)
 
 
-def _start(theta: Array, examples: Examples, l2: float) -> Point:
+def _start(theta: Array, examples: Examples, l2: float) -> Array:
     """Return the lowest of all zeros, ``theta`` and, of many rows, the optimum of a part of them.
 
     From afar the probabilities are 0 or 1, where there is no curvature to go by.
@@ -74,21 +77,9 @@ def _start(theta: Array, examples: Examples, l2: float) -> Point:
         start, lowest = theta, value
     part = Examples(*(array[::PART] for array in examples))
     if len(part.y) > BLOCK and part.count.any():
-        near = _point(newton(start, part, l2).theta, examples, l2)
-        if near.found.objective <= lowest:
-            return near
-    return _point(start, examples, l2)
-
-
-def _point(theta: Array, examples: Examples, l2: float) -> Point:
-    return Point(theta, examine(theta, examples, l2, curvature=True))
-
-
-def _descend(start: Point, examples: Examples, l2: float) -> Iterator[Point]:
-    point: Point | None = start
-    while point is not None:
-        yield point
-        point = _lower(point, examples, l2)
+        near = newton(start, part, l2).theta
+        start = near if objective(near, examples, l2) <= lowest else start
+    return start
 
 
 @np.errstate(all="ignore")
@@ -111,22 +102,25 @@ def _lower(point: Point, examples: Examples, l2: float) -> Point | None:
 
 
 def _step(here: Pass) -> Array:
-    """Return Newton's step; each parameter is measured by its own curvature, whatever its unit.
+    """Return Newton's step."""
+    half, unit = cholesky(here.hessian)
+    step: Array = np.linalg.solve(half.T, np.linalg.solve(half, here.gradient / unit)) / unit
+    return step
 
-    A direction without curvature, as that of one-hot inputs that add up to the bias, gets a ridge;
-    the gradient has no part in it.
+
+def cholesky(curvature: Array) -> tuple[Array, Array]:
+    """Return L (k, k) and units u (k,) with ``L L' = curvature / (u u')``, whose diagonal is 1.
+
+    Each parameter is measured by its own curvature, whatever its unit. A direction without any, as
+    that of one-hot inputs that add up to the bias, gets a ridge; the gradient has no part in it.
     """
-    unit = np.sqrt(here.hessian.diagonal())
+    unit = np.sqrt(curvature.diagonal())
     unit[unit == 0] = 1.0
-    curvature = here.hessian / unit[:, None] / unit
-    ridge = RIDGE
-    while ridge < 1 and np.isfinite(curvature).all():
-        curvature[np.diag_indices(len(unit))] += ridge
+    scaled, ridge = curvature / unit[:, None] / unit, RIDGE
+    while ridge < 1 and np.isfinite(scaled).all():
+        scaled[np.diag_indices(len(unit))] += ridge
         try:
-            half = np.linalg.cholesky(curvature)
+            return np.asarray(np.linalg.cholesky(scaled), np.float64), unit
         except np.linalg.LinAlgError:  # rounding left less than no curvature
             ridge *= 10
-            continue
-        step: Array = np.linalg.solve(half.T, np.linalg.solve(half, here.gradient / unit)) / unit
-        return step
     raise np.linalg.LinAlgError("curvature must be finite; got an overflow")

@@ -9,15 +9,14 @@ import numpy as np
 from nn import Examples, logits, newton, objective
 from nn.arrays import Array
 from nn.loss import binary_cross_entropy, loss_curvature, loss_slope
+from nn.optimum import EPS, cholesky
 
-EPS = float(np.finfo(float).eps)
 TINY = float(np.finfo(float).tiny)
 PROVEN = 1e-9  # nats per row: a bound that needs no lower one
 ROUNDS = 200
 IDLE = 4  # rounds that prove nothing new
 NOTHING = 1e-17  # nats per row
 DECIDED = 1e-12  # nats: rows of less loss are left out where that proves more
-RIDGE = 1e-13  # of the curvature of a coordinate alone
 PRIME = 2**31 - 1
 
 
@@ -127,14 +126,18 @@ def descend(best: Minimum, theta: Array, examples: Examples, l2: float) -> Minim
         value, blur = objective(theta, examples, l2), rounding(theta, examples, l2)
         lower = value - here.bound - blur
         idle = 0 if lower > best.lower or value < before - NOTHING else idle + 1
-        low = theta if value < best.objective else best.theta
-        best = Minimum(low, min(value, best.objective), max(lower, best.lower))
+        best = _better(Minimum(theta, value, lower), best)
         if best.bound <= PROVEN or here.bound <= blur or idle == IDLE:
             break
         basis = basis @ (turn := whitener(here.curvature))
-        step = basis @ (turn.T @ here.gradient)
-        theta = _lower(theta, step, value, examples, l2)
+        theta = _lower(theta, basis @ (turn.T @ here.gradient), value, examples, l2)
     return best
+
+
+def _better(found: Minimum, best: Minimum) -> Minimum:
+    """Return the lower objective of the two, with the higher of their lower bounds."""
+    theta = found.theta if found.objective < best.objective else best.theta
+    return Minimum(theta, min(found.objective, best.objective), max(found.lower, best.lower))
 
 
 def _lower(theta: Array, step: Array, value: float, examples: Examples, l2: float) -> Array:
@@ -168,19 +171,18 @@ def self_concordance(theta: Array, rows: Weighted, basis: Array) -> Local:
     """
     losses = binary_cross_entropy(rows.X @ theta, rows.y)
     X, y, share = (array[losses > DECIDED] for array in rows[:3])
-    z, blur, penalty = X @ theta, _blur(theta, X[:, :-1]), rows.l2[:, None] * basis
-    slope, Y = loss_slope(z, y), X @ basis
+    z, blur, Y = X @ theta, _blur(theta, X[:, :-1]), X @ basis
     noise = len(theta) * EPS * np.linalg.norm(np.abs(X) @ np.abs(basis), axis=1)
+    length, many = np.linalg.norm(Y, axis=1) + noise, (len(y) + len(theta)) * EPS
+    penalty = rows.l2[:, None] * basis
     weight = share * loss_curvature(z) * np.exp(-blur)  # the least that it can be
     curvature = Y.T @ (weight[:, None] * Y) + basis.T @ penalty
+    mu = _least(curvature, many, np.sqrt(weight @ noise**2))
+    slope = loss_slope(z, y)
     gradient = Y.T @ (share * slope) + penalty.T @ theta
-
-    many = (len(y) + len(theta)) * EPS
     size = np.abs(Y).T @ (share * np.abs(slope)) + np.abs(penalty).T @ np.abs(theta)
-    length = np.linalg.norm(Y, axis=1) + noise
     norm = np.linalg.norm(gradient) + many * np.linalg.norm(size)
     norm += share @ (np.abs(slope) * noise + _moved(slope, blur) * length)
-    mu = _least(curvature, many, np.sqrt(weight @ noise**2))
     return Local(gradient, curvature, _bach(norm, mu, length.max(initial=0.0)) + DECIDED)
 
 
@@ -201,19 +203,9 @@ def _bach(norm: float, mu: float, longest: float) -> float:
 
 def whitener(curvature: Array) -> Array:
     """Return coordinates (k, k) in which the curvature is that of a ball, as far as it is known."""
-    unit = np.sqrt(curvature.diagonal())
-    unit[unit == 0] = 1.0
-    scaled = curvature / unit[:, None] / unit
-    ridge = RIDGE
-    while ridge < 1 and np.isfinite(scaled).all():
-        try:
-            half = np.linalg.cholesky(scaled + ridge * np.eye(len(unit)))
-        except np.linalg.LinAlgError:  # rounding left less than no curvature
-            ridge *= 10
-            continue
-        turn: Array = np.linalg.inv(half).T / unit[:, None]
-        return turn
-    raise np.linalg.LinAlgError("curvature must be finite; got an overflow")
+    half, unit = cholesky(curvature)
+    turn: Array = np.linalg.inv(half).T / unit[:, None]
+    return turn
 
 
 def coordinates(rows: Weighted) -> Array:

@@ -18,6 +18,15 @@ from pipeline.stages.train import Trained
 from pipeline.text import cut
 
 Verdict = Literal["converged", "stopped early", "diverged", "no finite optimum", "not certified"]
+SENTENCES: dict[Verdict, str] = {
+    "converged": "converged: {gap:.1e} nats above the optimum; more epochs change nothing",
+    "stopped early": "stopped early, {gap:.2g} nats per row above the optimum",
+    "diverged": "diverged",
+    "no finite optimum": "no finite optimum: the data separate on {names}; the loss can fall "
+    "{gap:.2g} nats further, to {optimum:.4f}",
+    "not certified": "not certified: the table is too large, its numbers too extreme or its inputs "
+    "too collinear (train.l2=1e-6 may help); at most {bound:.2g} nats above the best possible loss",
+}
 CONVERGED = 1e-6  # nats per row above the optimum
 STATED = 100  # a gap is stated where the optimum is known to a hundredth of it
 MAX_WORK = 2e9  # products in a Hessian: more take longer than many a training
@@ -51,22 +60,7 @@ class Certificate:
     @property
     def text(self) -> str:
         """The verdict as a sentence."""
-        if self.verdict == "stopped early":
-            return f"stopped early, {self.gap:.2g} nats per row above the optimum"
-        if self.verdict == "no finite optimum":
-            return (
-                f"no finite optimum: the data separate on {_listed(self.separated_on)}; the loss "
-                f"can fall {self.gap:.2g} nats further, to {self.optimum:.4f}"
-            )
-        if self.verdict == "converged":
-            return f"converged: {self.gap:.1e} nats above the optimum; more epochs change nothing"
-        if self.verdict == "not certified":
-            return (
-                "not certified: the table is too large, its numbers too extreme or its inputs too "
-                "collinear (train.l2=1e-6 may help); at most "
-                f"{self.bound:.2g} nats above the best possible loss"
-            )
-        return self.verdict
+        return SENTENCES[self.verdict].format(**vars(self), names=_listed(self.separated_on))
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -91,7 +91,7 @@ def direction(signed: Array, rows: Mask) -> Array | None:
 def verified(signed: Array, weights: Array) -> Mask:
     """Return which rows a sum near ``weights`` separates, in rational arithmetic; none if it fails.
 
-    A linear programme is good to 1e-7. Mask that it leaves undecided are to be so exactly: some of
+    A linear programme is good to 1e-7. Rows that it leaves undecided are to be so exactly: some of
     the weights follow from the others by those equations.
     """
     used = weights != 0

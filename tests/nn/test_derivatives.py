@@ -18,7 +18,6 @@ from nn import (
     hessian,
     mean_loss,
     predict_proba,
-    relative_error,
 )
 
 EPS = np.finfo(np.float64).eps
@@ -26,6 +25,11 @@ HONEST = 1e-8  # the five-point rule is good to about 1e-12, see nn.gradcheck
 L2 = 0.03
 
 Derivative = Callable[[np.ndarray, Examples], np.ndarray]
+
+
+def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, as a share of the largest expected value."""
+    return np.max(np.abs(got - expected)) / np.max(np.abs(expected))
 
 
 def gradient_here(theta: np.ndarray, rows: Examples) -> np.ndarray:

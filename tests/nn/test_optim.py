@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nn import Transform, adam, chain, gradient_descent, momentum
+from nn import Transform, adam, gradient_descent, momentum
 
 EPS = np.finfo(np.float64).eps
 
@@ -138,25 +138,6 @@ def test_update_and_init_change_nothing_that_they_are_given(optimiser: Transform
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(theta, START)
     np.testing.assert_array_equal(gradient, slope(START))
-
-
-def test_a_chain_applies_its_parts_in_order() -> None:
-    def clip(limit: float) -> Transform:
-        return Transform(lambda _: (), lambda g, state: (np.clip(g, -limit, limit), state))
-
-    gradient = np.array([3.0, -0.5, 10.0])
-    for optimiser, expected in (
-        (chain(clip(1.0), gradient_descent(0.1)), [-0.1, 0.05, -0.1]),
-        (chain(gradient_descent(0.1), clip(0.2)), [-0.2, 0.05, -0.2]),
-    ):
-        update, _ = optimiser.update(gradient, optimiser.init(gradient))
-        np.testing.assert_allclose(update, expected, rtol=2 * EPS)
-
-
-def test_an_empty_chain_hands_the_gradient_on() -> None:
-    update, state = chain().update(START, chain().init(START))
-    assert update is START
-    assert state == ()
 
 
 WRONG: dict[str, tuple[Transform, Callable[[], list[np.ndarray]]]] = {
