@@ -212,6 +212,7 @@ def make_evaluation(**changes: Any) -> Evaluation:
             "roc_auc": 1.0, "roc_auc_low": 0.4, "roc_auc_high": 1.0, "pr_auc": 1.0,
             "log_loss": 0.3, "brier": 0.1, "expected_calibration_error": 0.05,
             "expected_calibration_error_chance": 0.02,
+            "expected_calibration_error_chance_high": 0.04,
         },
         baseline={"accuracy": 0.5, "log_loss": 0.693},
         confusion=((1, 1), (0, 2)),

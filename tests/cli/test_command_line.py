@@ -220,7 +220,7 @@ def test_the_readmes_table_of_ones_own_works_as_it_is_written(tmp_path, store_te
 
 def test_the_readme_shows_what_make_run_prints(first, copied):
     """Every line of its block, in order; "…" stands for lines and characters left out."""
-    code, out, _ = launch(copied)
+    code, out, _ = launch(copied, "evaluate.bootstrap=200")
     assert code == 0
     text = (PROJECT / "README.md").read_text()
     block = re.search(r"```text\n(One neuron on.*?)```", text, re.DOTALL).group(1)
