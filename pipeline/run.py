@@ -139,6 +139,8 @@ def learn(
         if trained.ended == "stopped":
             failure = Failure("Stopped", "training was stopped; what it learned is kept", None, 1)
             return Unfinished(config, prepared, failure, "KILLED", trained, certificate)
+        # Samples are of rows: where entities are what is independent, they would say too little.
+        refits = None if config.split.together else config.evaluate.bootstrap
         return Finished(
             config=config,
             prepared=prepared,
@@ -149,8 +151,8 @@ def learn(
                 theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
                 held_out=prepared.held_out,
             ),
-            optimism=None if config.evaluate.bootstrap is None else bootstrap_optimism(
-                theta, prepared.train, l2, config.evaluate.bootstrap, config.seed
+            optimism=None if refits is None else bootstrap_optimism(
+                theta, prepared.train, l2, refits, config.seed
             ),
             effects=explain(theta, prepared.encoder, prepared.inference, prepared.test),
             surface=None if trained.path is None else slice_surface(
