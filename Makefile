@@ -9,7 +9,9 @@ export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --quiet
+# One worker more than cores: many a test waits for a process, a server or a lock.
+WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
+PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
 COMMANDS := run sweep compare promote reproduce export import predict ui sync data

@@ -377,7 +377,7 @@ def test_an_altered_record_is_not_exported(theirs, tmp_path):
 # --- as a person does it --------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_exported_run_is_published_where_it_was_and_mlflow_alone_is_enough_to_reproduce_it(
     tmp_path, store_template
 ):

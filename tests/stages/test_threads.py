@@ -72,7 +72,7 @@ def start(path: str, blas_threads: int, **variables: str) -> subprocess.Popen[st
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_variables_of_the_environment_change_no_bit_of_any_file(table):
     """The control: two threads in training do, on this table."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -84,6 +84,7 @@ def test_variables_of_the_environment_change_no_bit_of_any_file(table):
     assert set(single) >= {"model.json", "curve.csv", "evaluation.json", "effects.json", "metrics"}
 
 
+@pytest.mark.exhaustive
 def test_another_number_of_threads_is_named_as_the_cause_of_other_bits(table, tmp_path):
     config = RunConfig.parse(settings(table, 1))
     record = write(learn(prepare(config), config), tmp_path)

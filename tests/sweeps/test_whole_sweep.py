@@ -101,6 +101,7 @@ def parallel(first, project) -> tuple[int, str, str]:
     return sweep(project, "seed=range(4)", f"+sweep.name={SECRET}", *words)
 
 
+@pytest.mark.exhaustive
 def test_edited_code_makes_the_runs_again_and_joblib_gives_the_same_bits(parallel, project):
     """D06, D15."""
     code, out, err = parallel
@@ -146,6 +147,7 @@ class Forgetful(BasicLauncher):
 '''
 
 
+@pytest.mark.exhaustive
 def test_a_launcher_that_loses_a_job_and_reports_nothing_is_not_needed_to(tmp_path, monkeypatch):
     """D16: the job that it never makes is named, the others are done."""
     copied = copy_project(tmp_path / "project")

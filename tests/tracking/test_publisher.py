@@ -100,6 +100,7 @@ def test_a_silent_server_is_told_and_not_asked_again(project, silent, capfd):
     assert publisher._process.exitcode is not None
 
 
+@pytest.mark.exhaustive
 def test_the_probe_says_that_a_server_is_silent_and_the_page_is_drawn(project, silent):
     record = make_record()
     with Publisher(server_settings(silent)) as publisher:
@@ -196,6 +197,7 @@ def test_a_run_that_is_refused_leaves_no_process(launched, tmp_path, silent):
     wait_until(lambda: not in_group_of(tmp_path))
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_is_killed_leaves_no_process(launched, tmp_path, silent):
     process = launched("train.epochs=1000000", f"tracking.uri=http://127.0.0.1:{silent}")
     wait_until(lambda: len(in_group_of(tmp_path)) >= 2)  # the control: there is one to leave

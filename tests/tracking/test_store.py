@@ -381,7 +381,7 @@ def test_silent_server_costs_seconds(kind, project, tmp_path, monkeypatch):
             probe(client, address)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(15)
 def test_server_that_falls_silent_after_the_first_word_costs_at_most_15_seconds(project):
     """E02: the probe is answered, nothing after it."""

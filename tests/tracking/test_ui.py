@@ -153,7 +153,7 @@ def test_no_process_of_the_server_outlives_the_command(launch, shown, number, co
     wait_until(lambda: not processes_in(shown))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_signal_before_the_server_answers_ends_it_too(launch, shown):
     process = launch()
     status = Path(f"/proc/{process.pid}/status")
