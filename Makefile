@@ -9,8 +9,8 @@ export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
 STAMP  := .venv/.installed
-# One worker more than cores: many a test waits for a process, a server or a lock.
-WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
+# Two workers more than cores: many a test waits for a process, a server or a lock.
+WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help

@@ -140,6 +140,7 @@ time.sleep(1000)
 """
 
 
+@pytest.mark.exhaustive
 def test_the_process_ends_by_itself_when_its_parent_is_killed(silent):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, f"http://127.0.0.1:{silent}"],
