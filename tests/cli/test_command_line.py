@@ -78,6 +78,7 @@ def test_nothing_of_hydra_is_left_behind(first, copied):
     }  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_another_process_in_another_folder_gives_equal_bits(first, copied, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", QUICK],

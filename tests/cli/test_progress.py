@@ -72,7 +72,7 @@ def test_a_short_training_is_not_shown_and_a_log_never(at_once, monkeypatch):
     assert log.getvalue() == terminal.getvalue() == ""
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_long_training_shows_a_line_on_a_terminal_and_none_in_a_pipe(tmp_path, store_template):
     project = copy_project(tmp_path / "project", store_template)
     ours, theirs = pty.openpty()

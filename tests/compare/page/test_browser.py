@@ -104,6 +104,7 @@ def test_what_a_page_asks_for_and_complains_of_would_be_seen(browser, tmp_path):
     assert any("Content Security Policy" in error for error in errors(browser))
 
 
+@pytest.mark.exhaustive
 def test_a_heading_sorts_the_table_and_its_folded_tail_as_one(browser, tmp_path):
     axes = {made.RATE: tuple(10.0**-i for i in range(6)), made.L2: tuple(range(10))}
     comparison = made.grid(axes, seeds=2)
@@ -128,6 +129,7 @@ def test_a_heading_sorts_the_table_and_its_folded_tail_as_one(browser, tmp_path)
     assert click("excess") == list(range(1, 61))  # +6.41e-07 is a number
 
 
+@pytest.mark.exhaustive
 def test_buttons_make_axes_logarithmic_and_linear_again(browser, tmp_path):
     opened(browser, tmp_path, page(made.grid()))
     kinds = "const { xaxis, yaxis } = curves._fullLayout; return `${yaxis.type} ${xaxis.type}`"
@@ -138,6 +140,7 @@ def test_buttons_make_axes_logarithmic_and_linear_again(browser, tmp_path):
     assert errors(browser) == []
 
 
+@pytest.mark.exhaustive
 def test_what_is_selected_on_an_axis_stands_out_in_the_leaderboard(browser, tmp_path):
     comparison = made.grid(seeds=2)
     opened(browser, tmp_path, page(comparison))
@@ -170,6 +173,7 @@ def test_what_is_selected_on_an_axis_stands_out_in_the_leaderboard(browser, tmp_
     assert errors(browser) == []
 
 
+@pytest.mark.exhaustive
 def test_under_the_pointer_a_curve_shows_whose_it_is(browser, tmp_path):
     comparison = made.grid({made.RATE: (1e-4, 0.3)}, seeds=2)  # curves far apart
     opened(browser, tmp_path, page(comparison))
