@@ -26,9 +26,8 @@ FARTHEST = 5.0  # logits that a step may move a row
 MEMORY = 3  # moves
 ROUNDING = 1e-10  # nats: a step that promised less and gained nothing ends the search
 SMALL_GAIN = 1e-18  # of a step, in nats: 1e-9 standard errors
-SMALL_MOVE = (
-    1e-7  # of an end of an interval, in standard errors: the next would be a hundredth of it
-)
+# Of an end of an interval, in standard errors: the next would be a hundredth of it.
+SMALL_MOVE = 1e-7
 SKEWED = 0.1  # standard errors
 COLLINEAR = 1e-9  # of a column's sum of squares that the columns before it do not explain
 RIDGE = 1e-14  # of each parameter's information, so that rounding leaves it invertible

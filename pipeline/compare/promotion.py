@@ -177,6 +177,12 @@ def _rows_key(record: Record) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _format_rows(record: Record) -> str:
+    """Return how many test rows there are, and of how many train has seen the attributes."""
+    n, n_seen = (record.json("evaluation.json")[name] for name in ("n_rows", "n_seen"))
+    return f"{n:,} rows held out, {n_seen:,} of them with attributes that train has seen"
+
+
 def _format_challenge(found: Challenge) -> list[str]:
     """Return the figures of the gate as a table."""
     metrics, champion = found.record.head.metrics, found.champion
@@ -187,7 +193,7 @@ def _format_challenge(found: Challenge) -> list[str]:
     loss, accuracy = metrics["test/baseline_log_loss"], metrics["test/baseline_accuracy"]
     table.append(("majority", loss, accuracy, ""))
     lines = [
-        f"{'Test':10}{metrics['rows/test']:,.0f} rows that took no part in training or choosing",
+        f"{'Test':10}{_format_rows(found.record)}",
         f"{'':10}{_format_uses(found)}",
         f"{'':10}{'':12}{'log loss':>10}{'accuracy':>10}",
         *(

@@ -29,7 +29,7 @@ from pipeline.text import one_line, redact
 SCRIPT = Path(__file__).with_name("retrain.py")
 MAX_NAMED = 8  # files
 # Variables of these names may bend a run: threads, kernels, vector instructions, paths, git's own.
-# What bends a run. Not the kernel that OpenBLAS is told to use: it is a part of the machine.
+# What bends a run. Not the kernel that is set for OpenBLAS: it is a part of the machine.
 KERNEL = "OPENBLAS_CORETYPE"
 BENDING = ("BLIS", "GIT_", "GOTO", "HYDRA", "KMP_", "MKL", "MLFLOW", "NPY_", "OMP_", "OPENBLAS",
            "PYTHON", "VECLIB")  # fmt: skip

@@ -96,7 +96,7 @@ def calibration_line(z: Array, y: Array, count: Array) -> tuple[float, float] | 
     """Return slope and intercept of a logistic regression of the labels on the logits (Cox 1958).
 
     1 and 0 of logits that say what happens; a slope below 1 of those that say too much. None where
-    a threshold tells the classes apart: the slope has no limit.
+    a threshold separates the classes: the slope has no limit.
     """
     if separable(z, y, count):
         return None
@@ -105,6 +105,6 @@ def calibration_line(z: Array, y: Array, count: Array) -> tuple[float, float] | 
 
 
 def separable(z: Array, y: Array, count: Array) -> bool:
-    """Return whether a threshold tells the classes apart, but for rows at the threshold itself."""
+    """Return whether a threshold separates the classes, but for rows at the threshold itself."""
     negative, positive = (z[(y == label) & (count > 0)] for label in (0, 1))
     return bool(positive.min() >= negative.max() or positive.max() <= negative.min())

@@ -1,4 +1,4 @@
-"""Whether a weighted sum tells classes apart, found by linear programmes and verified exactly."""
+"""Whether a weighted sum separates the classes, found by linear programmes and verified exactly."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -241,29 +240,11 @@ def test_a_page_from_elsewhere_writes_nothing(served, shown, origin):
 # --- the browser -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """Headless Chromium. Its absence is the only reason to skip what needs it."""
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("no chromedriver on PATH")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for option in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--window-size=1600,1200", f"--user-data-dir={tmp_path}/chromium",
-    ):  # fmt: skip
-        options.add_argument(option)
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as opened:
-        opened.implicitly_wait(60)
-        yield opened
-
-
 @pytest.mark.slow
 def test_the_link_opens_the_runs_as_charts_with_a_loss_curve_and_their_figures(launch, browser):
     link = link_of(launch())
+    browser.set_window_size(1600, 1200)
+    browser.implicitly_wait(60)
     browser.get(link)
     names = browser.find_elements("xpath", "//a[contains(., 'seed=')]")
     assert len({name.text for name in names}) == 2
