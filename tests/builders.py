@@ -18,7 +18,8 @@ from scipy.special import log_expit
 
 from nn import Examples
 from pipeline import files
-from pipeline.config.schema import DataSettings, RunConfig
+from pipeline.config.contract import DataSettings
+from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure
 from pipeline.record import Record, write
 from pipeline.record.head import seal_of

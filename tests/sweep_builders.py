@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from builders import results
 
 import pipeline.run
 from pipeline import files
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import StopRequest, TrackingError
-from pipeline.record import Record, mark_published, read
+from pipeline.record import Record, heads, mark_published, read
 from pipeline.stages.read import car
 from pipeline.stages.train import Trained
 from pipeline.sweeps.child import RunReport
@@ -51,9 +50,13 @@ def act(monkeypatch: pytest.MonkeyPatch, acts: dict[int, Callable[[], object]]) 
 
 
 def thetas(folder: Path) -> dict[int, bytes]:
-    """The bytes of the weights of each finished run of a copy of the project, by its seed."""
-    records = [read(folder / "runs" / tree["identity"]) for tree in results(folder)]
-    return {r.config["seed"]: r.model.theta.tobytes() for r in records if r.status == "FINISHED"}
+    """The bytes of the weights of each finished run of a copy of the project, by its seed.
+
+    A run that is being made again may replace a record that is not finished meanwhile.
+    """
+    done = [head for head in heads(folder / "runs") if head.status == "FINISHED"]
+    records = [read(folder / "runs" / head.identity) for head in done]
+    return {record.config["seed"]: record.model.theta.tobytes() for record in records}
 
 
 def published(folder: Path) -> dict[str, dict[str, str]]:

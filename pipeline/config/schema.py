@@ -4,123 +4,14 @@ One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a
 (``TrackingSettings``) is not part of it: equal ``RunConfig``, data and code give equal bits.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
+from pipeline.config.contract import Categorical, DataSettings, Name, once_each
 from pipeline.config.strict import Settings, Texts, did_you_mean, require
 
-
-def _once_each(names: Sequence[str], place: str = "") -> Sequence[str]:
-    require(len({*names}) == len(names), f"{place} must hold each name once; got {[*names]}")
-    return names
-
-
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-# A shell and Hydra hand on a tab as a backslash and a t.
-Delimiter = Annotated[
-    str,
-    BeforeValidator(lambda value: "\t" if value == "\\t" else value),
-    Field(pattern=r'^[^"\r\n\x00]$'),
-]
-Names = Annotated[Texts, AfterValidator(_once_each)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Missing = Literal["refuse", "input"]
-
-
-class Categorical(Settings):
-    """A column of words: one input per category."""
-
-    kind: Literal["categorical"]
-    categories: Annotated[Names, Field(min_length=2)] | None = None  # null: learned from train
-    missing: Missing = "refuse"  # input: a missing value is a category of its own
-
-
-class Numeric(Settings):
-    """A column of numbers, standardised; its bounds are inclusive."""
-
-    kind: Literal["numeric"]
-    minimum: float | None = None
-    maximum: float | None = None
-    missing: Missing = "refuse"  # input: train's mean, and an input that says "it was missing"
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        low, high = self.minimum, self.maximum
-        ordered = low is None or high is None or low < high
-        require(ordered, f".minimum must be below maximum; got {low} and {high}")
-        return self
-
-
-class Ignored(Settings):
-    """A column of the file that the neuron must not see."""
-
-    kind: Literal["ignored"]
-
-
-Column = Annotated[Categorical | Numeric | Ignored, Field(discriminator="kind")]
-
-
-class Target(Settings):
-    """The column to predict: its positive values are class 1, the negative ones class 0."""
-
-    name: Name
-    positive: Annotated[Texts, Field(min_length=1)]
-    negative: Texts | None = None  # null: every other value
-
-    @model_validator(mode="after")
-    def _disjoint(self) -> Self:
-        both = sorted(set(self.positive) & set(self.negative or ()))
-        require(not both, f".negative must not repeat a positive value; got {both}")
-        return self
-
-
-Statement = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class Card(Settings):
-    """What a table cannot say of itself and its reader has to know; null is shown as not stated."""
-
-    purpose: Statement | None = None  # what it is used for, and by whom
-    population: Statement | None = None  # of whom or what the rows are, from where and when
-    owner: Statement | None = None  # who answers for it
-    limits: Statement | None = None  # what it must not be used for
-
-
-class DataSettings(Settings):
-    """A table and its contract."""
-
-    name: Name
-    path: Name  # csv, csv.gz or parquet; relative to the project folder
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    delimiter: Delimiter = ","
-    names: Names | None = None  # null: the first line of the file holds the names
-    missing_values: Texts = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
-    target: Target
-    columns: Annotated[dict[str, Column], Field(min_length=1)]
-    min_rows: Annotated[int, Field(ge=1)] = 20
-    max_categories: Annotated[int, Field(ge=2)] = 1000
-    max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
-    max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
-    card: Card = Card()
-
-    @property
-    def attributes(self) -> dict[str, Categorical | Numeric]:
-        """The columns that the neuron sees, in the order of the contract."""
-        return {
-            name: column for name, column in self.columns.items() if not isinstance(column, Ignored)
-        }
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        target = self.target.name
-        require(target not in self.columns, f".columns must not hold the target; got {target!r}")
-        require(len(self.attributes) > 0, ".columns must hold one that is not ignored; got none")
-        names = {*self.columns, target}
-        differ = sorted(names.symmetric_difference(self.names or names))
-        require(not differ, f".names must name the target and every column; {differ} differ")
-        return self
 
 
 class StratifiedSplit(Settings):
@@ -164,7 +55,7 @@ class EncodeSettings(Settings):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        _once_each([name for cross in self.crosses for name in cross], ".crosses")
+        once_each([name for cross in self.crosses for name in cross], ".crosses")
         return self
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from nn import Examples
 from nn.arrays import Array
-from pipeline.config.schema import Categorical, DataSettings, EncodeSettings, Numeric
+from pipeline.config.contract import Categorical, DataSettings, Numeric
+from pipeline.config.schema import EncodeSettings
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.rows import Counts

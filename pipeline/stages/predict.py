@@ -15,7 +15,7 @@ from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationErr
 from nn import predict_proba
 from nn.arrays import Array
 from pipeline import files
-from pipeline.config.schema import Categorical, DataSettings
+from pipeline.config.contract import Categorical, DataSettings
 from pipeline.errors import ConfigError, DataError, reason_of
 from pipeline.stages.encode import Encoder, OneHot, count_unseen, encode
 from pipeline.stages.read import Counts, read_in_order

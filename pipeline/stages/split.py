@@ -96,4 +96,11 @@ def _deal_groups(table: Table, settings: StratifiedSplit, rng: np.random.Generat
 def take(table: Table, count: Counts) -> Table:
     """Return the rows of the table with other counts, without those that count 0."""
     rows = np.flatnonzero(count)
-    return Table(table.frame.iloc[rows].reset_index(drop=True), table.y[rows], count[rows])
+    return Table(
+        table.frame.iloc[rows].reset_index(drop=True),
+        table.y[rows],
+        count[rows],
+        None if table.weight is None else table.weight[rows],
+        None if table.group is None else table.group[rows],
+        {name: moments[rows] for name, moments in table.dates.items()},
+    )

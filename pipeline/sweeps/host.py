@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline import files
-from pipeline.config.schema import DataSettings, RunConfig
+from pipeline.config.contract import DataSettings
+from pipeline.config.schema import RunConfig
 from pipeline.errors import DiskError, Failure, PipelineError, StopRequest, failure_of
 from pipeline.record import Record, RecordError, read
 from pipeline.record.identity import Lineage, environment, trace

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.config import compose
 from pipeline.config.compose import configuration
-from pipeline.config.schema import Configuration, DataSettings
+from pipeline.config.contract import DataSettings
+from pipeline.config.schema import Configuration
 from pipeline.errors import ConfigError
 from pipeline.files import CONF
 from pipeline.text import MAX_MESSAGE

@@ -27,7 +27,7 @@ from nn import (
     predict_proba,
     sigmoid,
 )
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.stages.read import car
 from pipeline.stages.read.rows import read_rows
 from pipeline.stages.validate.validation import validate

@@ -14,7 +14,8 @@ from builders import copy_project, edit, git, launch, make_environment
 
 from pipeline.config import compose
 from pipeline.config.compose import configuration
-from pipeline.config.schema import DataSettings, RunConfig
+from pipeline.config.contract import DataSettings
+from pipeline.config.schema import RunConfig
 from pipeline.files import PROJECT
 from pipeline.record import write
 from pipeline.record.identity import RECORDED, Environment, environment, trace

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.stages.read import car
 from pipeline.stages.validate import Table
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from builders import make_data, make_table
 
-from pipeline.config.schema import Categorical, EncodeSettings
+from pipeline.config.contract import Categorical
+from pipeline.config.schema import EncodeSettings
 from pipeline.errors import DataError
 from pipeline.stages.encode import fit_encoder
 from pipeline.stages.predict import Model, contract_for_new_rows, from_json, to_json

@@ -16,7 +16,8 @@ import pytest
 from builders import make_finished, make_table
 
 from pipeline.config.compose import configuration
-from pipeline.config.schema import DataSettings, EncodeSettings
+from pipeline.config.contract import DataSettings
+from pipeline.config.schema import EncodeSettings
 from pipeline.errors import ConfigError, DataError
 from pipeline.record import RecordError, find, write
 from pipeline.run import learn, prepare

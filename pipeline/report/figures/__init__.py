@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.record import Record
 from pipeline.report.figures import descent, forest, learning_curve, scores, style
 from pipeline.report.figures.style import Caption, label

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read.source import Source
 from pipeline.text import bounded, counted, quoted

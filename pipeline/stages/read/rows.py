@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import files
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader
 from pipeline.stages.read.csv_errors import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.config.schema import Categorical, DataSettings, Numeric
+from pipeline.config.contract import Categorical, DataSettings, Numeric
 from pipeline.stages.read.rows import Counts, Rows
 from pipeline.stages.validate.values import Bools, ColumnValues, listed_values
 from pipeline.text import quoted, skeleton

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.config.schema import Categorical, DataSettings, Numeric, Target
+from pipeline.config.contract import Categorical, DataSettings, Numeric, Target
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.hints import category_hint, number_hint
 from pipeline.stages.validate.values import Bools, ColumnValues, listed_values

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config.schema import DataSettings, Numeric
+from pipeline.config.contract import DataSettings, Numeric
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.rows import Counts, Rows, lines_of
@@ -36,12 +37,17 @@ class Table:
 
     ``frame`` has one column per attribute: text for a categorical one (MISSING where a value is
     missing and allowed to be), float64 for a numeric one (NaN where missing and allowed to be).
-    ``y`` (n,) holds labels 0.0 or 1.0, ``count`` (n,) how often each row occurs, > 0.
+    ``y`` (n,) holds labels 0.0 or 1.0, ``count`` (n,) how often each row occurs, > 0. Where the
+    contract has such a column, ``weight`` (n,) is the sample weight of each row, ``group`` (n,) a
+    number for whom it is about, and ``dates`` its moments by the name of the column.
     """
 
     frame: pd.DataFrame
     y: npt.NDArray[np.float64]
     count: Counts
+    weight: npt.NDArray[np.float64] | None = None
+    group: npt.NDArray[np.int64] | None = None
+    dates: Mapping[str, npt.NDArray[np.datetime64]] = field(default_factory=dict)
 
     @property
     def share(self) -> float:

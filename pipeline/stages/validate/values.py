@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
-from pipeline.config.schema import Categorical, DataSettings, Numeric, Target
+from pipeline.config.contract import Categorical, DataSettings, Numeric, Target
 from pipeline.stages.read.rows import Counts
 
 if TYPE_CHECKING:

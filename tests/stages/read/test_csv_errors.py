@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read import read_in_order, read_rows
 from pipeline.text import MAX_MESSAGE

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read import Rows, duckdb_reader, lines_of, read_in_order, read_rows
 from pipeline.stages.read.csv_errors import Layout

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config.schema import DataSettings
+from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read import Rows, car, read_in_order, read_rows
 from pipeline.stages.validate import MISSING, Validation, validate

@@ -1,0 +1,204 @@
+"""The data contract: what the file of a table is like, and what each of its columns must hold."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+
+from pipeline.config.strict import Settings, Texts, require
+
+
+def once_each(names: Sequence[str], place: str = "") -> Sequence[str]:
+    """Return the names; raise ValueError if one is there twice."""
+    require(len({*names}) == len(names), f"{place} must hold each name once; got {[*names]}")
+    return names
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+# A shell and Hydra hand on a tab as a backslash and a t.
+Delimiter = Annotated[
+    str,
+    BeforeValidator(lambda value: "\t" if value == "\\t" else value),
+    Field(pattern=r'^[^"\r\n\x00]$'),
+]
+Names = Annotated[Texts, AfterValidator(once_each)]
+Missing = Literal["refuse", "input"]
+
+
+class Categorical(Settings):
+    """A column of words: one input per category."""
+
+    kind: Literal["categorical"]
+    categories: Annotated[Names, Field(min_length=2)] | None = None  # null: learned from train
+    missing: Missing = "refuse"  # input: a missing value is a category of its own
+
+
+class Numeric(Settings):
+    """A column of numbers, standardised; its bounds are inclusive."""
+
+    kind: Literal["numeric"]
+    minimum: float | None = None
+    maximum: float | None = None
+    missing: Missing = "refuse"  # input: train's mean, and an input that says "it was missing"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.minimum, self.maximum
+        ordered = low is None or high is None or low < high
+        require(ordered, f".minimum must be below maximum; got {low} and {high}")
+        return self
+
+
+class Ignored(Settings):
+    """A column of the file that the neuron must not see."""
+
+    kind: Literal["ignored"]
+
+
+BOOLEAN = ("false", "true")  # how a Table holds a boolean
+
+
+class Boolean(Settings):
+    """A column of yes and no, in words (true, yes, 1) that say it themselves."""
+
+    kind: Literal["boolean"]
+    missing: Missing = "refuse"  # input: a missing value is a category of its own
+
+
+Part = Literal["year", "month", "weekday", "hour", "days"]
+
+
+class Date(Settings):
+    """A day or a moment: its parts are attributes, and a split may go by it."""
+
+    kind: Literal["date"]
+    format: Name | None = None  # of strptime, as "%d.%m.%Y"; null: ISO 8601
+    parts: Annotated[tuple[Part, ...], Strict(False)] = ()  # days: since reference
+    reference: Name | None = None  # a date in ISO 8601; null: the first of train
+    missing: Missing = "refuse"
+
+
+class Weight(Settings):
+    """A sample weight, any number from 0 up: how much a row counts in every mean."""
+
+    kind: Literal["weight"]
+
+
+class Count(Settings):
+    """How many rows a row stands for, in a table that is grouped already."""
+
+    kind: Literal["count"]
+
+
+class Group(Settings):
+    """Whom a row is about (a customer, a patient): no input; rows of one are not independent."""
+
+    kind: Literal["group"]
+
+
+def _without_rest(tree: Any) -> Any:
+    """Let a column be ignored whatever else is set for it: ``data.columns.x.kind=ignored``."""
+    ignored = isinstance(tree, dict) and tree.get("kind") == "ignored"
+    return {"kind": "ignored"} if ignored else tree
+
+
+Column = Annotated[
+    Annotated[
+        Categorical | Numeric | Boolean | Date | Weight | Count | Group | Ignored,
+        Field(discriminator="kind"),
+    ],
+    BeforeValidator(_without_rest),
+]
+Attribute = Categorical | Numeric
+Used = Categorical | Numeric | Boolean | Date | Weight | Count | Group
+
+# The values of the attribute that a part of a date is; days, and years, are numbers.
+PARTS: dict[str, tuple[str, ...]] = {
+    "month": tuple(map(str, range(1, 13))),
+    "weekday": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+    "hour": tuple(map(str, range(24))),
+}
+
+
+def _attributes(name: str, column: Used) -> Iterator[tuple[str, Attribute]]:
+    """Yield the attributes that a column of the file is to the neuron."""
+    match column:
+        case Categorical() | Numeric():
+            yield name, column
+        case Boolean(missing=missing):
+            yield name, Categorical(kind="categorical", categories=BOOLEAN, missing=missing)
+        case Date(parts=parts, missing=missing):
+            for part in parts:
+                words = PARTS.get(part)
+                yield (
+                    f"{name}.{part}",
+                    (
+                        Categorical(kind="categorical", categories=words, missing=missing)
+                        if words
+                        else Numeric(kind="numeric", missing=missing)
+                    ),
+                )
+
+
+class Target(Settings):
+    """The column to predict: its positive values are class 1, the negative ones class 0."""
+
+    name: Name
+    positive: Annotated[Texts, Field(min_length=1)]
+    negative: Texts | None = None  # null: every other value
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        both = sorted(set(self.positive) & set(self.negative or ()))
+        require(not both, f".negative must not repeat a positive value; got {both}")
+        return self
+
+
+Statement = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Card(Settings):
+    """What a table cannot say of itself and its reader has to know; null is shown as not stated."""
+
+    purpose: Statement | None = None  # what it is used for, and by whom
+    population: Statement | None = None  # of whom or what the rows are, from where and when
+    owner: Statement | None = None  # who answers for it
+    limits: Statement | None = None  # what it must not be used for
+
+
+class DataSettings(Settings):
+    """A table and its contract."""
+
+    name: Name
+    path: Name  # csv, csv.gz or parquet; relative to the project folder
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    delimiter: Delimiter = ","
+    names: Names | None = None  # null: the first line of the file holds the names
+    missing_values: Texts = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
+    target: Target
+    columns: Annotated[dict[str, Column], Field(min_length=1)]
+    min_rows: Annotated[int, Field(ge=1)] = 20
+    max_categories: Annotated[int, Field(ge=2)] = 1000
+    max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
+    max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
+    card: Card = Card()
+
+    @property
+    def used(self) -> dict[str, Used]:
+        """The columns of the file that are read, in the order of the contract."""
+        return {n: column for n, column in self.columns.items() if not isinstance(column, Ignored)}
+
+    @property
+    def attributes(self) -> dict[str, Attribute]:
+        """What the neuron sees, in the order of the contract: of a date its parts."""
+        return {name: a for column in self.used.items() for name, a in _attributes(*column)}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        target = self.target.name
+        require(target not in self.columns, f".columns must not hold the target; got {target!r}")
+        require(len(self.attributes) > 0, ".columns must hold one that is not ignored; got none")
+        names = {*self.columns, target}
+        differ = sorted(names.symmetric_difference(self.names or names))
+        require(not differ, f".names must name the target and every column; {differ} differ")
+        return self
