@@ -7,13 +7,14 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 MASK = "***"
 MIN_SECRET = 6  # characters; a shorter value ("false", "yes") would blank out ordinary words
 MAX_MESSAGE = 2000  # characters; the whole is in the report of the run
 
+YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 _NAME_HINT = re.compile("TOKEN|PASSW|SECRET|KEY|CREDENTIAL", re.IGNORECASE)
 # The user may be a token by itself; the password may hold "@" and "/" that should have been
 # escaped, so it reaches to the last "@" of the word.
@@ -112,6 +113,31 @@ def quoted(value: str, length: int = 60) -> str:
     look = skeleton(short)
     deceives = short.isprintable() and look != short.strip() and look.isascii()
     return (ascii(short) if deceives else repr(short)) + ("…" if len(value) > length else "")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, quoted and bounded."""
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(quoted(name, 40) for name in names[:8]) + more
+
+
+def setting(key: str, values: Sequence[str]) -> str:
+    """Return the setting of a list of texts, as it is typed after a command."""
+    items = [v if re.fullmatch(r"[\w.?@*$%/+-]+", v, re.ASCII) else f"'{v}'" for v in values]
+    return f"{key}=[{','.join(items)}]"
+
+
+def column_setting(name: str, key: str, value: str) -> str:
+    """Return a setting of a column, as typed; in YAML where no command takes its name."""
+    if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        return f"data.columns.{name}.{key}={value}"
+    return f"{key}: {value} for {yaml_key(name)} in the contract"
+
+
+def yaml_key(name: str) -> str:
+    """Return a name as a key of YAML that is read as this text."""
+    is_bare = re.fullmatch(r"[^\W\d]\w*", name) and name.lower() not in YAML_WORDS
+    return name if is_bare else json.dumps(name, ensure_ascii=False)
 
 
 def skeleton(value: str) -> str:

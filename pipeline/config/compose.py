@@ -68,7 +68,7 @@ def parse_words(words: list[str]) -> tuple[list[Override], list[str]]:
     overrides, faults = [], []
     for word in words:
         try:
-            override = OverridesParser.create().parse_override(word)
+            override = _override(word)
         except HydraException:
             faults.append(_no_override(word))
             continue
@@ -137,6 +137,21 @@ def said(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith("See https://hydra")]
     return "; ".join(kept[:3]) or type(error).__name__
+
+
+def _override(word: str) -> Override:
+    """Return the override that a word is; a shell may have taken the quotes of its value away."""
+    parser = OverridesParser.create()
+    try:
+        return parser.parse_override(word)
+    except HydraException:
+        key, _, value = word.partition("=")
+        is_list = value[:1] + value[-1:] == "[]"
+        items = value[1:-1].split(",") if is_list else [value]
+        if not value or set("".join(items)) & set("=[]{}()'\"\\\n"):
+            raise
+        quoted = ",".join(f"'{item}'" for item in items)
+        return parser.parse_override(f"{key}=[{quoted}]" if is_list else f"{key}={quoted}")
 
 
 def _no_override(word: str) -> str:

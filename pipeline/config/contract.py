@@ -1,27 +1,13 @@
 """The data contract: what the file of a table is like, and what each of its columns must hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import BeforeValidator, Field, Strict, model_validator
 
+from pipeline.config.file_settings import FileSettings, Name, Names
 from pipeline.config.strict import Settings, Texts, require
 
-
-def once_each(names: Sequence[str], place: str = "") -> Sequence[str]:
-    """Return the names; raise ValueError if one is there twice."""
-    require(len({*names}) == len(names), f"{place} must hold each name once; got {[*names]}")
-    return names
-
-
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-# A shell and Hydra hand on a tab as a backslash and a t.
-Delimiter = Annotated[
-    str,
-    BeforeValidator(lambda value: "\t" if value == "\\t" else value),
-    Field(pattern=r'^[^"\r\n\x00]$'),
-]
-Names = Annotated[Texts, AfterValidator(once_each)]
 Missing = Literal["refuse", "input"]
 
 
@@ -110,6 +96,7 @@ Column = Annotated[
     BeforeValidator(_without_rest),
 ]
 Attribute = Categorical | Numeric
+Feature = Categorical | Numeric | Boolean | Date
 Used = Categorical | Numeric | Boolean | Date | Weight | Count | Group
 
 # The values of the attribute that a part of a date is; days, and years, are numbers.
@@ -166,15 +153,12 @@ class Card(Settings):
     limits: Statement | None = None  # what it must not be used for
 
 
-class DataSettings(Settings):
+class DataSettings(FileSettings):
     """A table and its contract."""
 
     name: Name
     path: Name  # csv, csv.gz or parquet; relative to the project folder
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    delimiter: Delimiter = ","
-    names: Names | None = None  # null: the first line of the file holds the names
-    missing_values: Texts = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
     target: Target
     columns: Annotated[dict[str, Column], Field(min_length=1)]
     min_rows: Annotated[int, Field(ge=1)] = 20
@@ -189,6 +173,11 @@ class DataSettings(Settings):
         return {n: column for n, column in self.columns.items() if not isinstance(column, Ignored)}
 
     @property
+    def features(self) -> dict[str, Feature]:
+        """The columns that attributes are made of: what a row to predict must have."""
+        return {n: c for n, c in self.used.items() if not isinstance(c, Weight | Count | Group)}
+
+    @property
     def attributes(self) -> dict[str, Attribute]:
         """What the neuron sees, in the order of the contract: of a date its parts."""
         return {name: a for column in self.used.items() for name, a in _attributes(*column)}
@@ -199,6 +188,11 @@ class DataSettings(Settings):
         require(target not in self.columns, f".columns must not hold the target; got {target!r}")
         require(len(self.attributes) > 0, ".columns must hold one that is not ignored; got none")
         names = {*self.columns, target}
-        differ = sorted(names.symmetric_difference(self.names or names))
+        named = names if self.names is None else {*self.names}
+        differ = sorted(names - named if self.rest == "ignored" else names ^ named)
         require(not differ, f".names must name the target and every column; {differ} differ")
+        for kind in (Weight, Count, Group):
+            same = [name for name, column in self.columns.items() if isinstance(column, kind)]
+            rule = f".columns must hold at most one of kind {kind.__name__.lower()}"
+            require(len(same) < 2, f"{rule}; got {same}")
         return self

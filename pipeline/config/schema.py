@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
-from pipeline.config.contract import Categorical, DataSettings, Name, once_each
+from pipeline.config.contract import Categorical, DataSettings
+from pipeline.config.file_settings import Name, once_each
 from pipeline.config.strict import Settings, Texts, did_you_mean, require
 
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -16,6 +16,8 @@ from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.validation import MISSING, Table
 
+ABSENT = "missing"  # how an input says that a value is missing
+
 
 @dataclass(frozen=True)
 class OneHot:
@@ -31,8 +33,18 @@ class OneHot:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The categories as a person writes them: ``low``, or ``vhigh:low`` where joined."""
-        return tuple(":".join(category) for category in self.categories)
+        """The categories as a person writes them: ``low``, or ``vhigh:low`` where joined.
+
+        A value that is missing is ``missing``, or ``(missing)`` where that is a word of the data.
+        """
+        words = {word for category in self.categories for word in category}
+        absent = ABSENT
+        while absent in words:
+            absent = f"({absent})"
+        return tuple(
+            ":".join(absent if word == MISSING else word for word in category)
+            for category in self.categories
+        )
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -57,12 +69,12 @@ class Standard:
     @property
     def labels(self) -> tuple[str, ...]:
         """What the inputs of the block stand for."""
-        return ("per deviation", MISSING) if self.missing else ("per deviation",)
+        return ("per deviation", ABSENT) if self.missing else ("per deviation",)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs: ``radius``, and ``radius=missing`` where it may be missing."""
-        return (self.attribute, f"{self.attribute}={MISSING}")[: len(self.labels)]
+        return (self.attribute, f"{self.attribute}={ABSENT}")[: len(self.labels)]
 
 
 Block = OneHot | Standard

@@ -27,7 +27,7 @@ from pipeline.text import bounded
 if TYPE_CHECKING:
     import pandas as pd
 
-MODEL_FORMAT = 2
+MODEL_FORMAT = 3
 PROBABILITY, DECISION = "probability", "decision"
 
 Theta = Annotated[

@@ -17,6 +17,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from pipeline.stages.predict import DECISION, PROBABILITY, Model, from_json, score
+from pipeline.stages.read.numbers import number_text
 
 MODEL = "model"  # the name of model.json among the artifacts
 
@@ -50,12 +51,18 @@ class Served(PythonModel):
 
 def _as_text(rows: pd.DataFrame, model: Model) -> pd.DataFrame:
     """The cells as a file holds them: a number by the shortest text that reads back exactly."""
-    missing = next(iter(model.data.missing_values), "")
     columns = {
-        name: [missing if pd.isna(cell) else str(cell) for cell in rows[name].tolist()]
-        for name in model.data.attributes
+        name: [_cell(cell, model) for cell in rows[name].tolist()] for name in model.data.features
     }
     return pd.DataFrame(columns, dtype="str")
+
+
+def _cell(cell: Any, model: Model) -> str:
+    if pd.isna(cell):
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return number_text(cell, model.data) if isinstance(cell, float) else str(cell)
 
 
 set_model(Served())

@@ -9,6 +9,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from pipeline.config.schema import EncodeSettings
 from pipeline.errors import DataError
 from pipeline.stages.encode import count_unseen, encode, fit_encoder
+from pipeline.stages.validate import MISSING
 
 ONEHOT = EncodeSettings()
 WORDS = make_data({"a": {"kind": "categorical"}})
@@ -68,14 +69,14 @@ def test_a_missing_number_becomes_trains_mean_and_says_so():
 
 def test_a_missing_word_is_a_category_of_its_own():
     data = make_data({"a": {"kind": "categorical", "categories": ["x", "y"], "missing": "input"}})
-    table = make_table({"a": ["x", "missing"]}, [0, 1])
+    table = make_table({"a": ["x", MISSING]}, [0, 1])
     assert fit_encoder(table, ONEHOT, data).inputs == ("a=x", "a=y", "a=missing")
 
 
 def test_a_word_may_go_missing_later_though_none_is_missing_in_train():
     data = make_data({"a": {"kind": "categorical", "missing": "input"}})
     encoder = fit_encoder(make_table({"a": ["x", "y"]}, [0, 1]), ONEHOT, data)
-    later = make_table({"a": ["missing"]}, [0])
+    later = make_table({"a": [MISSING]}, [0])
     assert encode(encoder, later, "test").X.tolist() == [[0.0, 0.0, 1.0]]
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config.file_settings import BLANKS, FileSettings
 from pipeline.errors import DataError
-from pipeline.stages.read.csv_errors import MAX_CELL, Layout
+from pipeline.stages.read.layout import Layout
+from pipeline.stages.read.records import MAX_CELL
 from pipeline.stages.read.scan import Scan
 from pipeline.stages.read.source import Source, too_large
 from pipeline.text import one_line, quoted
@@ -40,49 +42,56 @@ def count_csv(
     """
     import duckdb
 
-    n_rows, n_delimiters = found.n_records - columns.header, len(columns.names) - 1
+    has_header = columns.header is not None
+    n_rows, n_delimiters = found.n_records - has_header, len(columns.names) - 1
     if n_rows < 1 or not found.is_plain or found.n_delimiters != found.n_records * n_delimiters:
         return None
     types = {f"c{i}": "VARCHAR" for i in range(len(columns.names))}
     ignored = [f"c{i}" for i, name in enumerate(columns.names) if name not in wanted]
     counts = f"count(*) AS n, sum({_n_bytes(ignored)})::BIGINT AS rest"
-    sql = f"SELECT {_cells(columns, wanted)}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608
+    places = [columns.names.index(name) for name in wanted]
+    cells = _cells(f"c{at}" for at in places)
+    sql = f"SELECT {cells}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608
     total = f"n * ({_n_bytes(f'w{i}' for i in range(len(wanted)))}) + rest AS n_bytes"
     kind = "gzip" if source.kind == "gzip" else "none"
-    asked = (columns.header, types, delimiter, kind, MAX_CELL)
+    asked = (has_header, types, delimiter, kind, MAX_CELL)
     try:
         table = _ask(source, f"SELECT * EXCLUDE rest, {total} FROM ({sql})", *asked)  # noqa: S608
     except duckdb.Error:
         return None
-    header = "".join(columns.names) if columns.header else ""
+    header = "".join(columns.header or ())
     got = [int(table[name].to_numpy().sum()) for name in ("n", "n_bytes")]
     is_whole = got == [n_rows, found.n_content - len(header.encode())]
     return table.drop_columns("n_bytes") if is_whole else None
 
 
-def count_parquet(source: Source, columns: Layout, wanted: Sequence[str]) -> pa.Table:
+def count_parquet(
+    source: Source, columns: Layout, data: FileSettings, wanted: Sequence[str]
+) -> pa.Table:
     """Return the counted rows of a parquet file; DataError where it holds none."""
-    cells = _cells(columns, wanted)
+    cells = _parquet_cells(source, columns, data, wanted)
     sql = f"SELECT {cells}, count(*) AS n FROM {_parquet(columns)} GROUP BY ALL"  # noqa: S608
     return _require_rows(source, _ask_parquet(source, sql))
 
 
-def parquet_in_order(source: Source, columns: Layout) -> pa.Table:
+def parquet_in_order(source: Source, columns: Layout, data: FileSettings) -> pa.Table:
     """Return every column of a parquet file in its order; DataError where it holds no row."""
-    cells = _cells(columns, columns.names)
+    cells = _parquet_cells(source, columns, data, None)
     sql = f"SELECT {cells} FROM {_parquet(columns)} ORDER BY place"  # noqa: S608 (places alone)
     return _require_rows(source, _ask_parquet(source, sql))
 
 
 def parquet_lines(
-    source: Source, columns: Layout, values: Sequence[tuple[str, frozenset[str]]], limit: int
-) -> list[tuple[int, ...]]:
+    source: Source, columns: Layout, data: FileSettings,
+    values: Sequence[tuple[str, frozenset[str]]], limit: int,
+) -> list[tuple[int, ...]]:  # fmt: skip
     """Return for each (column, values) the numbers of the first rows that hold one of them."""
     found = []
     for name, bad in values:
-        cells = f"SELECT {_cells(columns, [name])}, place FROM {_parquet(columns)}"  # noqa: S608
+        cells = _parquet_cells(source, columns, data, [name])
+        rows = f"SELECT {cells}, place FROM {_parquet(columns)}"  # noqa: S608
         where = "WHERE w0 IN (SELECT unnest(?)) ORDER BY place LIMIT ?"
-        sql = f"SELECT place + 1 FROM ({cells}) {where}"  # noqa: S608
+        sql = f"SELECT place + 1 FROM ({rows}) {where}"  # noqa: S608
         found.append(tuple(_ask_parquet(source, sql, sorted(bad), limit)[0].to_pylist()))
     return found
 
@@ -145,7 +154,31 @@ def _n_bytes(columns: Iterable[str]) -> str:
     return " + ".join(f"coalesce(strlen({name}), 0)" for name in columns) or "0"
 
 
-def _cells(columns: Layout, wanted: Sequence[str]) -> str:
-    """Return the wanted columns as text, named by place: the names of a file could collide."""
-    places = [columns.names.index(name) for name in wanted]
-    return ", ".join(f"coalesce(CAST(c{at} AS VARCHAR), '') AS w{i}" for i, at in enumerate(places))
+def _cells(texts: Iterable[str]) -> str:
+    """Return expressions as text, named by place: the names of a file could collide."""
+    return ", ".join(f"coalesce({text}, '') AS w{i}" for i, text in enumerate(texts))
+
+
+def _parquet_cells(
+    source: Source, columns: Layout, data: FileSettings, wanted: Sequence[str] | None
+) -> str:
+    """Return the wanted columns (None: all) of a parquet file as text, each type written one way.
+
+    Numbers by the shortest text that is read back as they were, with the decimal mark of the
+    contract; a boolean as true or false; a day as 2026-01-31; a moment as 2026-01-31 12:00:00, and
+    one with a time zone as that of UTC, whatever TZ is.
+    """
+    described = _ask_parquet(source, "DESCRIBE SELECT * FROM read_parquet(?)")
+    types = described["column_type"].to_pylist()
+    names = columns.names
+    places = range(len(names)) if wanted is None else [names.index(name) for name in wanted]
+    return _cells(_text(f"c{at}", types[at], data) for at in places)
+
+
+def _text(cell: str, type_: str, data: FileSettings) -> str:
+    text = f"CAST({cell} AS VARCHAR)"
+    if type_ == "TIMESTAMP WITH TIME ZONE":
+        return f"CAST({cell} AT TIME ZONE 'UTC' AS VARCHAR) || '+00:00'"
+    if data.decimal != "." and type_.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
+        return f"replace({text}, '.', '{data.decimal}')"
+    return f"trim({text}, '{BLANKS}')" if data.strip else text

@@ -16,18 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import files
-from pipeline.config.contract import DataSettings
+from pipeline.config.contract import Count, DataSettings
+from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader
-from pipeline.stages.read.csv_errors import (
-    Layout,
-    Record,
-    checked_records,
-    read_layout,
-    require_names,
-)
+from pipeline.stages.read.layout import Layout, read_layout, require_names
+from pipeline.stages.read.numbers import parse_numbers
+from pipeline.stages.read.records import Record, checked_records
 from pipeline.stages.read.scan import scan
 from pipeline.stages.read.source import Source, open_source, require_sha256
+from pipeline.text import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +39,9 @@ Sought = tuple[str, frozenset[str]]  # a column, and values that it may hold
 class Rows:
     """Distinct rows of a file, sorted, so that their order depends on nothing else.
 
-    ``frame`` holds text, never null: the columns of the contract that are not ignored, in its
-    order, then the target; an absent cell is "". ``count`` (n,) says how often each row occurs.
+    ``frame`` holds text, never null: the columns of the contract that are used, in its order, then
+    the target; an absent cell is "". ``count`` (n,) says how often each row occurs: once for each
+    time in the file, or as often as its column of kind count says, which ``frame`` then lacks.
     """
 
     frame: pd.DataFrame
@@ -81,16 +80,23 @@ def read_rows(data: DataSettings) -> Rows:
     DataError
         For every file that is not the table that the settings describe, with the place and cure.
     """
-    source = open_source(files.PROJECT / data.path, data.max_bytes)
+    source = open_source(files.PROJECT / data.path, data.max_bytes, data.encoding)
     if data.sha256 is not None:
         require_sha256(source, data.sha256)
-    wanted = [*data.attributes, data.target.name]
+    wanted = [*data.used, data.target.name]
     table = _counted(source, data, wanted)
     source.require_unchanged()
-    # By code point, as UTF-8 sorts.
-    table = table.sort_by([(name, "ascending") for name in table.column_names[:-1]])
+    names = {name: f"w{i}" for i, name in enumerate(wanted)}
+    if data.strip:
+        table = _grouped(_stripped(table))
+    for name in [name for name, column in data.used.items() if isinstance(column, Count)]:
+        table = _times(table, names.pop(name), name, source, data)
+    # By code point, as UTF-8 sorts; rows of equal features side by side.
+    order = sorted(names, key=lambda name: (name == data.target.name, name not in data.features))
+    table = table.sort_by([(names[name], "ascending") for name in order])
     count = table["n"].to_numpy().astype(np.int64)
-    return Rows(table.drop_columns("n").rename_columns(wanted).to_pandas(), count, source.path)
+    cells = table.drop_columns("n").rename_columns([*names]).to_pandas()
+    return Rows(cells, count, source.path)
 
 
 def read_in_order(
@@ -104,16 +110,16 @@ def read_in_order(
     """
     import pandas as pd
 
-    source = open_source(path, data.max_bytes)
+    source = open_source(path, data.max_bytes, data.encoding)
     if source.kind == "parquet":
         columns = _layout(source, data, need_target)
-        table = duckdb_reader.parquet_in_order(source, columns)
+        table = duckdb_reader.parquet_in_order(source, columns, data)
         frame, lines = table.to_pandas(), list(range(1, table.num_rows + 1))
     else:
         scan(source, data.delimiter, data.max_bytes)
         columns = _layout(source, data, need_target)
         lines, rows = [], []
-        for line, cells in checked_records(source, data, columns):
+        for line, cells in _records(source, data, columns):
             lines.append(line)
             rows.append(tuple(map(sys.intern, cells)))  # of a long table most cells are equal
         frame = pd.DataFrame(rows, dtype="str")
@@ -129,11 +135,11 @@ def lines_of(
     One pass, only for a table that has violations. A file that has gone meanwhile has no lines.
     """
     try:
-        source = open_source(files.PROJECT / path, data.max_bytes)
+        source = open_source(files.PROJECT / path, data.max_bytes, data.encoding)
         columns = _layout(source, data)
         if source.kind == "parquet":
-            return duckdb_reader.parquet_lines(source, columns, values, limit)
-        return _csv_lines(checked_records(source, data, columns), columns, values, limit)
+            return duckdb_reader.parquet_lines(source, columns, data, values, limit)
+        return _csv_lines(_records(source, data, columns), columns, values, limit)
     except (DataError, OSError):
         return [()] * len(values)
 
@@ -159,16 +165,22 @@ def _layout(source: Source, data: DataSettings, need_target: bool = True) -> Lay
         return read_layout(source, data, need_target)
     names = duckdb_reader.parquet_names(source, data.max_bytes)
     require_names(source.shown, names, data, need_target)
-    return Layout(names, header=False)
+    return Layout(names)
+
+
+def _records(source: Source, data: DataSettings, columns: Layout) -> Iterator[Record]:
+    return checked_records(source, data, len(columns.names), columns.header is not None)
 
 
 def _counted(source: Source, data: DataSettings, wanted: list[str]) -> pa.Table:
     """Return the counted rows, in no order: the wanted columns, then the count as ``n``."""
     if source.kind == "parquet":
-        return duckdb_reader.count_parquet(source, _layout(source, data), wanted)
+        return duckdb_reader.count_parquet(source, _layout(source, data), data, wanted)
     found = scan(source, data.delimiter, data.max_bytes)
     columns = _layout(source, data)
-    table = duckdb_reader.count_csv(source, columns, wanted, data.delimiter, found)
+    table = None
+    if data.is_plain:
+        table = duckdb_reader.count_csv(source, columns, wanted, data.delimiter, found)
     return _count_by_csv(source, data, columns, wanted) if table is None else table
 
 
@@ -179,10 +191,53 @@ def _count_by_csv(
     import pyarrow as pa
 
     places = [columns.names.index(name) for name in wanted]
-    counted = Counter(
-        tuple(cells[place] for place in places)
-        for _, cells in checked_records(source, data, columns)
+    seen = Counter(
+        tuple(cells[place] for place in places) for _, cells in _records(source, data, columns)
     )
-    cells = [pa.array(column, pa.large_string()) for column in zip(*counted, strict=True)]
-    n = pa.array(counted.values(), pa.int64())
+    cells = [pa.array(column, pa.large_string()) for column in zip(*seen, strict=True)]
+    n = pa.array(seen.values(), pa.int64())
     return pa.table([*cells, n], names=[*(f"w{i}" for i in range(len(cells))), "n"])
+
+
+def _stripped(table: pa.Table) -> pa.Table:
+    """Return counted rows without blanks around the cells; equal ones are not yet one."""
+    import pyarrow.compute as pc
+
+    for i, name in enumerate(table.column_names[:-1]):
+        table = table.set_column(i, name, pc.utf8_trim(table[name], characters=BLANKS))
+    return table
+
+
+def _grouped(table: pa.Table) -> pa.Table:
+    """Return counted rows with each distinct row once, and the sum of its counts."""
+    names = table.column_names[:-1]
+    summed = table.group_by(names).aggregate([("n", "sum")])
+    return summed.select([*names, "n_sum"]).rename_columns([*names, "n"])
+
+
+def _times(table: pa.Table, place: str, name: str, source: Source, data: DataSettings) -> pa.Table:
+    """Return the rows as often as the column ``name`` says, without that column.
+
+    Raises
+    ------
+    DataError
+        If a count is no whole number from 0 up, or their sum is not below 2^53.
+    """
+    import pyarrow as pa
+
+    text, n = table[place].to_pandas(), table["n"].to_numpy()
+    times = parse_numbers(text, data)
+    is_whole = (times >= 0) & (times < 2**53) & (times == np.floor(times))
+    rule = f"column {name} must hold whole numbers from 0 up (kind: count)"
+    if not is_whole.all():
+        bad = list(dict.fromkeys(text[~is_whole]))
+        ((*lines,),) = lines_of(source.path, data, [(name, frozenset(bad))])
+        at = f", lines {', '.join(map(str, lines))}" if lines else ""
+        rows = counted(int(n[~is_whole].sum()), "row")
+        raise DataError(f"{rule}; got {listed(bad)} in {rows}{at}")
+    total = float(n @ times)
+    if not 0 < total < 2**53:
+        raise DataError(f"{rule}, with a sum above 0 and below 2^53; got {total:g}")
+    counts = pa.array((n * times).astype(np.int64))
+    rows = table.drop_columns([place, "n"]).append_column("n", counts)
+    return _grouped(rows.filter(pa.array(times > 0)))

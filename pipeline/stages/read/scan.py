@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import DataError
+from pipeline.stages.read.encodings import encoding_hint
 from pipeline.stages.read.source import Source
 
 LF, CR, QUOTE = b'\n\r"'
@@ -29,6 +30,7 @@ class Scan:
     is_plain: bool = True
     n_bytes: int = 0
     n_lines: int = 0
+    has_letters: bool = False  # that are not ASCII
     is_quoted: bool = False  # the last byte
     last: int = LF
 
@@ -87,7 +89,7 @@ def _require_text(
     n_pending = len(decoder.getstate()[0])
     try:
         if n_pending or not chunk.isascii():
-            decoder.decode(chunk, final=not chunk)
+            before.has_letters |= bool(decoder.decode(chunk, final=not chunk))
     except UnicodeDecodeError as error:
         text, at = error.object, error.start
     else:
@@ -97,14 +99,6 @@ def _require_text(
     _count(before, text[n_pending:at], 0)
     place = f"offset {before.n_bytes - n_pending + at}, line {1 + before.n_lines}"
     rule = f"must be {'UTF-8 text' if text[at] else 'text without NUL bytes'}"
-    raise DataError(f"{source.shown} {rule}; got byte 0x{text[at]:02x} at {place}{_hint(text, at)}")
-
-
-def _hint(text: bytes, at: int) -> str:
-    """Return in which encoding the text seems to be, by the byte that is wrong."""
-    if text[at] == 0:
-        return ": is it UTF-16? Save it as UTF-8" if text.count(0) * 3 > len(text) else ""
-    char = bytes([text[at]]).decode("cp1252", "replace")
-    near = text[max(0, at - 500) : at + 500]
-    is_text = char.isalnum() and not any(code < 32 and code not in b"\t\r\n" for code in near)
-    return f": is it Latin-1 ({char})? Save it as UTF-8" if is_text else ""
+    letters = before.has_letters or not text[:at].isascii()
+    hint = encoding_hint(text, at, letters) if source.is_utf8 or not text[at] else ""
+    raise DataError(f"{source.shown} {rule}; got byte 0x{text[at]:02x} at {place}{hint}")

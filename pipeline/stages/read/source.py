@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import gzip
 import hashlib
@@ -11,32 +12,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
 from pipeline import files
 from pipeline.errors import DataError, reason_of
-
-Kind = Literal["csv", "gzip", "parquet"]
+from pipeline.stages.read.encodings import refuse_mark, transcoded
+from pipeline.stages.read.kinds import Kind, kind_of, refuse_json, refuse_magic
 
 CHUNK = 2**19  # bytes
-MAGIC = {
-    b"PK\x03\x04": "a zip archive (an Excel workbook is one): unpack it, or export it as CSV",
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"%PDF-": "a PDF document",
-    b"BZh91AY&SY": "a bzip2 file: unpack it, or use gzip",
-    b"\xfd7zXZ\x00": "an xz file: unpack it, or use gzip",
-    b"\x28\xb5\x2f\xfd": "a zstd file: unpack it, or use gzip",
-    b"7z\xbc\xaf": "a 7z archive: unpack it",
-    b"\x1f\x8b": "a gzip file in a gzip file: unpack it",
-    b"SQLite format 3\x00": "an SQLite database: export the table as CSV",
-    b"\x89HDF": "an HDF5 file: export the table as CSV",
-    b"\xd0\xcf\x11\xe0": "an old Excel or Word document: export it as CSV",
-    b"ARROW1\x00": "an Arrow file: write it as parquet",
-    b"PAR1\x15": "a parquet file without its end: is it cut off?",
-    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
-    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
-}
 FILE_TYPES = {"d": "a folder", "p": "a pipe", "s": "a socket", "c": "a device", "b": "a device"}
 
 
@@ -47,11 +30,17 @@ class Source:
     path: Path
     kind: Kind
     state: tuple[int, ...]
+    encoding: str = "utf-8"
 
     @property
     def shown(self) -> str:
         """The path as messages name it."""
         return files.shown(self.path)
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether the bytes are taken for UTF-8."""
+        return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
 
     def open(self) -> BinaryIO:
         """Open the bytes of the table, inflated."""
@@ -60,13 +49,20 @@ class Source:
         return self.path.open("rb")
 
     def chunks(self, max_bytes: int) -> Iterator[bytes]:
-        """Yield the inflated bytes; DataError for more than ``max_bytes``, or damaged gzip."""
+        """Yield the bytes, inflated and in UTF-8.
+
+        DataError for more than ``max_bytes``, damaged gzip, or bytes of another encoding.
+        """
+        inflated = self._inflated(max_bytes)
+        return inflated if self.is_utf8 else transcoded(inflated, self.shown, self.encoding)
+
+    def _inflated(self, max_bytes: int) -> Iterator[bytes]:
         n = 0
         try:
             with self.open() as file:
                 while chunk := file.read(CHUNK):
-                    if n == 0 and self.kind == "gzip":
-                        refuse_magic(self.shown, chunk[:64])
+                    if n == 0:
+                        self._refuse_other_kind(chunk[:64])
                     n += len(chunk)
                     if n > max_bytes:
                         raise too_large(self.shown, "more when inflated", max_bytes)
@@ -79,6 +75,13 @@ class Source:
         except OSError as error:
             raise DataError(f"{self.shown} must be readable; got {reason_of(error)}") from None
 
+    def _refuse_other_kind(self, head: bytes) -> None:
+        """Raise DataError if the inflated bytes are no CSV, or of another encoding."""
+        if self.kind == "gzip":
+            refuse_magic(self.shown, head)
+            refuse_json(self.path, self.shown, head)
+        refuse_mark(self.shown, head, self.encoding)
+
     def require_unchanged(self) -> None:
         """Raise DataError unless the file is what was opened: what was checked is parsed."""
         try:
@@ -89,7 +92,7 @@ class Source:
             raise DataError(f"{self.shown} must not change while it is read; it did: run again")
 
 
-def open_source(path: Path, max_bytes: int) -> Source:
+def open_source(path: Path, max_bytes: int, encoding: str = "utf-8") -> Source:
     """Return the source at ``path``.
 
     DataError for what is no regular file (before it is opened), too large, or of another kind.
@@ -112,7 +115,7 @@ def open_source(path: Path, max_bytes: int) -> Source:
         ) from None
     if info.st_size > max_bytes:
         raise too_large(name, f"{info.st_size} bytes", max_bytes)
-    return Source(path, _kind(name, head, tail), _state(info))
+    return Source(path, kind_of(path, name, head, tail), _state(info), encoding)
 
 
 def require_sha256(source: Source, sha256: str) -> None:
@@ -126,25 +129,9 @@ def require_sha256(source: Source, sha256: str) -> None:
         )
 
 
-def refuse_magic(name: str, head: bytes) -> None:
-    """Raise DataError if the first bytes are those of a kind of file that is not read."""
-    for magic, kind in MAGIC.items():
-        if head.startswith(magic):
-            raise DataError(f"{name} must be csv, csv.gz or parquet; got {kind}")
-
-
 def too_large(name: str, got: str, max_bytes: int) -> DataError:
     """Return the refusal of a file beyond ``data.max_bytes``."""
     return DataError(f"{name} must hold at most {max_bytes} bytes (data.max_bytes); got {got}")
-
-
-def _kind(name: str, head: bytes, tail: bytes) -> Kind:
-    if head[:4] == tail == b"PAR1":
-        return "parquet"
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
-    refuse_magic(name, head)
-    return "csv"
 
 
 def _state(info: os.stat_result) -> tuple[int, ...]:

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.config.contract import Categorical, DataSettings, Numeric
+from pipeline.config.contract import Categorical, DataSettings, Date, Feature, Numeric, Target
+from pipeline.config.file_settings import BLANKS
 from pipeline.stages.read.rows import Counts, Rows
-from pipeline.stages.validate.values import Bools, ColumnValues, listed_values
-from pipeline.text import quoted, skeleton
+from pipeline.stages.validate.hints import BLANK, MISSING_MARKS, missing_cure
+from pipeline.stages.validate.values import (
+    BOOLEANS,
+    Bools,
+    ColumnValues,
+    listed_values,
+    words_of,
+)
+from pipeline.text import quoted, setting, skeleton
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +57,11 @@ def profile_columns(
     return tuple(
         _numeric(name, columns[name], count)
         if isinstance(column, Numeric)
-        else _categorical(name, columns[name], column, count, count * positive)
+        else _categorical(
+            name, words_of(data.features[name], columns[name]), column, count, count * positive
+        )
         for name, column in data.attributes.items()
+        if name in columns
     )
 
 
@@ -61,7 +72,7 @@ def count_contradictions(rows: Rows, positive: Bools, data: DataSettings) -> tup
     stand side by side.
     """
     is_new = np.zeros(len(rows.count), dtype=bool)
-    for name in data.attributes:
+    for name in data.features:
         cells = rows.frame[name]
         is_new |= (cells != cells.shift()).to_numpy(bool)
     group = np.cumsum(is_new)
@@ -84,15 +95,56 @@ def find_warnings(
         )
     if n_distinct < n_rows:
         yield f"{n_rows - n_distinct} of {n_rows} rows repeat another row ({n_distinct} distinct)"
-    for name, column in data.attributes.items():
-        yield from _column_warnings(name, columns[name].text, column)
+    for name, column in data.features.items():
+        yield from _column_warnings(name, words_of(column, columns[name]).text, column)
+        yield from _mark_warnings(f"column {name}", columns[name], column, count, data)
     target = data.target
-    yield from _absent(f"target {target.name}", columns[target.name].text, listed_values(target))
+    of_target = columns[target.name]
+    yield from _absent(f"target {target.name}", of_target.text, listed_values(target))
+    if target.negative is None:
+        yield from _open_negative(of_target, count, target)
+        yield from _mark_warnings(f"target {target.name}", of_target, target, count, data)
 
 
-def _column_warnings(
-    name: str, values: pd.Series[str], column: Categorical | Numeric
+def _open_negative(values: ColumnValues, count: Counts, target: Target) -> Iterator[str]:
+    """Yield which values are class 0 only because they are not listed as positive."""
+    n_rows = values.sums(count)
+    rest = ~values.is_missing & ~values.text.isin(target.positive).to_numpy(bool)
+    order = [i for i in np.argsort(-n_rows, kind="stable") if rest[i]]
+    if len(order) > 1:
+        shown = ", ".join(f"{quoted(values.text[i], 30)} ({n_rows[i]})" for i in order[:10])
+        more = f" and {len(order) - 10} more" if len(order) > 10 else ""
+        yield (
+            f"target {target.name}: {len(order)} values are class 0, as data.target.negative is "
+            f"not set: {shown}{more}"
+        )
+    looks = {skeleton(value).casefold(): value for value in target.positive}
+    for i in order:
+        meant = looks.get(skeleton(values.text[i]).casefold())
+        if meant is not None:
+            listing = setting("data.target.positive", [*target.positive, values.text[i]])
+            yield (
+                f"target {target.name}: {quoted(values.text[i])} ({n_rows[i]} rows) is class 0, "
+                f"but looks like the positive {quoted(meant)}: if it is, set {listing}"
+            )
+
+
+def _mark_warnings(
+    subject: str, values: ColumnValues, column: Feature | Target, count: Counts, data: DataSettings
 ) -> Iterator[str]:
+    """Yield the values that are no listed ones and often stand for a missing one."""
+    if isinstance(column, Numeric | Date) or values.place is None or len(values.text) > MANY:
+        return
+    known = {*listed_values(column), *BOOLEANS}
+    marks = values.text.str.strip(BLANKS).str.lower().isin([*MISSING_MARKS, ""])
+    n_rows = values.sums(count)
+    for i in np.flatnonzero(marks.to_numpy(bool) & ~values.is_missing)[:5]:
+        if (value := values.text[i]) not in known:
+            cure = missing_cure(value, data) if value.strip(BLANKS) else BLANK
+            yield f"{subject}: {quoted(value)} ({n_rows[i]} rows) is taken for a value; {cure}"
+
+
+def _column_warnings(name: str, values: pd.Series[str], column: Feature) -> Iterator[str]:
     if (values == values[0]).all():
         yield f"column {name} is constant: every row has {quoted(values[0])}"
     elif isinstance(column, Categorical) and column.categories is not None:

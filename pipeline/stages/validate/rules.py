@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.config.contract import Categorical, DataSettings, Numeric, Target
+from pipeline.config.contract import (
+    Boolean,
+    Categorical,
+    DataSettings,
+    Group,
+    Numeric,
+    Target,
+    Used,
+    Weight,
+)
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.validate.hints import category_hint, number_hint
-from pipeline.stages.validate.values import Bools, ColumnValues, listed_values
-from pipeline.text import quoted
+from pipeline.stages.validate.hints import SENTINEL, category_hint, missing_cure, number_hint
+from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, listed_values
+from pipeline.text import column_setting, quoted
 
 CONTROL = r"[\x00-\x1f\x7f]"
 LARGEST = 1e100  # the squares of more, and their sums, overflow
@@ -35,8 +44,8 @@ Rules = dict[str, list[Rule]]
 
 
 def contract_rules(columns: dict[str, ColumnValues], data: DataSettings) -> Rules:
-    """Return the rules of the attributes, and of the target where ``columns`` has it."""
-    contract = {**data.attributes, data.target.name: data.target}
+    """Return the rules of each of the columns, the target among them where it is there."""
+    contract = {**data.used, data.target.name: data.target}
     return {name: [*_rules(name, contract[name], columns[name], data)] for name in columns}
 
 
@@ -66,52 +75,98 @@ def table_rules(
 
 
 def _rules(
-    name: str, column: Categorical | Numeric | Target, values: ColumnValues, data: DataSettings
+    name: str, column: Used | Target, values: ColumnValues, data: DataSettings
 ) -> Iterator[Rule]:
-    ignore = f"set data.columns.{name}.kind=ignored"
-    is_refused = isinstance(column, Target) or column.missing == "refuse"
-    if is_refused:
-        cure = f"to take it as an input of its own, set data.columns.{name}.missing=input"
-        hint = "" if isinstance(column, Target) else cure
-        yield Rule("must not be missing", ~values.is_missing, lambda _: hint)
-    if isinstance(column, Numeric):
-        yield from _number_rules(column, values)
-        if not is_refused:
-            some = not values.is_missing.all()
-            yield Rule("must not be missing in every row", some, lambda _: f"it is empty: {ignore}")
-    elif _is_closed(column):
-        yield _one_of(name, listed_values(column), values)
-    else:
-        is_plain = ~values.text.str.contains(CONTROL).to_numpy(bool)
-        yield Rule("must hold no control characters", values.is_missing | is_plain)
-        n, limit = len(values.text), data.max_categories
-        if isinstance(column, Categorical):
-            text = f"must have at most {limit} different values (data.max_categories)"
-            cure = f"got {n}: is it an identifier? Then {ignore}"
-            yield Rule(text, n <= limit, lambda _: cure)
+    is_optional = getattr(column, "missing", "refuse") == "input"
+    if not is_optional:
+        yield Rule("must not be missing", ~values.is_missing, lambda _: _missing_hint(name, column))
+    match column:
+        case Numeric():
+            yield from _number_rules(name, column, values, data)
+            if is_optional:
+                some = not values.is_missing.all()
+                cure = f"it is empty: {_ignore(name)}"
+                yield Rule("must not be missing in every row", some, lambda _: cure)
+        case Weight():
+            yield from _weight_rules(name, values, data)
+        case Boolean():
+            is_word = values.text.str.lower().isin(BOOLEANS).to_numpy(bool)
+            yield Rule(
+                "must be true or false, yes or no, t or f, y or n, 1 or 0",
+                values.is_missing | is_word,
+                lambda value: category_hint(value, tuple(BOOLEANS), name, data),
+            )
+        case Categorical() | Target() if _is_closed(column):
+            yield _one_of(name, listed_values(column), values, data)
+        case _:
+            yield from _word_rules(name, column, values, data)
+
+
+def _ignore(name: str) -> str:
+    return f"set {column_setting(name, 'kind', 'ignored')}"
+
+
+def _missing_hint(name: str, column: Used | Target) -> str:
+    if isinstance(column, Target | Weight | Group):
+        return "leave such rows out of the file"
+    cure = column_setting(name, "missing", "input")
+    return f"to take it as an input of its own, set {cure}"
+
+
+def _word_rules(
+    name: str, column: Used | Target, values: ColumnValues, data: DataSettings
+) -> Iterator[Rule]:
+    is_plain = ~values.text.str.contains(CONTROL).to_numpy(bool)
+    yield Rule("must hold no control characters", values.is_missing | is_plain)
+    n, limit = len(values.text), data.max_categories
+    if isinstance(column, Categorical):
+        text = f"must have at most {limit} different values (data.max_categories)"
+        cure = f"got {n}: is it an identifier? Then {_ignore(name)}"
+        yield Rule(text, n <= limit, lambda _: cure)
 
 
 def _is_closed(column: Categorical | Target) -> bool:
     return (column.negative if isinstance(column, Target) else column.categories) is not None
 
 
-def _one_of(name: str, allowed: tuple[str, ...], values: ColumnValues) -> Rule:
+def _one_of(name: str, allowed: tuple[str, ...], values: ColumnValues, data: DataSettings) -> Rule:
     more = f", … ({len(allowed)} in all)" if len(allowed) > N_LISTED else ""
     return Rule(
         f"must be one of {', '.join(value[:30] for value in allowed[:N_LISTED])}{more}",
         values.is_missing | values.text.isin(allowed).to_numpy(bool),
-        lambda value: category_hint(value, allowed, name),
+        lambda value: category_hint(value, allowed, name, data),
     )
 
 
-def _number_rules(column: Numeric, values: ColumnValues) -> Iterator[Rule]:
+def _number_rules(
+    name: str, column: Numeric, values: ColumnValues, data: DataSettings
+) -> Iterator[Rule]:
     """Bounds leave NaN, which is missing or no number, to the other rules."""
     number, low, high = values.number, column.minimum, column.maximum
-    yield Rule("must be a number", values.is_missing | ~np.isnan(number), number_hint)
+    yield _is_number("must be a number", name, values, data)
     is_moderate = ~(np.abs(number) > LARGEST)
-    cure = "does it stand for a missing value? Then add it to data.missing_values"
-    yield Rule(f"must be from {-LARGEST:g} to {LARGEST:g}", is_moderate, lambda _: cure)
+    yield Rule(
+        f"must be from {-LARGEST:g} to {LARGEST:g}",
+        is_moderate,
+        lambda value: missing_cure(value, data),
+    )
+
+    def cure(value: str) -> str:
+        return missing_cure(value, data) if SENTINEL.fullmatch(value) else ""
+
     if low is not None:
-        yield Rule(f"must be at least {low:g}", ~(number < low))
+        yield Rule(f"must be at least {low:g}", ~(number < low), cure)
     if high is not None:
-        yield Rule(f"must be at most {high:g}", ~(number > high))
+        yield Rule(f"must be at most {high:g}", ~(number > high), cure)
+
+
+def _weight_rules(name: str, values: ColumnValues, data: DataSettings) -> Iterator[Rule]:
+    yield _is_number("must be a number (kind: weight)", name, values, data)
+    yield Rule("must be at least 0 (kind: weight)", ~(values.number < 0))
+    some = bool((values.number > 0).any()) or bool(np.isnan(values.number).all())
+    yield Rule("must be above 0 in some row (kind: weight)", some)
+
+
+def _is_number(text: str, name: str, values: ColumnValues, data: DataSettings) -> Rule:
+    is_number = values.is_missing | ~np.isnan(values.number)
+    return Rule(text, is_number, lambda value: number_hint(value, name, data))

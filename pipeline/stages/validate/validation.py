@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config.contract import DataSettings, Numeric
+from nn.arrays import Array
+from pipeline.config.contract import Boolean, DataSettings, Feature, Group, Numeric, Weight
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.rows import Counts, Rows, lines_of
@@ -20,14 +21,14 @@ from pipeline.stages.validate.profile import (
     profile_columns,
 )
 from pipeline.stages.validate.rules import contract_rules, table_rules
-from pipeline.stages.validate.values import ColumnValues, column_values
+from pipeline.stages.validate.values import BOOLEANS, ColumnValues, column_values
 from pipeline.stages.validate.violations import Violation, broken_rules, whole_violation
 from pipeline.text import bounded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = "missing"  # the category of a missing value where it is allowed
+MISSING = "\0missing"  # a missing value where it is allowed: no cell is so, a NUL is refused
 N_PREDICT_LINES = 20  # rows to predict are few, and whoever sent them wants to mend them all
 
 
@@ -96,7 +97,10 @@ def validate(rows: Rows, data: DataSettings) -> Validation:
     )
     table = None
     if not violations:
-        table = Table(convert(frame, columns, data), positive.astype(np.float64), count)
+        table = Table(
+            convert(frame, columns, data), positive.astype(np.float64), count,
+            _weight(columns, data), _group(columns, data),
+        )  # fmt: skip
     return Validation(
         n_rows=n_rows,
         n_distinct=len(count),
@@ -115,7 +119,7 @@ def check_rows(
 
     The target is not looked at, nor is a rule about a column or the table as a whole.
     """
-    rules = contract_rules({name: columns[name] for name in data.attributes}, data)
+    rules = contract_rules({name: columns[name] for name in data.features}, data)
     of_values = {name: [r for r in rules[name] if not isinstance(r.holds, bool)] for name in rules}
     found = broken_rules(frame, columns, np.ones(len(frame), np.int64), of_values)
     places = [np.sort(lines[frame[violation.column].isin(bad)]) for violation, bad in found]
@@ -131,15 +135,43 @@ def convert(
     """Return the attributes of text rows that break no rule, as a Table holds them."""
     import pandas as pd
 
-    return pd.DataFrame(
-        {
-            name: pd.Series(columns[name].number, frame.index)
-            if isinstance(column, Numeric)
-            else frame[name].mask(columns[name].of_rows(columns[name].is_missing), MISSING)
-            for name, column in data.attributes.items()
-        },
-        copy=False,  # into one block, for nothing
-    )
+    attributes = {
+        name: each
+        for column in data.features.items()
+        for name, each in _attributes(*column, columns[column[0]], frame)
+    }
+    return pd.DataFrame(attributes, copy=False)  # into one block, for nothing
+
+
+def _attributes(
+    name: str, column: Feature, values: ColumnValues, frame: pd.DataFrame
+) -> Iterator[tuple[str, pd.Series[Any]]]:
+    """Yield the attributes that a column is, each with a cell for each row."""
+    import pandas as pd
+
+    if isinstance(column, Numeric):
+        yield name, pd.Series(values.number, frame.index)
+        return
+    words = frame[name]
+    if isinstance(column, Boolean):
+        words = words.str.lower().map(BOOLEANS).fillna("").astype("str")
+    yield name, words.mask(values.of_rows(values.is_missing), MISSING)
+
+
+def _weight(columns: dict[str, ColumnValues], data: DataSettings) -> Array | None:
+    """Return the sample weight (n,) of each row; None where no column is that."""
+    names = [name for name, column in data.used.items() if isinstance(column, Weight)]
+    return columns[names[0]].number if names else None
+
+
+def _group(columns: dict[str, ColumnValues], data: DataSettings) -> Counts | None:
+    """Return a number (n,) for whom each row is about, in the order of the sorted names."""
+    for name, column in data.used.items():
+        place = columns[name].place
+        if isinstance(column, Group) and place is not None:
+            rank = np.argsort(np.argsort(columns[name].text.to_numpy(str)))
+            return rank[place].astype(np.int64)
+    return None
 
 
 def _row_violations(

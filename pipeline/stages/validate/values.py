@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
-from pipeline.config.contract import Categorical, DataSettings, Numeric, Target
+from pipeline.config.contract import (
+    Boolean,
+    Categorical,
+    Count,
+    DataSettings,
+    Numeric,
+    Target,
+    Used,
+    Weight,
+)
+from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.rows import Counts
 
 if TYPE_CHECKING:
@@ -17,7 +27,10 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 
-NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+BOOLEANS = {  # in small letters
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), "true"),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), "false"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,48 +59,53 @@ class ColumnValues:
 
 
 def column_values(frame: pd.DataFrame, data: DataSettings) -> dict[str, ColumnValues]:
-    """Return the values of each attribute, and of the target where the frame has it."""
-    columns = {**data.attributes, data.target.name: data.target}
+    """Return the values of each column that is used, and of the target where the frame has it."""
+    columns = {**data.used, data.target.name: data.target}  # a count is read already
     return {
         name: _values(frame[name], column, data)
         for name, column in columns.items()
-        if name in frame
+        if name in frame and not isinstance(column, Count)
     }
 
 
-def parse_numbers(text: pd.Series[str]) -> Array:
-    """Return each text as float64, correctly rounded; NaN where it is no finite NUMBER."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def words_of(column: Used, values: ColumnValues) -> ColumnValues:
+    """Return the values as attributes have them: of a boolean "false" and "true"."""
+    if not isinstance(column, Boolean):
+        return values
+    import pandas as pd
 
-    # Arrow takes what NUMBER is, and names of inf and nan; a single other text is an error.
-    cells: Any = pa.array(text, pa.large_string())
-    try:
-        found = pc.cast(cells, pa.float64())
-    except pa.ArrowInvalid:
-        is_number = pc.match_substring_regex(cells, rf"\A({NUMBER})\z")
-        found = pc.cast(pc.if_else(is_number, cells, None), pa.float64())
-    number = found.to_numpy(zero_copy_only=False)
-    return np.where(np.isfinite(number), number, np.nan)
+    words = values.text.map(lambda text: BOOLEANS.get(text.lower(), text))
+    place, text = pd.factorize(words)
+    is_missing = np.zeros(len(text), bool)
+    is_missing[place] = values.is_missing
+    rows = place if values.place is None else place[values.place]
+    return ColumnValues(pd.Series(text, dtype="str"), rows, is_missing, np.full(len(text), np.nan))
 
 
-def _values(
-    cells: pd.Series[str], column: Categorical | Numeric | Target, data: DataSettings
-) -> ColumnValues:
+def _values(cells: pd.Series[str], column: Used | Target, data: DataSettings) -> ColumnValues:
     import pandas as pd
 
     # A text that the contract lists is a value: NA may be a country.
-    marks = {"", *data.missing_values}.difference(listed_values(column))
-    if isinstance(column, Numeric):
-        is_missing = cells.isin(marks).to_numpy(bool)
-        number = np.where(is_missing, np.nan, parse_numbers(cells))
+    marks = {*data.missing}.difference(listed_values(column))
+    if isinstance(column, Numeric | Weight):
+        number = parse_numbers(cells, data)
+        is_missing = cells.isin(marks).to_numpy(bool) | np.isin(number, _numbers(marks, data))
+        number = np.where(is_missing, np.nan, number)
         return ColumnValues(cells.reset_index(drop=True), None, is_missing, number)
     place, values = pd.factorize(cells)
     text = pd.Series(values, dtype="str")
     return ColumnValues(text, place, text.isin(marks).to_numpy(bool), np.full(len(text), np.nan))
 
 
-def listed_values(column: Categorical | Numeric | Target) -> tuple[str, ...]:
+def _numbers(marks: set[str], data: DataSettings) -> Array:
+    """Return the marks that are numbers: -999 is -999.0, however it is written."""
+    import pandas as pd
+
+    numbers = parse_numbers(pd.Series(sorted(marks), dtype="str"), data)
+    return numbers[~np.isnan(numbers)]
+
+
+def listed_values(column: Used | Target) -> tuple[str, ...]:
     """Return the values that the contract lists for a column; none where it leaves them open."""
     if isinstance(column, Target):
         return (*(column.negative or ()), *column.positive)

@@ -18,7 +18,7 @@ import pytest
 from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read import Rows, duckdb_reader, lines_of, read_in_order, read_rows
-from pipeline.stages.read.csv_errors import Layout
+from pipeline.stages.read.layout import Layout
 from pipeline.stages.read.scan import scan
 from pipeline.stages.read.source import open_source
 
@@ -388,7 +388,7 @@ def test_what_duckdb_alone_would_get_wrong_is_read_exactly(tmp_path, text):
         assert counted(read_rows(contract(path))) == Counter(expected)
     source = open_source(path, 999)
     found = scan(source, ",", 999)
-    asked = (source, Layout(NAMES, False), NAMES, ",")
+    asked = (source, Layout(NAMES), NAMES, ",")
     one_less = replace(found, is_plain=True, n_content=found.n_content - 1)
     assert duckdb_reader.count_csv(*asked, found) is None
     # If this fails, DuckDB was mended: good news.

@@ -13,9 +13,10 @@ import pytest
 from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read import Rows, car, read_in_order, read_rows
+from pipeline.stages.read.numbers import NUMBER, parse_numbers
 from pipeline.stages.validate import MISSING, Validation, validate
 from pipeline.stages.validate.validation import check_rows, convert
-from pipeline.stages.validate.values import NUMBER, column_values, parse_numbers
+from pipeline.stages.validate.values import column_values
 from pipeline.stages.validate.violations import Violation
 from pipeline.text import MAX_MESSAGE
 
@@ -111,7 +112,8 @@ GOLDEN = {
     "many": "column buying must have at most 1000 different values (data.max_categories); got "
     "1728: is it an identifier? Then set data.columns.buying.kind=ignored",
     "number": "column x must be a number; got 'a' (2), 'b' (1) in 3 rows (75.0 %), lines 1, 2, 3",
-    "minimum": "column x must be at least 0; got '-1' in 1 row (25.0 %), line 2",
+    "minimum": "column x must be at least 0; got '-1' in 1 row (25.0 %), line 2; if "
+    "it stands for a missing value, set data.missing_values=[-1]",
     "maximum": "column x must be at most 10; got '11' in 1 row (25.0 %), line 3",
     "empty": "column x must not be missing in every row; it is empty: set "
     "data.columns.x.kind=ignored",
@@ -264,7 +266,7 @@ def test_a_value_that_looks_like_an_allowed_one_is_shown_escaped_with_the_differ
         ("doors", "5-more", "'5more'? punctuation differs"),
         ("doors", "5-May", "a date"),
         ("persons", "02.04.2024", "a date"),
-        ("safety", "safety", "data.names=null"),
+        ("safety", "safety", "data.header=true"),
         ("safety", "xyz", ""),
     ],
 )
@@ -541,11 +543,11 @@ def test_numbers_are_rounded_as_python_rounds_them(seed):
     [
         ("inf", "must be finite"),
         ("1e999", "must be finite"),
-        ("1,5", "Write a point"),
-        ("1,234.5", "what separates thousands"),
+        ("1,5", "set data.decimal=comma"),
+        ("1,234.5", "set data.thousands=comma"),
         ("0x1f", "numbers in decimals"),
         ("12 kg", "without a unit"),
-        (" 7", "spaces around it"),
+        (" 7", "spaces around it: set data.strip=true"),
         ("\u22127", "MINUS SIGN"),
         ("5-May", "a date"),
         ("abc", ""),

@@ -1,0 +1,162 @@
+"""The names of a file's columns, and whether its first record is them; or what is wrong there."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.config.contract import DataSettings
+from pipeline.config.file_settings import BLANKS
+from pipeline.errors import DataError
+from pipeline.stages.read.records import other_separator, records
+from pipeline.stages.read.source import Source
+from pipeline.text import bounded, listed, quoted, setting, yaml_key
+
+N_SHOWN = 5  # names that each have a hint of their own
+ALL_NAMES = 20_000  # characters of a message whose lines are to be pasted
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names of the columns of a file, in its order, and its first record if no row."""
+
+    names: tuple[str, ...]
+    header: tuple[str, ...] | None = None
+
+
+def read_layout(source: Source, data: DataSettings, need_target: bool = True) -> Layout:
+    """Return where each column of the contract stands in a CSV file; DataError if it does not.
+
+    Where the contract has ``names``, they are those of the columns, whatever the header says; but
+    a file to predict may lack the target, and may have its own header with columns in any order.
+    """
+    line, first = next(records(source, data), (0, []))
+    if not first:
+        raise DataError(f"{source.shown} must hold a table; got no row")
+    cells = _names_of(first, data)
+    place = f"header of {source.shown}, line {line},"
+    if data.names is None:
+        separator = other_separator(first, len(data.columns) + 1, data.delimiter)
+        if separator:
+            raise DataError(f"{source.shown} must have a header; got one cell: {separator}")
+        require_names(place, cells, data, need_target)
+        return Layout(cells, tuple(first))
+    names = data.names
+    if not need_target and len(cells) == len(names) - 1:
+        names = tuple(name for name in names if name != data.target.name)
+    if data.header is not False and not need_target and _holds_names(cells, names, data, False):
+        require_names(place, cells, data, need_target)
+        return Layout(cells, tuple(first))
+    _require_agreement(source, line, cells, names, data)
+    return Layout(names, tuple(first) if data.has_header else None)
+
+
+def require_names(place: str, got: Sequence[str], data: DataSettings, need_target: bool) -> None:
+    """Raise DataError unless the names are the contract's, in any order, those used each once.
+
+    Where rows are only to be predicted, all that is no feature may lack.
+    """
+    expected = (*data.columns, data.target.name)
+    lacking = [n for n in (expected if need_target else data.features) if n not in got]
+    extra = [name for name in dict.fromkeys(got) if name not in expected]
+    used = {*data.used, data.target.name}
+    twice = [name for name, n in Counter(got).items() if n > 1 and name in used]
+    if lacking and len(extra) == len({*got}):
+        names = f"name its columns in {setting('data.names', expected)}, in its order"
+        raise DataError(
+            f"{place} must name {listed(lacking)}; got {listed(got)}: if the file has no header, "
+            + (names if len(got) == len(expected) else "name its columns in data.names")
+        )
+    violations = [
+        f"must name each column once; got {listed(twice)} twice: {_renamed(got)}"
+    ] if twice else []  # fmt: skip
+    violations += [f"must name {listed(lacking)}; got no such column"] if lacking else []
+    if extra and data.rest == "refuse":
+        violations += _unknown(extra, got, lacking)
+    if violations:
+        raise DataError(bounded((f"{place} {line}" for line in violations), ALL_NAMES))
+
+
+def _unknown(extra: list[str], got: Sequence[str], lacking: list[str]) -> list[str]:
+    """Return that columns are not in the contract: what each may be, and lines to paste."""
+    hints = {name: _name_hint(name, got, lacking) for name in extra[:N_SHOWN]}
+    rule = "must name columns of the contract"
+    violations = [f"{rule}; got {quoted(name)}{hint}" for name, hint in hints.items() if hint]
+    rest = [name for name in extra if not hints.get(name)]
+    if not rest:
+        return violations
+    lines = [f"  {yaml_key(name)}: {{kind: ignored}}" for name in rest if name]
+    return [
+        *violations,
+        f"{rule}; got {listed(rest)}: set data.rest=ignored, or paste under columns:",
+        *lines,
+    ]  # fmt: skip
+
+
+def _names_of(cells: list[str], data: DataSettings) -> tuple[str, ...]:
+    """Return the names that a header holds, without blanks around them."""
+    known = {*data.columns, data.target.name, *(data.names or ())}
+    return tuple(cell if cell in known else cell.strip(BLANKS) for cell in cells)
+
+
+def _holds_names(
+    cells: Sequence[str], names: Sequence[str], data: DataSettings, need_target: bool
+) -> bool:
+    """Return whether the first record is a header: names in their places, or all in another order.
+
+    Two cells that are the names of their own columns are enough: no row is so by chance.
+    """
+    needed = {*data.features, *([data.target.name] if need_target else [])}
+    in_place = sum(cell == name for cell, name in zip(cells, names, strict=False))
+    return in_place >= min(2, len(names)) or needed <= {*cells}
+
+
+def _require_agreement(
+    source: Source, line: int, cells: Sequence[str], names: Sequence[str], data: DataSettings
+) -> None:
+    """Raise DataError if the first record shows that ``data.header`` or ``data.names`` is wrong."""
+    has_names = _holds_names(cells, names, data, need_target=True)
+    place = f"line {line} of {source.shown}"
+    if has_names and sorted(cells) == sorted(names) and tuple(cells) != tuple(names):
+        raise DataError(
+            f"{place} must hold the columns in the order of data.names; got {listed(cells)}: set "
+            "data.names=null, and they are taken by name"
+        )
+    if has_names and data.header is None:
+        raise DataError(
+            f"{place} must be a row where data.names is given; got the names {listed(cells)}: set "
+            "data.header=true to skip it (data.header=false if it is a row)"
+        )
+    labels = (*data.target.positive, *(data.target.negative or ()))
+    at = names.index(data.target.name) if data.target.name in names else len(cells)
+    if data.has_header and at < len(cells) and cells[at] in labels:
+        raise DataError(
+            f"{place} must be a header (data.header=true); got a row of {quoted(cells[at])}: set "
+            "data.header=false"
+        )
+
+
+def _renamed(got: Sequence[str]) -> str:
+    """Return the settings by which each column of a header has a name of its own."""
+    names: list[str] = []
+    for i, name in enumerate(got):
+        new = name or f"column_{i + 1}"
+        n = 1
+        while new in names:
+            n += 1
+            new = f"{name}_{n}"
+        names.append(new)
+    return f"set {setting('data.names', names)} data.header=true data.rest=ignored"
+
+
+def _name_hint(name: str, got: Sequence[str], lacking: list[str]) -> str:
+    if name == "" and got[0] != "":
+        return (
+            ": there is a delimiter at the end of the line; to leave it out set data.rest=ignored"
+        )
+    if name == "" or name.startswith("Unnamed:"):
+        return ": is it an index? To leave it out set data.rest=ignored"
+    near = difflib.get_close_matches(name[:100].lower(), lacking[:100], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
