@@ -133,7 +133,7 @@ def learn(
             prepared.train, prepared.valid, prepared.encoder.inputs,
             config.optimiser, config.train, config.seed, watch,
         )  # fmt: skip
-        theta, l2 = trained.theta, config.train.l2
+        theta, l2 = trained.theta, trained.l2
         certificate = certify(trained, prepared.train, l2)
         trained.require_finite(config.optimiser)
         if trained.ended == "stopped":

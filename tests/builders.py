@@ -196,7 +196,7 @@ def make_trained(n_epochs: int = 4, **changes: Any) -> Trained:
         "valid_accuracy": 1 - 0.4 / (1 + epoch),
     }
     theta = np.array([-1 / 3, 1 / 3, 0.1 + 0.2])
-    trained = Trained(theta, ("safety=low", "safety=high"), curve, n_epochs, "epochs")
+    trained = Trained(theta, ("safety=low", "safety=high"), curve, n_epochs, "epochs", 0.001)
     return replace(trained, **changes)
 
 

@@ -182,8 +182,9 @@ def _choose(candidates: Sequence[Candidate], board: Leaderboard) -> int:
     repeated = [place for place in places if candidates[place].n_seeds >= MIN_SEEDS]
 
     def complexity(place: int) -> tuple[float, float, int]:
-        settings = candidates[place].runs[0].settings
-        l2, epochs = (settings.get(name) for name in ("train.l2", "train.epochs"))
+        run = candidates[place].runs[0]
+        l2 = run.metrics.get("l2", run.settings.get("train.l2"))  # auto was resolved
+        epochs = run.settings.get("train.epochs")
         return -l2 if is_number(l2) else 0.0, epochs if is_number(epochs) else math.inf, place
 
     return min(repeated or places, key=complexity)

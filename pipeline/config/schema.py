@@ -4,9 +4,10 @@ One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a
 (``TrackingSettings``) is not part of it: equal ``RunConfig``, data and code give equal bits.
 """
 
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from pipeline.config.contract import Categorical, DataSettings
 from pipeline.config.file_settings import Name, once_each
@@ -100,12 +101,22 @@ FirstOrder = GradientDescent | Momentum | Adam
 OptimiserSettings = Annotated[FirstOrder | Newton, Field(discriminator="name")]
 
 
+def _penalty(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    known = 0 <= value < math.inf if is_number else value == "auto"
+    require(known, f" must be auto or a number of 0 or more; got {value!r}")
+    return value
+
+
+Penalty = Annotated[float | Literal["auto"], BeforeValidator(_penalty)]
+
+
 class TrainSettings(Settings):
     """How long and on how much at a time."""
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)]
     batch_size: Annotated[int, Field(ge=1)] | None = None  # null: all rows, one step per epoch
-    l2: Annotated[float, Field(ge=0)] = 0.0
+    l2: Penalty = 0.0  # auto: falls with the number of rows
     patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better validation loss
     blas_threads: Annotated[int, Field(ge=1, le=64)] = 1  # more may change the last bit
     keep_path: bool = False  # theta of every epoch, to draw the descent on the loss surface

@@ -57,7 +57,7 @@ def metrics(outcome: Outcome) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     if outcome.trained is not None:
-        found |= _best(outcome.trained)
+        found |= _best(outcome.trained) | {"l2": outcome.trained.l2}
     if outcome.certificate is not None:
         found |= outcome.certificate.metrics
     if isinstance(outcome.prepared, Prepared):

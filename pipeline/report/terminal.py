@@ -12,6 +12,7 @@ from pipeline.stages.encode import OneHot
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
 from pipeline.stages.optimism import Optimism
+from pipeline.stages.penalty import auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
 from pipeline.text import counted, cut, printable
@@ -43,7 +44,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     config, prepared = outcome.config, outcome.prepared
     if isinstance(outcome, Finished) and outcome.evaluation.worse_than_baseline:
         yield from textwrap.wrap(_worse(outcome), WIDTH)
-    yield from textwrap.wrap(printable(_title(config)), WIDTH)
+    yield from textwrap.wrap(printable(_title(outcome)), WIDTH)
     if prepared.validation:
         yield from _section("Data", _data(prepared.validation, config))
     if isinstance(prepared, Prepared):
@@ -63,10 +64,13 @@ def _section(name: str, lines: Iterator[str]) -> Iterator[str]:
             name = ""
 
 
-def _title(config: RunConfig) -> str:
+def _title(outcome: Outcome) -> str:
+    config, trained = outcome.config, outcome.trained
     rate = getattr(config.optimiser, "learning_rate", None)
     optimiser = config.optimiser.name + (f", learning rate {rate:g}" if rate else "")
-    penalty = f"l2 {config.train.l2:g}"
+    chosen = config.train.l2
+    penalty = f"l2 {trained.l2 if trained else chosen}"
+    penalty += f" ({chosen})" if trained and isinstance(chosen, str) else ""
     return f"One neuron on {config.data.name}: {optimiser}, {penalty}, seed {config.seed}"
 
 
@@ -74,9 +78,8 @@ def _worse(outcome: Finished) -> str:
     loss, baseline = (
         figures["log_loss"] for figures in (outcome.evaluation.metrics, outcome.evaluation.baseline)
     )
-    # As if the weights were drawn to give logits a variance of 1: the optimum of the mean loss.
-    l2 = len(outcome.prepared.encoder.inputs) / outcome.prepared.sizes[0]
-    cure = f"raise the penalty, as in train.l2={max(l2, 10 * outcome.config.train.l2):.2g}"
+    l2 = max(auto_l2(outcome.prepared.train), 10 * outcome.trained.l2)
+    cure = f"raise the penalty, as in train.l2={l2:.2g}"
     if outcome.trained.curve["train_loss"][outcome.trained.best_epoch] > baseline:
         cure = "the neuron is not trained, even on train: use optimiser=newton"
     return (
@@ -135,7 +138,7 @@ def _training(
     if certificate is not None:
         yield from _certified(certificate)
     if "valid_loss" in curve:
-        yield from _validated(trained, config.train.l2)
+        yield from _validated(trained)
     if trained.rose:
         rate = getattr(config.optimiser, "learning_rate", 0.0)
         yield f"warning: the loss rose: lower optimiser.learning_rate (it was {rate:g})"
@@ -148,13 +151,13 @@ def _certified(certificate: Certificate) -> Iterator[str]:
         yield f"warning: the gradient is off by {error:.1e} of its size, by five-point differences"
 
 
-def _validated(trained: Trained, l2: float) -> Iterator[str]:
+def _validated(trained: Trained) -> Iterator[str]:
     losses, kept = trained.curve["valid_loss"], trained.best_epoch
     lowest = int(losses.argmin())
     yield (
         f"validation loss {losses[kept]:.4f}, accuracy {trained.curve['valid_accuracy'][kept]:.4f}"
     )
-    cure = _cure(trained, lowest, l2)
+    cure = _cure(trained, lowest)
     if cure and losses[kept] > max(RISEN * losses[lowest], losses[lowest] + LEAST):
         yield (
             f"warning: the validation loss was lower, {losses[lowest]:.4f}, at epoch {lowest:,}: "
@@ -162,7 +165,7 @@ def _validated(trained: Trained, l2: float) -> Iterator[str]:
         )
 
 
-def _cure(trained: Trained, lowest: int, l2: float) -> str:
+def _cure(trained: Trained, lowest: int) -> str:
     """Return what may lower the validation loss to that of epoch ``lowest``; empty if not known.
 
     Where the train loss has fallen since, the neuron overfits; where it has risen while the
@@ -172,7 +175,9 @@ def _cure(trained: Trained, lowest: int, l2: float) -> str:
     loss, objective = curve["train_loss"], curve["objective"]
     if loss[kept] < loss[lowest]:
         return "a higher train.l2 or train.patience=100"
-    return f"a lower train.l2 (it was {l2:g})" if objective[kept] < objective[lowest] else ""
+    return (
+        f"a lower train.l2 (it was {trained.l2:g})" if objective[kept] < objective[lowest] else ""
+    )
 
 
 def _test(outcome: Finished) -> Iterator[str]:

@@ -16,6 +16,7 @@ from nn import Epoch, Examples, Transform
 from nn.arrays import Array
 from pipeline.config.schema import FirstOrder, Newton, OptimiserSettings, TrainSettings
 from pipeline.errors import TrainingError
+from pipeline.stages.penalty import auto_l2
 
 Ended = Literal["epochs", "patience", "optimum", "diverged", "stopped"]
 
@@ -39,6 +40,7 @@ class Trained:
     curve: dict[str, Array]
     best_epoch: int
     ended: Ended
+    l2: float = 0.0  # of the penalty, as it was used
     path: Array | None = None  # (epochs + 1, d + 1): theta of every epoch, where it was asked for
 
     def require_finite(self, optimiser: OptimiserSettings) -> None:
@@ -70,12 +72,13 @@ def train(
     BLAS is held to ``settings.blas_threads`` threads: of a hundred inputs or more another number of
     threads adds in another order and changes the last bits.
     """
+    l2 = auto_l2(examples) if settings.l2 == "auto" else settings.l2
     with threadpool_limits(settings.blas_threads, user_api="blas"):
-        epochs = _epochs(examples, valid, optimiser, settings, seed)
+        epochs = _epochs(examples, valid, optimiser, settings, l2, seed)
         seen, best, ended = _follow(epochs, settings, watch)
     curve = _curve(seen, has_valid=valid is not None)
     path = np.array([epoch.theta for epoch in seen]) if settings.keep_path else None
-    return Trained(best.theta, inputs, curve, best.number, ended, path)
+    return Trained(best.theta, inputs, curve, best.number, ended, l2, path)
 
 
 def transform(settings: FirstOrder) -> Transform:
@@ -89,9 +92,10 @@ def _epochs(
     valid: Examples | None,
     optimiser: OptimiserSettings,
     settings: TrainSettings,
+    l2: float,
     seed: int,
 ) -> Iterator[Epoch]:
-    options: dict[str, Any] = {"valid": valid, "l2": settings.l2}
+    options: dict[str, Any] = {"valid": valid, "l2": l2}
     d = examples.X.shape[1]
     if isinstance(optimiser, Newton):  # from zeros: what it finds does not depend on the seed
         return nn.fit_newton(np.zeros(d + 1), examples, settings.epochs, **options)

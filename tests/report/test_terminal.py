@@ -140,7 +140,7 @@ def test_a_neuron_that_is_worse_than_the_baseline_is_called_so_in_the_first_line
     assert "WORSE" not in GOLDEN
     worse = builders.make_evaluation(baseline={"log_loss": 0.2999})
     first = " ".join(summarise(builders.make_finished(evaluation=worse)).splitlines()[:2])
-    for part in ("WORSE", "0.3000", "0.2999", "train.l2=0.17"):  # 2 inputs / 12 rows
+    for part in ("WORSE", "0.3000", "0.2999", "train.l2=0.013"):
         assert part in first
     untrained = curve(train_loss=[0.7, 0.6, 0.5, 0.4, 0.31])
     text = summarise(builders.make_finished(evaluation=worse, trained=untrained))
