@@ -23,6 +23,7 @@ from pipeline.stages.optimism import Optimism, bootstrap_optimism
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.split import split_table
 from pipeline.stages.surface import Surface, slice_surface
+from pipeline.stages.threshold import choose_threshold
 from pipeline.stages.train import Trained, Watch, train
 from pipeline.stages.validate import Validation, validate
 
@@ -139,6 +140,7 @@ def learn(
         if trained.ended == "stopped":
             failure = Failure("Stopped", "training was stopped; what it learned is kept", None, 1)
             return Unfinished(config, prepared, failure, "KILLED", trained, certificate)
+        threshold = choose_threshold(theta, prepared.valid, config.evaluate.threshold)
         # Samples are of rows: where entities are what is independent, they would say too little.
         refits = None if config.split.together else config.evaluate.bootstrap
         return Finished(
@@ -149,7 +151,7 @@ def learn(
             validation_losses=row_losses(theta, prepared.valid) if prepared.valid else None,
             evaluation=evaluate(
                 theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
-                held_out=prepared.held_out,
+                threshold, held_out=prepared.held_out,
             ),
             optimism=None if refits is None else bootstrap_optimism(
                 theta, prepared.train, l2, refits, config.seed

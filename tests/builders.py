@@ -222,6 +222,7 @@ def make_evaluation(**changes: Any) -> Evaluation:
         calibration=np.array([[0.5, 0.5, 4.0, 0.0, 1.0]]),
         decision_curve=np.array([[0.5, 0.25, 0.0]]),
         gain=np.array([[0.0, 0.0], [1.0, 1.0]]),
+        thresholds=np.array([[0.1, 1.0, 0.5, 1.0], [0.5, 0.75, 2 / 3, 1.0]]),
     )  # fmt: skip
     return replace(evaluation, **changes)
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.errors import OK, ConfigError, TrackingError, leave_on_signals
-from pipeline.text import counted, redact_tree, say
+from pipeline.text import canonical, counted, redact_tree, say
 
 if TYPE_CHECKING:
-    from pipeline.config.schema import TrackingSettings
+    from pipeline.config.schema import ThresholdRule, TrackingSettings
     from pipeline.record import Record, Repeat
     from pipeline.tracking import Published
 
@@ -83,6 +83,11 @@ def predict(given: Given) -> int:
     from pipeline.stages.predict import predict_file
 
     threshold = given.values.get("evaluate.threshold")
+    if threshold is not None and not isinstance(threshold, float):
+        raise ConfigError(
+            f"evaluate.threshold must be a number to predict; got a rule, {_rule(threshold)}: "
+            "a rule needs rows whose label is known; train with it (make run), and RUN has it"
+        )
     with TemporaryDirectory() as folder:
         record = _resolve_record(given, Path(folder))
         if record.status != "FINISHED":  # its neuron was never evaluated
@@ -244,6 +249,11 @@ def _resolve_record(given: Given, folder: Path) -> Record:
         if found is None:
             raise refusal from None
         return found
+
+
+def _rule(threshold: ThresholdRule) -> str:
+    """Return the rule as it is typed."""
+    return canonical(threshold.model_dump()).replace('"', "")
 
 
 def _made(record: Record) -> str:

@@ -141,13 +141,14 @@ def parse(name: str, words: list[str]) -> commands.Given:
     wrong value.
     """
     command = BY_NAME[name]
+    words = _from_make(command) if words == ["--make"] else words
     flags = _Flags(prog=f"oneuron {name}", allow_abbrev=False, description=command.help)
     for option in command.options:
         how: dict[str, Any] = {"default": option.default}
         if option.is_switch:
             how = {"action": "store_true"}
         flags.add_argument(f"--{option.name}", help=option.help, **how)
-    parsed, rest = flags.parse_known_args(_from_make(command) if words == ["--make"] else words)
+    parsed, rest = flags.parse_known_args(_whole(words))
     known = vars(parsed)
     checked = [(word, _fault(command, word)) for word in rest]
     overrides = [word for word, fault in checked if not fault]
@@ -177,6 +178,24 @@ def _from_make(command: Command) -> list[str]:
         return [*flags, *shlex.split(typed)]
     except ValueError as error:
         raise ConfigError(f"ARGS must be words; got {typed!r}: {str(error).lower()}") from None
+
+
+def _whole(words: list[str]) -> list[str]:
+    """Return the words, joined again where blanks within brackets have parted them.
+
+    ``ARGS="evaluate.threshold={recall: 0.9}"`` is one word; a bracket that nothing closes is text.
+    """
+    joined: list[str] = []
+    while words:
+        ends = (n for n in range(1, len(words) + 1) if _is_closed(" ".join(words[:n])))
+        n = next(ends, 1) if "=" in words[0] else 1
+        joined.append(" ".join(words[:n]))
+        words = words[n:]
+    return joined
+
+
+def _is_closed(text: str) -> bool:
+    return all(text.count(first) <= text.count(last) for first, last in ("{}", "[]", "()"))
 
 
 def _lacking(command: Command, known: dict[str, Any]) -> list[str]:

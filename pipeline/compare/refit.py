@@ -11,6 +11,7 @@ from pipeline.record import Record
 from pipeline.stages.encode import encode, fit_encoder
 from pipeline.stages.predict import Model
 from pipeline.stages.split import Split
+from pipeline.stages.threshold import choose_threshold
 from pipeline.stages.train import train
 from pipeline.text import one_line
 
@@ -85,4 +86,5 @@ def _trained(config: RunConfig, split: Split) -> Model:
     valid = encode(encoder, split.valid, "valid") if split.valid else None
     trained = train(rows, valid, encoder.inputs, config.optimiser, config.train, config.seed)
     trained.require_finite(config.optimiser)
-    return Model(config.data, encoder, trained.theta, config.evaluate.threshold)
+    threshold = choose_threshold(trained.theta, valid, config.evaluate.threshold)
+    return Model(config.data, encoder, trained.theta, threshold.value)

@@ -5,9 +5,18 @@ One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a
 """
 
 import math
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, Strict, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from pipeline.config.contract import Categorical, DataSettings
 from pipeline.config.file_settings import Name, once_each
@@ -122,10 +131,49 @@ class TrainSettings(Settings):
     keep_path: bool = False  # theta of every epoch, to draw the descent on the loss surface
 
 
+class Costs(Settings):
+    """What a wrong decision costs, in any unit; a right one costs nothing."""
+
+    false_positive: Annotated[float, Field(gt=0)]
+    false_negative: Annotated[float, Field(gt=0)]
+
+
+class ThresholdRule(Settings):
+    """What decisions must achieve on the validation rows: one of these."""
+
+    cost: Costs | None = None  # the least of it
+    recall: Annotated[float, Field(gt=0, le=1)] | None = None  # at least, with the fewest alerts
+    precision: Annotated[float, Field(gt=0, le=1)] | None = None  # at least, with the most alerts
+    rate: Annotated[float, Field(gt=0, lt=1)] | None = None  # of rows decided positive, at most
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        rules = [*self.model_dump()]
+        rest = " ".join(f"evaluate.threshold.{name}=null" for name in rules[1:])
+        cure = f": keep one, as with {rest}" if rest else ""
+        require(
+            len(rules) == 1,
+            " must have one of cost, recall, precision and rate; got "
+            f"{', '.join(rules) or 'none'}{cure}",
+        )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _given(self, plain: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in plain(self).items() if value is not None}
+
+
+def _kind_of_threshold(value: Any) -> str:
+    return "rule" if isinstance(value, dict | ThresholdRule) else "number"
+
+
 class EvaluateSettings(Settings):
     """How probabilities become decisions and figures."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold: Annotated[
+        Annotated[float, Field(gt=0, lt=1), Tag("number")] | Annotated[ThresholdRule, Tag("rule")],
+        Discriminator(_kind_of_threshold),
+    ] = 0.5
     calibration_bins: Annotated[int, Field(ge=2, le=100)] = 10
     bootstrap: Annotated[int, Field(ge=2, le=10_000)] | None = 200  # refits; null: none
 
@@ -189,6 +237,13 @@ class RunConfig(Settings):
         require(
             batch_size is None or not isinstance(self.optimiser, Newton),
             f"train.batch_size must be null with optimiser=newton; got {batch_size}",
+        )
+        threshold = self.evaluate.threshold
+        needs_valid = isinstance(threshold, ThresholdRule) and threshold.cost is None
+        require(
+            has_valid or not needs_valid,
+            "evaluate.threshold must be a number, or a cost, where the split has no valid rows to "
+            "choose it on; got a rule: set split=stratified split.valid=0.2",
         )
         return self
 

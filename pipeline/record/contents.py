@@ -23,6 +23,8 @@ from pipeline.stages.predict import Model, contract_for_new_rows, to_json
 from pipeline.stages.train import Trained
 from pipeline.text import redact, redact_tree, without_formula
 
+NOT_CHOSEN = 0.5  # the threshold of a neuron that was not evaluated, and so decides nothing
+
 
 def contents(outcome: Outcome, git_diff: str | None) -> dict[str, bytes]:
     """Return every file of the record but ``result.json``, by name."""
@@ -34,7 +36,8 @@ def contents(outcome: Outcome, git_diff: str | None) -> dict[str, bytes]:
         files["validation.json"] = json_bytes(redact_tree(report))
     if outcome.trained is not None and isinstance(outcome.prepared, Prepared):
         files["curve.csv"] = curve_csv(outcome.trained.curve)
-        files["model.json"] = _model(outcome.config, outcome.prepared, outcome.trained)
+        threshold = outcome.evaluation.threshold if isinstance(outcome, Finished) else NOT_CHOSEN
+        files["model.json"] = _model(outcome.config, outcome.prepared, outcome.trained, threshold)
     if isinstance(outcome, Finished):
         files |= _findings(outcome)
     return files
@@ -105,7 +108,7 @@ def _evaluated(evaluation: Evaluation) -> dict[str, float]:
     prefix = "test" if evaluation.held_out else "not_held_out"
     baseline = {f"baseline_{name}": value for name, value in evaluation.baseline.items()}
     seen = {"seen_rows": evaluation.n_seen} if evaluation.held_out else {}
-    tree = evaluation.metrics | baseline | seen
+    tree = evaluation.metrics | {"threshold": evaluation.threshold} | baseline | seen
     return {f"{prefix}/{name}": value for name, value in tree.items()}
 
 
@@ -118,11 +121,11 @@ def _corrected(optimism: Optimism | None) -> dict[str, float]:
     }
 
 
-def _model(config: RunConfig, prepared: Prepared, trained: Trained) -> bytes:
+def _model(config: RunConfig, prepared: Prepared, trained: Trained, threshold: float) -> bytes:
     # Categories must stay what they are; the path can hold an address, and the name what it likes.
     masked = {"path": redact(config.data.path), "name": redact(config.data.name)}
     data = contract_for_new_rows(config.data.model_copy(update=masked), prepared.encoder)
-    model = Model(data, prepared.encoder, trained.theta, config.evaluate.threshold)
+    model = Model(data, prepared.encoder, trained.theta, threshold)
     return _text(to_json(model))
 
 

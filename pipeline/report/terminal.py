@@ -22,6 +22,7 @@ MAX_ATTRIBUTES = 10
 MAX_NAME = 32  # characters of an attribute
 BAR = 24  # characters of the longest bar
 FEW_DISTINCT = 5_000  # rows: of more, copies are rather the many customers of few kinds
+FOUND = 0.2  # recall below which a lower threshold is advised
 RISEN = 1.1  # how far above its lowest the validation loss may end without a warning,
 LEAST = 1e-3  # and by how many nats per row
 METRICS = {
@@ -196,7 +197,7 @@ def _test(outcome: Finished) -> Iterator[str]:
         yield f"on the {n_unseen:,.0f} rows with attributes that train has not seen:"
         names = (name for name in METRICS if f"unseen_{name}" in evaluation.metrics)
         yield from (_metric(evaluation, f"unseen_{name}", METRICS[name]) for name in names)
-    yield from _decisions(evaluation)
+    yield from _decisions(evaluation, outcome.prepared.valid is not None)
     if outcome.optimism is not None:
         yield from _corrected(outcome.optimism)
 
@@ -212,18 +213,28 @@ def _copies(outcome: Finished) -> Iterator[str]:
         )
 
 
-def _decisions(evaluation: Evaluation) -> Iterator[str]:
+def _decisions(evaluation: Evaluation, has_valid: bool) -> Iterator[str]:
     (tn, fp), (fn, tp) = evaluation.confusion
+    if evaluation.threshold_reason:
+        yield f"threshold {evaluation.threshold:g} is {evaluation.threshold_reason}"
     yield (
         f"at threshold {evaluation.threshold:g}: {tp:,} true and {fp:,} false positives, "
         f"{tn:,} true and {fn:,} false negatives"
     )
+    if evaluation.threshold_reason:
+        rate, low, high = (
+            evaluation.metrics[f"positive_rate{end}"] for end in ("", "_low", "_high")
+        )
+        yield f"{rate:.1%} of the rows are decided positive (95 % interval {low:.1%} to {high:.1%})"
     if tp + fp == 0:
         highest = evaluation.roc[1:, 2].max()
         yield (
             f"warning: no row is decided positive: the highest probability is {highest:.2g}, below "
             f"evaluate.threshold={evaluation.threshold:g}"
         )
+    if tp < FOUND * (tp + fn) and not evaluation.threshold_reason:
+        rule = "{recall: 0.8}" if has_valid else "{cost: {false_positive: 1, false_negative: 10}}"
+        yield f"to find more of the positive rows, use evaluate.threshold={rule}"
 
 
 def _corrected(optimism: Optimism) -> Iterator[str]:

@@ -22,10 +22,16 @@ from pipeline.stages.copies import Copies, effective_size
 from pipeline.stages.intervals import wilson
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.ranking import auc_interval, gain_curve, rank, ranking_curves
+from pipeline.stages.threshold import Threshold
 
 Decisions = npt.NDArray[np.bool_]
-CURVES = ("roc", "pr", "calibration", "decision_curve", "gain")
+CURVES = ("roc", "pr", "calibration", "decision_curve", "gain", "thresholds")
 THRESHOLDS = np.arange(1, 100) / 100  # of the decision curve
+# Of the table; round, so that nobody takes them for chosen.
+ROUND = (
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
+    0.95, 0.99,
+)  # fmt: skip
 UNSEEN = ("accuracy", "roc_auc", "log_loss")
 MIN_UNSEEN, MIN_UNSEEN_OF_CLASS = 30, 5  # rows, for figures of their own
 
@@ -36,7 +42,8 @@ class Evaluation:
 
     ``metrics``: accuracy, balanced_accuracy, precision, recall, f1, roc_auc, pr_auc, log_loss,
     brier, expected_calibration_error, calibration_slope, calibration_intercept; ``*_low`` and
-    ``*_high`` bound accuracy (Wilson 1927) and roc_auc (DeLong 1988) at 95 %; ``*_miscalibration``,
+    ``*_high`` bound accuracy, precision, recall (Wilson 1927) and roc_auc (DeLong 1988) at 95 %;
+    ``positive_rate`` is the share of rows decided positive; ``*_miscalibration``,
     ``*_discrimination``, ``*_uncertainty`` decompose log_loss and brier;
     ``expected_calibration_error_chance`` and ``…_chance_high`` are mean and 95 % point of that of a
     perfectly calibrated neuron; ``unseen_*`` are figures on the rows whose inputs train does not
@@ -47,7 +54,10 @@ class Evaluation:
     precision. ``calibration``: a row a bin that is not empty, columns mean probability, share
     positive, number of rows, low and high of the consistency bar. ``decision_curve``: columns
     threshold, net benefit of the neuron, and of deciding every row positive. ``gain``: columns
-    share of rows, highest probability first, share of positive rows.
+    share of rows, highest probability first, share of positive rows. ``threshold_reason`` says how
+    it was chosen, "" if it is configured. ``thresholds``: what others would give, columns
+    threshold, share of rows decided positive, precision, recall and, where costs are known, mean
+    cost per row; for reading: a threshold that is chosen by it is no longer tested.
     """
 
     held_out: bool
@@ -63,6 +73,8 @@ class Evaluation:
     calibration: Array
     decision_curve: Array
     gain: Array
+    thresholds: Array
+    threshold_reason: str = ""
 
     @property
     def worse_than_baseline(self) -> bool:
@@ -72,7 +84,7 @@ class Evaluation:
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Self:
         """Return the evaluation that was written as plain values; null is infinity."""
-        curves = {name: np.array(tree[name], np.float64) for name in CURVES}
+        curves = {name: np.array(tree.get(name, ()), np.float64) for name in CURVES}
         (tn, fp), (fn, tp) = tree["confusion"]
         return cls(**{**tree, **curves, "confusion": ((tn, fp), (fn, tp))})
 
@@ -99,6 +111,7 @@ def evaluate(
     train_share: float,
     settings: EvaluateSettings,
     copies: Copies,
+    threshold: Threshold,
     *,
     held_out: bool,
 ) -> Evaluation:
@@ -108,7 +121,7 @@ def evaluate(
     loss is ``nn.mean_loss``: it needs no clipping where a probability rounds to 1. Curves and areas
     rank by logits, which do not tie there either, rounded to 1e-9: equal ones differ by rounding.
     """
-    whole = evaluate_rows(theta, test, train_share, settings, copies)
+    whole = evaluate_rows(theta, test, train_share, settings, copies, threshold)
     whole = replace(whole, held_out=held_out, n_seen=int(test.count[copies.seen].sum()))
     new = ~copies.seen
     unseen = Examples(*(array[new] for array in test))
@@ -117,7 +130,7 @@ def evaluate(
     if too_few or whole.n_seen == 0:
         return whole
     among = Copies(copies.seen[new], None if copies.group is None else copies.group[new])
-    part = evaluate_rows(theta, unseen, train_share, settings, among)
+    part = evaluate_rows(theta, unseen, train_share, settings, among, threshold)
     metrics, of_baseline = (
         tree | {f"unseen_{name}": value for name, value in own.items() if name.startswith(UNSEEN)}
         for tree, own in ((whole.metrics, part.metrics), (whole.baseline, part.baseline))
@@ -126,13 +139,19 @@ def evaluate(
 
 
 def evaluate_rows(
-    theta: Array, rows: Examples, train_share: float, settings: EvaluateSettings, copies: Copies
+    theta: Array,
+    rows: Examples,
+    train_share: float,
+    settings: EvaluateSettings,
+    copies: Copies,
+    threshold: Threshold,
 ) -> Evaluation:
     """Return the evaluation on these rows, whatever train has seen of them."""
     X, y, count = rows
     z = row_logits(theta, X)  # the bits that a prediction gives
     p = sigmoid(z)
-    tn, fp, fn, tp = confusion(y, p >= settings.threshold, count)
+    decided = p >= threshold.value
+    tn, fp, fn, tp = confusion(y, decided, count)
     ranked = rank(np.round(z, 9), y, count)
     roc, pr = ranking_curves(ranked)
     auc_bounds = auc_interval(ranked, rows, copies)
@@ -140,7 +159,16 @@ def evaluate_rows(
     line = calibration_line(z, y, count) or ()
     log_loss, brier = mean_loss(z, y, count), average((p - y) ** 2, count)
     metrics = {
-        **decision_metrics(tn, fp, fn, tp, effective_size(np.ones(len(y)), count, copies)),
+        **decision_metrics(
+            tn,
+            fp,
+            fn,
+            tp,
+            *(
+                effective_size(np.where(part, 1.0, 0.0), count, copies)
+                for part in (np.ones(len(y), bool), y == 1, decided)
+            ),
+        ),
         "roc_auc": float(np.trapezoid(roc[:, 1], roc[:, 0])),
         **dict(zip(("roc_auc_low", "roc_auc_high"), auc_bounds or (), strict=False)),
         "pr_auc": float(-np.sum(np.diff(pr[:, 0]) * pr[:-1, 1])),
@@ -157,7 +185,8 @@ def evaluate_rows(
         n_rows=int(count.sum()),
         n_positive=tp + fn,
         n_seen=0,
-        threshold=settings.threshold,
+        threshold=threshold.value,
+        threshold_reason=threshold.reason,
         metrics=metrics,
         baseline=baseline(rows, train_share),
         confusion=((tn, fp), (fn, tp)),
@@ -166,25 +195,35 @@ def evaluate_rows(
         calibration=calibration,
         decision_curve=decision_curve(p, rows),
         gain=gain_curve(roc, (tp + fn) / count.sum()),
+        thresholds=threshold_table(p, rows, threshold),
     )
 
 
-def decision_metrics(tn: int, fp: int, fn: int, tp: int, n_effective: float) -> dict[str, float]:
+def decision_metrics(
+    tn: int, fp: int, fn: int, tp: int, n_effective: float, n_positive: float, n_decided: float
+) -> dict[str, float]:
     """Return what the four counts of rows say; no precision without a positive decision.
 
-    ``n_effective`` is how many independent rows they are.
+    ``n_effective`` is how many independent rows they are, ``n_positive`` how many of the positive
+    ones and ``n_decided`` of those decided positive.
     """
-    n = tn + fp + fn + tp
-    low, high = wilson((tn + tp) / n, n_effective)
-    precision = {"precision": tp / (tp + fp)} if tp + fp else {}
-    return precision | {
-        "accuracy": (tn + tp) / n,
-        "accuracy_low": low,
-        "accuracy_high": high,
+    return {
+        **_share("accuracy", tn + tp, fp + fn, n_effective),
         "balanced_accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
-        "recall": tp / (tp + fn),
+        **_share("precision", tp, fp, n_decided),
+        **_share("recall", tp, fn, n_positive),
         "f1": 2 * tp / (2 * tp + fp + fn),
+        **_share("positive_rate", tp + fp, tn + fn, n_effective),
     }
+
+
+def _share(name: str, within: int, without: int, n_effective: float) -> dict[str, float]:
+    """Return a share of so many independent rows and its interval; nothing of no row."""
+    if not within + without:
+        return {}
+    share = within / (within + without)
+    low, high = wilson(share, n_effective)
+    return {name: share, f"{name}_low": low, f"{name}_high": high}
 
 
 def confusion(y: Array, decided: Decisions, count: Array) -> tuple[int, int, int, int]:
@@ -211,6 +250,28 @@ def baseline(test: Examples, train_share: float) -> dict[str, float]:
         "log_loss": mean_loss(logit, y, count),
         "brier": share * (1 - train_share) ** 2 + (1 - share) * train_share**2,
     }
+
+
+def threshold_table(p: Array, test: Examples, chosen: Threshold) -> Array:
+    """Return the columns of ``Evaluation.thresholds`` at round thresholds and the chosen one.
+
+    Of neighbours that decide every row alike the lowest is kept, and always 0.5 and the chosen one.
+    """
+    _, y, count = test
+    table = np.unique([*ROUND, chosen.value])
+    place = np.searchsorted(table, p, side="right")  # how many thresholds p reaches
+    tp, fp = (
+        np.bincount(place, count * c, len(table) + 1)[::-1].cumsum()[::-1][1:] for c in (y, 1 - y)
+    )
+    alerts, n = tp + fp, count.sum()
+    precision = np.divide(tp, alerts, out=np.full(len(table), np.nan), where=alerts > 0)
+    columns = [table, alerts / n, precision, tp / (count @ y)]
+    if chosen.costs is not None:
+        cost = fp * chosen.costs.false_positive + (count @ y - tp) * chosen.costs.false_negative
+        columns.append(cost / n)
+    is_new = np.diff(alerts, prepend=-1.0) != 0
+    rows = np.column_stack(columns)[is_new | np.isin(table, (0.5, chosen.value))]
+    return np.asarray(rows, np.float64)
 
 
 def decision_curve(p: Array, test: Examples) -> Array:

@@ -1,11 +1,12 @@
 """The table of commands: each takes its flags and settings and refuses every other word."""
 
 import os
+import shlex
 
 import pytest
 from builders import make_environment, make_finished
 
-from pipeline.cli import commands
+from pipeline.cli import commands, table
 from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, overview, parse
 from pipeline.errors import ConfigError
 from pipeline.record import write
@@ -95,6 +96,28 @@ def test_make_hands_its_variables_on_as_they_were_typed(monkeypatch):
     monkeypatch.setenv("ARGS", "'open")
     with pytest.raises(ConfigError, match="ARGS"):
         parse("predict", ["--make"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("a.b={recall: 0.9} seed=1", ["a.b={recall: 0.9}", "seed=1"]),
+        ("a={b: {c: 1, d: 10}} x=[1, 2]", ["a={b: {c: 1, d: 10}}", "x=[1, 2]"]),
+        ("seed=range(1, 5) x=1", ["seed=range(1, 5)", "x=1"]),
+        ("name=a(b seed=1", ["name=a(b", "seed=1"]),
+        ("'name=a b' x=1", ["name=a b", "x=1"]),
+        ("data.path='a {b' x=1", ["data.path=a {b", "x=1"]),
+        ("{a: x=1", ["{a:", "x=1"]),
+    ],
+)
+def test_blanks_within_brackets_part_no_word(typed, words):
+    assert table._whole(shlex.split(typed)) == words
+
+
+def test_a_rule_is_refused_where_rows_are_only_scored(project):
+    words = ["--input", "a.csv", "--output", "b.csv", "evaluate.threshold={recall: 0.9}"]
+    with pytest.raises(ConfigError, match=r"must be a number to predict.*\{recall: 0\.9\}"):
+        BY_NAME["predict"].handler(parse("predict", words))
 
 
 def test_reproduce_gets_the_values_and_not_their_spelling():

@@ -7,7 +7,7 @@ import pytest
 from pipeline.config import compose
 from pipeline.config.compose import configuration
 from pipeline.config.contract import DataSettings
-from pipeline.config.schema import Configuration
+from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import ConfigError
 from pipeline.files import CONF
 from pipeline.text import MAX_MESSAGE
@@ -101,6 +101,14 @@ GOLDEN = {
     "in quotes); got 1\ndata.columns.safety.categories.1 must be text (put it in quotes); got 2",
     "data.target.negative=[acc]": "data.target.negative must not repeat a positive value; got "
     "['acc']",
+    "evaluate.threshold={recall: 2}": "evaluate.threshold.recall must be less than or equal to 1; "
+    "got 2",
+    "evaluate.threshold={recal: 0.9}": "evaluate.threshold.recal must be a known setting; got 0.9; "
+    "did you mean evaluate.threshold.recall?",
+    "evaluate.threshold={cost: {false_positive: 1}}": "evaluate.threshold.cost.false_negative must "
+    "be given; got nothing",
+    "evaluate.threshold={recall: 0.9, rate: 0.1}": "evaluate.threshold must have one of cost, "
+    "recall, precision and rate; got recall, rate: keep one, as with evaluate.threshold.rate=null",
     "tracking=server": "tracking.uri must be given; got nothing",
     "seed=1,2": "seed must have one value in a single run; got 'seed=1,2': make sweep ARGS=… (or "
     "-m) runs each",
@@ -144,6 +152,26 @@ def test_a_value_out_of_range_is_refused_naming_setting_and_value(word, got):
     message = refusal(word)
     assert message.startswith(word.partition("=")[0] + " must be ")
     assert message.endswith(f"; got {got}")
+
+
+def test_a_rule_for_the_threshold_is_written_as_it_is_typed():
+    cost = "evaluate.threshold={cost: {false_positive: 1, false_negative: 10}}"
+    for words, tree in (
+        (["evaluate.threshold={recall: 0.9}"], {"recall": 0.9}),
+        (["evaluate.threshold={recall: 0.9, rate: 0.1}", "evaluate.threshold.rate=null"],
+         {"recall": 0.9}),
+        ([cost], {"cost": {"false_positive": 1.0, "false_negative": 10.0}}),
+        (["evaluate.threshold=0.2"], 0.2),
+    ):  # fmt: skip
+        config = configuration(words).run_config()
+        assert config.model_dump()["evaluate"]["threshold"] == tree
+        assert RunConfig.parse(config.model_dump()) == config
+
+
+def test_a_rule_needs_validation_rows_and_a_cost_does_not():
+    for words in (["split=none"], ["split.valid=0", "train.patience=null"]):
+        assert "no valid rows" in refusal("evaluate.threshold={recall: 0.9}", *words)
+        configuration(["evaluate.threshold={cost: {false_positive: 1, false_negative: 2}}", *words])
 
 
 def test_all_faults_are_listed_at_once():

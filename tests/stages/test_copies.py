@@ -11,8 +11,9 @@ from pipeline.stages.copies import Copies, effective_size, find_copies, row_hash
 from pipeline.stages.encode import encode, fit_encoder
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.split import split_table
+from pipeline.stages.threshold import Threshold
 
-SETTINGS = EvaluateSettings(threshold=0.5)
+SETTINGS, AT = EvaluateSettings(), Threshold(0.5)
 
 
 def rows(X, y=None, count=None):
@@ -59,7 +60,7 @@ def test_equal_groups_count_as_many_as_they_are_and_unequal_ones_less():
 
 
 def figures(test, seen, theta=(1.0, 0.0)):
-    return evaluate(np.array(theta), test, 0.4, SETTINGS, Copies(seen), held_out=True)
+    return evaluate(np.array(theta), test, 0.4, SETTINGS, Copies(seen), AT, held_out=True)
 
 
 def test_figures_on_unseen_rows_are_those_of_these_rows_alone():
@@ -102,7 +103,7 @@ def held_out(table, kind, seed, copies):
     theta = newton(np.zeros(train.X.shape[1] + 1), train, l2=0.001).theta
     found = find_copies(train, test, together=copies == "together")
     share = split.train.share
-    return theta, encoder, evaluate(theta, test, share, SETTINGS, found, held_out=True)
+    return theta, encoder, evaluate(theta, test, share, SETTINGS, found, AT, held_out=True)
 
 
 def patients(seed, n=60, n_visits=20):

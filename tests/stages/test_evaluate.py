@@ -14,8 +14,10 @@ from pipeline.stages.copies import Copies
 from pipeline.stages.evaluate import Evaluation, confusion, evaluate
 from pipeline.stages.intervals import wilson
 from pipeline.stages.ranking import rank, ranking_curves
+from pipeline.stages.threshold import Threshold
 
-SETTINGS = EvaluateSettings(threshold=0.4)
+SETTINGS = EvaluateSettings()
+AT = Threshold(0.4)
 THETA = np.array([1.3, -0.7, 0.2])
 
 
@@ -29,7 +31,7 @@ def test_rows() -> Examples:
 
 def evaluated(examples, theta=THETA, train_share=0.4, copies=None) -> Evaluation:
     copies = copies or Copies(np.zeros(len(examples.y), bool))
-    return evaluate(theta, examples, train_share, SETTINGS, copies, held_out=True)
+    return evaluate(theta, examples, train_share, SETTINGS, copies, AT, held_out=True)
 
 
 def test_every_metric_is_scikit_learns_on_the_rows_written_out(test_rows):
