@@ -110,7 +110,7 @@ FirstOrder = GradientDescent | Momentum | Adam
 OptimiserSettings = Annotated[FirstOrder | Newton, Field(discriminator="name")]
 
 
-def _penalty(value: object) -> object:
+def _penalty(value: Any) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     known = 0 <= value < math.inf if is_number else value == "auto"
     require(known, f" must be auto or a number of 0 or more; got {value!r}")
