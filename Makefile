@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # The commands of the package read these variables themselves, as they were typed: a shell would
 # stumble over seed=range(5).
-export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN
+export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW
 # Where it is set, every process compiles its imports anew: seconds, each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
@@ -35,7 +35,7 @@ run: ## train, evaluate and track one neuron (ARGS="key=value ...")
 sweep: ## a run for each point of a grid, and how they compare (ARGS="seed=range(5) ...", PLAN=1 only shows)
 compare: ## compare runs: SWEEP=name, id or latest, or FILTER="params.seed = '0'"
 promote: ## the best run of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest
-predict: ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv
+predict: ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv [ON_BAD_ROW=skip]
 reproduce: ## train a run again and say whether it is the same: RUN=latest (FROM=source: by its own code)
 export: ## write a run to one file: RUN=latest OUTPUT=run.zip
 import: ## take in a run that was exported elsewhere: INPUT=run.zip

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.errors import OK, ConfigError, TrackingError, leave_on_signals
-from pipeline.text import canonical, counted, redact_tree, say
+from pipeline.errors import OK, ConfigError, DataError, TrackingError, leave_on_signals
+from pipeline.text import bounded, canonical, counted, redact_tree, say
 
 if TYPE_CHECKING:
     from pipeline.config.schema import ThresholdRule, TrackingSettings
@@ -82,7 +82,9 @@ def predict(given: Given) -> int:
     """Score the rows of a file with the model of a run."""
     from pipeline.stages.predict import predict_file
 
-    threshold = given.values.get("evaluate.threshold")
+    threshold, on_bad_row = given.values.get("evaluate.threshold"), given.options["on_bad_row"]
+    if on_bad_row not in ("refuse", "skip"):
+        raise ConfigError(f"ON_BAD_ROW must be refuse or skip; got {on_bad_row!r}")
     if threshold is not None and not isinstance(threshold, float):
         raise ConfigError(
             f"evaluate.threshold must be a number to predict; got a rule, {_rule(threshold)}: "
@@ -95,16 +97,20 @@ def predict(given: Given) -> int:
             raise ConfigError(f"RUN must name a run that is FINISHED; got {got}")
         model = record.model
     chosen = model if threshold is None else replace(model, threshold=threshold)
-    target = Path(given.options["output"])
-    done = predict_file(chosen, Path(given.options["input"]), target)
-    rows = counted(done.n_rows, "row")
+    source, target = Path(given.options["input"]), Path(given.options["output"])
+    done = predict_file(chosen, source, target, skip=on_bad_row == "skip")
+    rows = counted(done.n_rows - done.n_skipped, "row")
     say(f"{rows} scored by run {record.identity[:12]}, {done.n_positive:,} of them positive")
     if threshold is not None:
         say(f"decided at threshold {threshold} (the run's is {model.threshold})")
     say(f"written to {target}")
     for attribute, n in done.unseen.items():
         say(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")
-    return OK
+    if not done.n_skipped:
+        return OK
+    skipped = f"{counted(done.n_skipped, 'row')} not scored; column reason says why:"
+    say(bounded([skipped, *done.skipped]), error=True)
+    return DataError.exit_code
 
 
 def reproduce(given: Given) -> int:

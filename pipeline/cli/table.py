@@ -37,6 +37,11 @@ class Option:
     example: str = ""  # a value, for the message that it must be given; "": it need not be
     is_switch: bool = False
 
+    @property
+    def variable(self) -> str:
+        """The variable of make: ON_BAD_ROW of --on-bad-row."""
+        return self.name.upper().replace("-", "_")
+
 
 @dataclass(frozen=True)
 class Command:
@@ -72,7 +77,8 @@ COMMANDS = (
     Command(
         "predict", "score new rows", commands.predict,
         (RUN, Option("input", "csv, csv.gz or parquet", "", "new.csv"),
-         Option("output", "CSV to write", "", "scored.csv")),
+         Option("output", "CSV to write", "", "scored.csv"),
+         Option("on-bad-row", "refuse the file, or skip the row and say why", "refuse")),
         ("evaluate.threshold", "tracking"),
     ),
     Command(
@@ -104,7 +110,7 @@ BY_NAME = {command.name: command for command in COMMANDS}
 
 
 # What make hands on; no other variable of the environment is a flag.
-VARIABLES = ("RUN", "INPUT", "OUTPUT", "SWEEP", "FILTER", "FROM", "TRUST", "PLAN")
+VARIABLES = ("RUN", "INPUT", "OUTPUT", "SWEEP", "FILTER", "FROM", "TRUST", "PLAN", "ON_BAD_ROW")
 
 OVERVIEW = """\
 One neuron, every number tracked.
@@ -166,8 +172,8 @@ def parse(name: str, words: list[str]) -> commands.Given:
 
 def _from_make(command: Command) -> list[str]:
     """Return the words that make's variables stand for."""
-    names = [o for o in command.options if o.name.upper() in VARIABLES]
-    given = {option: os.environ.get(option.name.upper(), "") for option in names}
+    names = [o for o in command.options if o.variable in VARIABLES]
+    given = {option: os.environ.get(option.variable, "") for option in names}
     flags = [
         f"--{option.name}" if option.is_switch else f"--{option.name}={value}"
         for option, value in given.items()

@@ -9,7 +9,7 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.record.head import RecordError
-from pipeline.text import one_line
+from pipeline.text import csv_bytes, one_line
 
 HEADER = 128  # bytes before the numbers of a .npy file
 SERIES = {"epoch", "objective", "train_loss", "train_accuracy"}  # and more with validation rows
@@ -17,9 +17,7 @@ SERIES = {"epoch", "objective", "train_loss", "train_accuracy"}  # and more with
 
 def curve_csv(curve: Mapping[str, Array]) -> bytes:
     """Return the series as CSV; a number is the shortest text that reads back to the last bit."""
-    columns = [map(repr, series.tolist()) for series in curve.values()]
-    lines = [",".join(curve), *map(",".join, zip(*columns, strict=True))]
-    return ("\n".join(lines) + "\n").encode("ascii")
+    return csv_bytes(curve.items())
 
 
 def parse_curve(content: bytes) -> dict[str, Array]:

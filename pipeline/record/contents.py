@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -21,7 +19,7 @@ from pipeline.stages.infer import Effect
 from pipeline.stages.optimism import Optimism
 from pipeline.stages.predict import Model, contract_for_new_rows, to_json
 from pipeline.stages.train import Trained
-from pipeline.text import redact, redact_tree, without_formula
+from pipeline.text import csv_bytes, redact, redact_tree
 
 NOT_CHOSEN = 0.5  # the threshold of a neuron that was not evaluated, and so decides nothing
 
@@ -146,13 +144,8 @@ def _findings(outcome: Finished) -> dict[str, bytes]:
 
 
 def _effects_csv(effects: Effects) -> bytes:
-    buffer = io.StringIO(newline="")
     names = [field.name for field in fields(Effect)]
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
-    for effect in effects.effects:
-        writer.writerow({name: without_formula(getattr(effect, name)) for name in names})
-    return _text(buffer.getvalue())
+    return csv_bytes((name, [getattr(each, name) for each in effects.effects]) for name in names)
 
 
 def _yaml(tree: Any) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
@@ -18,17 +18,18 @@ from pipeline import files
 from pipeline.config.contract import Categorical, DataSettings
 from pipeline.errors import ConfigError, DataError, reason_of
 from pipeline.stages.encode import Encoder, OneHot, count_unseen, encode
-from pipeline.stages.read import Counts, read_in_order
+from pipeline.stages.read import Counts, read_any_width, read_in_order
 from pipeline.stages.validate import MISSING, Table
-from pipeline.stages.validate.validation import check_rows, convert
-from pipeline.stages.validate.values import column_values
-from pipeline.text import bounded
+from pipeline.stages.validate.validation import bad_rows, check_rows, convert
+from pipeline.stages.validate.values import Bools, ColumnValues, column_values
+from pipeline.text import bounded, counted, csv_bytes, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
 
+BLOCK = 2**16  # rows whose inputs are held at once
 MODEL_FORMAT = 3
-PROBABILITY, DECISION = "probability", "decision"
+RESULTS = PROBABILITY, DECISION, REASON = "probability", "decision", "reason"
 
 Theta = Annotated[
     Array,
@@ -49,38 +50,60 @@ class Model:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was scored: rows, rows decided positive, and rows with a category unknown to train."""
+    """What was scored: rows, rows decided positive, and rows with a category unknown to train.
+
+    ``n_rows`` counts those that ``skipped`` says why they were not: rules, and rows that break it.
+    """
 
     n_rows: int
     n_positive: int
     unseen: dict[str, int]
+    n_skipped: int = 0
+    skipped: tuple[str, ...] = ()
 
 
-def predict_file(model: Model, source: Path, target: Path) -> Predicted:
+def predict_file(model: Model, source: Path, target: Path, *, skip: bool = False) -> Predicted:
     """Score every row of ``source`` and write it, with two columns more, to ``target`` as CSV.
 
-    Every column of ``source`` is handed on as it is, the ignored ones and the target too.
-    ``probability`` is that of class 1, written to the last bit; ``decision`` is 1 at the threshold
-    of the run and above, else 0. Rows keep their order, and a row's probability depends on no
-    other row. ``target`` appears complete or not at all.
+    Every column of ``source`` is handed on as it is (but for formulas, see ``csv_bytes``), the
+    ignored ones and the target too. ``probability`` is that of class 1, written to the last bit;
+    ``decision`` is 1 at the threshold of the run and above, else 0. Rows keep their order, and a
+    row's probability depends on no other row. ``target`` appears complete or not at all.
+
+    With ``skip`` a row that breaks the contract has no probability and no decision; why is in a
+    third column, ``reason``, that others leave empty.
 
     Raises
     ------
     DataError
-        If any row breaks the contract, naming line, column and rule: then nothing is scored.
+        If any row breaks the contract, naming line, column and rule: then nothing is scored. With
+        ``skip``, if the file is no table of the contract.
     ConfigError
         If ``target`` cannot be written; what can be seen before is refused before.
     """
     _require_target(source, target)
-    frame, lines = read_in_order(source, model.data)
-    _require_free(frame, model)
-    p, decision, unseen = score(model, frame, lines, str(source))
-    scored = frame.assign(**{PROBABILITY: p, DECISION: decision})
+    if skip:
+        frame, lines, of_width = read_any_width(source, model.data)
+    else:
+        (frame, lines), of_width = read_in_order(source, model.data), {}
+    _require_free(frame, model, RESULTS if skip else RESULTS[:2])
+    reason, skipped = _reasons(model, frame, lines, of_width) if skip else ({}, ())
+    good = np.ones(len(frame), bool)
+    good[[*reason]] = False
+    kept = frame if good.all() else frame[good]
+    p, decision, unseen = score(model, kept, lines[good], str(source))
+    columns: list[tuple[Any, Any]] = [
+        *frame.items(),
+        (PROBABILITY, _spread(p, good)),
+        (DECISION, _spread(decision, good)),
+    ]
+    if skip:
+        columns.append((REASON, list(map(reason.get, range(len(frame))))))
     try:
-        files.replace(target.resolve(), _csv(scored).encode())
+        files.replace(target.resolve(), csv_bytes(columns))
     except OSError as error:
         raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {target}") from None
-    return Predicted(len(p), int(decision.sum()), unseen)
+    return Predicted(len(frame), int(decision.sum()), unseen, len(reason), skipped)
 
 
 def score(
@@ -94,10 +117,72 @@ def score(
     violations = check_rows(frame, columns, model.data, lines)
     if violations:
         raise DataError(bounded(violation.message for violation in violations))
-    n = len(frame)
-    table = Table(convert(frame, columns, model.data), np.zeros(n), np.ones(n, np.int64))
-    p = predict_proba(model.theta, encode(model.encoder, table, place).X)
-    return p, (p >= model.threshold).astype(np.int64), count_unseen(model.encoder, table)
+    rows = convert(frame, columns, model.data)
+    unseen = count_unseen(model.encoder, _table(rows))
+    if unseen and model.encoder.unseen == "refuse":
+        encode(model.encoder, _table(rows), place)  # which says so
+    known = replace(model.encoder, unseen="zeros")
+    p = np.concatenate([
+        predict_proba(model.theta, encode(known, _table(rows[at : at + BLOCK]), place).X)
+        for at in range(0, max(len(rows), 1), BLOCK)
+    ])  # fmt: skip
+    return p, (p >= model.threshold).astype(np.int64), unseen
+
+
+def _table(rows: pd.DataFrame) -> Table:
+    return Table(rows, np.zeros(len(rows)), np.ones(len(rows), np.int64))
+
+
+def _reasons(
+    model: Model, frame: pd.DataFrame, lines: Counts, of_width: dict[int, str]
+) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Return why rows cannot be scored, by their place, and each rule with what breaks it."""
+    reasons = {i: [text] for i, text in of_width.items()}
+    n_wide = counted(len(of_width), "row has", "rows have")
+    rules = [f"row must have {frame.shape[1]} cells; {n_wide} more or fewer"] if of_width else []
+    places = np.flatnonzero(~np.isin(np.arange(len(frame)), [*of_width]))
+    rows = frame.iloc[places] if of_width else frame
+    columns = column_values(rows, model.data)
+    found = [
+        *((v.column, v.rule, v.message, bad) for v, bad in bad_rows(
+            rows, columns, model.data, lines[places]
+        )),
+        *_unknown(model, rows, columns),
+    ]  # fmt: skip
+    for column, rule, message, is_bad in found:
+        rules.append(message)
+        for i, value in zip(places[is_bad].tolist(), rows[column][is_bad], strict=True):
+            text = f"column {column} {rule}; got {quoted(value)}"
+            reasons.setdefault(i, []).append(text)
+    return {i: "; and ".join(texts) for i, texts in reasons.items()}, tuple(rules)
+
+
+def _unknown(
+    model: Model, rows: pd.DataFrame, columns: dict[str, ColumnValues]
+) -> Iterator[tuple[str, str, str, Bools]]:
+    """Yield column, rule, message and rows of categories of which the contract lists none.
+
+    That is where train has a single one, and the encoder answers no other.
+    """
+    one_hot = [block for block in model.encoder.blocks if isinstance(block, OneHot)]
+    open_ = [n for n, c in model.data.columns.items() if getattr(c, "categories", ()) is None]
+    rule = "must have a category of train"
+    for name in open_ if model.encoder.unseen == "refuse" else ():
+        blocks = [block for block in one_hot if name in block.attributes]
+        known = {each[b.attributes.index(name)] for b in blocks for each in b.categories}
+        is_missing = columns[name].of_rows(columns[name].is_missing)
+        is_bad = ~is_missing & ~rows[name].isin(known).to_numpy(bool)
+        if is_bad.any():
+            n = counted(int(is_bad.sum()), "row")
+            yield name, rule, f"column {name} {rule}; got another in {n}", is_bad
+
+
+def _spread(values: Array | Counts, good: Bools) -> Array | Counts | list[float | None]:
+    """Return the values where rows are good, and None elsewhere."""
+    if good.all():
+        return values
+    rest = iter(values.tolist())
+    return [next(rest) if is_good else None for is_good in good.tolist()]
 
 
 def contract_for_new_rows(data: DataSettings, encoder: Encoder) -> DataSettings:
@@ -168,8 +253,8 @@ def _require_target(source: Path, target: Path) -> None:
             raise ConfigError(f"OUTPUT must {rule}; got {str(target)!r}")
 
 
-def _require_free(frame: pd.DataFrame, model: Model) -> None:
-    for name in (PROBABILITY, DECISION):
+def _require_free(frame: pd.DataFrame, model: Model, names: Sequence[str]) -> None:
+    for name in names:
         if name in frame:
             cure = (
                 "rename it in the table and its contract, and train again"
@@ -177,11 +262,3 @@ def _require_free(frame: pd.DataFrame, model: Model) -> None:
                 else "leave it out, it is not needed"
             )
             raise DataError(f"column {name!r} must not be in INPUT, the prediction adds it: {cure}")
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    text: str = frame.to_csv(index=False, lineterminator="\n")
-    # Left bare, a carriage return ends a line for every reader.
-    if "\r" in text:
-        text = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    return text

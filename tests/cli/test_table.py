@@ -91,7 +91,9 @@ def test_make_hands_its_variables_on_as_they_were_typed(monkeypatch):
     monkeypatch.setenv("OUTPUT", "o.csv")
     monkeypatch.setenv("ARGS", "evaluate.threshold=0.2 'tracking.experiment=a b'")
     given = parse("predict", ["--make"])
-    assert given.options == {"run": "latest", "input": "a b.csv", "output": "o.csv"}
+    assert given.options == {
+        "run": "latest", "input": "a b.csv", "output": "o.csv", "on_bad_row": "refuse",
+    }  # fmt: skip
     assert given.values == {"evaluate.threshold": 0.2, "tracking.experiment": "a b"}
     monkeypatch.setenv("ARGS", "'open")
     with pytest.raises(ConfigError, match="ARGS"):
@@ -112,6 +114,29 @@ def test_make_hands_its_variables_on_as_they_were_typed(monkeypatch):
 )
 def test_blanks_within_brackets_part_no_word(typed, words):
     assert table._whole(shlex.split(typed)) == words
+
+
+def test_rows_that_are_skipped_are_named_and_the_exit_code_is_3(project, capsys, monkeypatch):
+    write(make_finished(), here=make_environment())
+    (project / "new.csv").write_text("safety\nlow\nhihg\n")
+    scored = project / "scored.csv"
+    monkeypatch.setenv("ON_BAD_ROW", "skip")
+    monkeypatch.setenv("INPUT", str(project / "new.csv"))
+    monkeypatch.setenv("OUTPUT", str(scored))
+    assert BY_NAME["predict"].handler(parse("predict", ["--make"])) == 3
+    said = capsys.readouterr()
+    assert "1 row scored by run" in said.out
+    assert "1 row not scored; column reason says why:\ncolumn safety" in said.err
+    assert "'hihg'" in scored.read_text().splitlines()[2]
+    (project / "new.csv").write_text("safety\nlow\nhigh\n")
+    assert BY_NAME["predict"].handler(parse("predict", ["--make"])) == 0
+    assert scored.read_text().startswith("safety,probability,decision,reason\n")
+
+
+def test_what_happens_to_bad_rows_is_one_of_two(project):
+    words = ["--input", "a.csv", "--output", "b.csv", "--on-bad-row", "drop"]
+    with pytest.raises(ConfigError, match="ON_BAD_ROW must be refuse or skip; got 'drop'"):
+        BY_NAME["predict"].handler(parse("predict", words))
 
 
 def test_a_rule_is_refused_where_rows_are_only_scored(project):

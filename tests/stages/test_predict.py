@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,9 +127,9 @@ def test_a_probability_is_the_same_bits_whatever_rows_stand_beside_it(model, pla
 
 
 def test_any_text_in_a_cell_comes_back_as_it_was(model, places):
-    """Quotes, newlines of every kind, delimiters, letters of any language, formulas."""
+    """Quotes, newlines of every kind, delimiters, letters of any language."""
     source, target = places
-    texts = ['say "hi"', "two\nlines", "a\r\nb", "a\rb", "x,y", "größe — 日本 🚗", "=1+1", " pad "]
+    texts = ['say "hi"', "two\nlines", "a\r\nb", "a\rb", "x,y", "größe — 日本 🚗", "1+1", " pad "]
     with source.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(HEADER.strip().split(","))
@@ -138,6 +139,32 @@ def test_any_text_in_a_cell_comes_back_as_it_was(model, places):
     assert [row["id"] for row in rows] == texts
     assert {row["x"] for row in rows} == {"1.50"}
     assert pd.read_csv(target, keep_default_na=False)["id"].tolist() == texts
+
+
+def test_a_text_that_a_spreadsheet_would_run_is_handed_on_with_an_apostrophe(model, places):
+    source, target = places
+    texts = ["=cmd|' /C calc'!A0", "+1", "-1.5", "@x", "-1+cmd", "c7"]
+    with source.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([HEADER.strip().split(","), *(
+            [text, "red", "s", "+2", "no"] for text in texts
+        )])  # fmt: skip
+    predict_file(model, source, target)
+    guarded = ["'=cmd|' /C calc'!A0", "+1", "-1.5", "'@x", "'-1+cmd", "c7"]
+    assert [row["id"] for row in scored(target)] == guarded
+    assert {row["x"] for row in scored(target)} == {"+2"}
+
+
+def test_a_file_that_one_reader_takes_fast_is_scored_as_by_the_exact_one(model, places):
+    """A blank line, which changes nothing, is what the fast reader leaves to the exact one."""
+    source, target = places
+    rng = np.random.default_rng(2)
+    lines = [f'"c{i}",red,{"sml"[i % 3]},{rng.gamma(1)!r},\n' for i in range(50)]
+    source.write_text(HEADER + "".join(lines))
+    predict_file(model, source, target)
+    fast = target.read_bytes()
+    source.write_text(HEADER + "\n" + "".join(lines))
+    predict_file(model, source, target)
+    assert target.read_bytes() == fast
 
 
 def test_gzip_and_parquet_are_scored_as_the_csv_is(model, places):
@@ -208,6 +235,103 @@ def test_the_rows_of_the_training_table_get_the_decisions_of_its_evaluation(proj
         counts[int(row["class"] != "unacc"), row["decision"]] += 1
     (tn, fp), (fn, tp) = outcome.evaluation.confusion
     assert counts == {(0, "0"): tn, (0, "1"): fp, (1, "0"): fn, (1, "1"): tp}
+
+
+# --- bad rows are skipped --------------------------------------------------------------------
+
+MIXED = (
+    "1,red,s,1,no\n2,green,s,1,no\n3,red,s,-1,no\n4,red\n5,blue,xxl,ten,no\n"
+    "6,blue,m,,yes\n\n7,red,s,1,no,more\n"
+)
+
+
+def test_good_rows_are_scored_as_alone_and_bad_ones_have_a_reason(model, places):
+    source, target = places
+    source.write_text(HEADER + MIXED)
+    done = predict_file(model, source, target, skip=True)
+    assert (done.n_rows, done.n_skipped) == (7, 5)
+    rows = scored(target)
+    assert [row["id"] for row in rows] == list("1234567")  # in order, the id carried through
+    reasons = {row["id"]: row["reason"] for row in rows if row["reason"]}
+    for i, parts in {
+        "2": ["column colour", "blue, red", "'green'"], "3": ["column x", "at least 0", "'-1'"],
+        "4": ["5 cells; got 2"], "5": ["size", "'xxl'", "; and column x", "number", "'ten'"],
+        "7": ["5 cells; got 6"],
+    }.items():  # fmt: skip
+        reason = reasons.pop(i)
+        assert all(part in reason for part in parts), reason
+    assert not reasons
+    assert {row["id"] for row in rows if row["probability"] and row["decision"]} == {"1", "6"}
+    assert all(row["probability"] == row["decision"] == "" for row in rows if row["reason"])
+    alone = source.with_name("good.csv")
+    alone.write_text(HEADER + "1,red,s,1,no\n6,blue,m,,yes\n")
+    predict_file(model, alone, target)
+    assert [(row["probability"], row["decision"]) for row in scored(target)] == [
+        (row["probability"], row["decision"]) for row in rows if row["id"] in "16"
+    ]
+
+
+def test_what_is_skipped_is_counted_by_rule_with_its_lines(model, places):
+    source, target = places
+    source.write_text(HEADER + MIXED)
+    text = "\n".join(predict_file(model, source, target, skip=True).skipped)
+    for part in ("2 rows have more or fewer", "colour", "line 3", "line 4", "'ten'", "line 6"):
+        assert part in text
+
+
+def test_a_file_without_a_bad_row_has_empty_reasons(model, places):
+    source, target = places
+    source.write_text(HEADER + "1,red,s,1,no\n")
+    predict_file(model, source, target)
+    plain = target.read_text()
+    assert predict_file(model, source, target, skip=True).n_skipped == 0
+    assert target.read_text() == plain.replace("decision\n", "decision,reason\n").replace(
+        "0\n", "0,\n"
+    ).replace("1\n", "1,\n")
+
+
+def test_a_file_of_bad_rows_alone_has_no_probability(model, places):
+    source, target = places
+    source.write_text(HEADER + "1,green,s,1,no\n2,red\n")
+    done = predict_file(model, source, target, skip=True)
+    assert (done.n_rows, done.n_skipped, done.n_positive) == (2, 2, 0)
+    assert [row["probability"] for row in scored(target)] == ["", ""]
+
+
+def test_a_category_of_which_train_has_a_single_one_is_skipped_too(places):
+    source, target = places
+    data = make_model().data
+    train = make_table({"colour": ["red"] * 2, "size": ["s", "m"], "x": [0.1, 0.2]}, [0, 1])
+    open_column = data.columns["colour"].model_copy(update={"categories": None})
+    data = data.model_copy(update={"columns": {**data.columns, "colour": open_column}})
+    encoder = fit_encoder(train, EncodeSettings(), data)
+    theta = np.zeros(len(encoder.inputs) + 1)
+    model = from_json(to_json(Model(contract_for_new_rows(data, encoder), encoder, theta, 0.5)))
+    source.write_text(HEADER + "1,red,s,1,no\n2,blue,s,1,no\n")
+    with pytest.raises(DataError, match="categories of train"):
+        predict_file(model, source, target)
+    done = predict_file(model, source, target, skip=True)
+    assert done.skipped == ("column colour must have a category of train; got another in 1 row",)
+    assert [row["probability"] for row in scored(target)] == ["0.5", ""]
+
+
+@pytest.mark.parametrize("content", ['1,"red,s,1,no\n', "1,red,s,1,no\n\x00"])
+def test_a_fault_of_the_file_is_refused_whatever_happens_to_bad_rows(model, places, content):
+    source, target = places
+    source.write_text(HEADER + content)
+    with pytest.raises(DataError):
+        predict_file(model, source, target, skip=True)
+    assert not target.exists()
+
+
+def test_a_column_that_is_named_as_the_reason_is_refused_where_there_is_one(model, places):
+    source, target = places
+    columns = {**model.data.columns, "reason": model.data.columns["id"]}
+    other = replace(model, data=model.data.model_copy(update={"columns": columns}))
+    source.write_text("colour,size,x,reason\nred,s,1,0\n")
+    predict_file(other, source, target)
+    with pytest.raises(DataError, match=r"'reason'.*leave it out"):
+        predict_file(other, source, target, skip=True)
 
 
 # --- what is refused -------------------------------------------------------------------------

@@ -1,5 +1,12 @@
 """A file becomes its distinct rows, as text, each with its count; nothing is guessed."""
 
-from pipeline.stages.read.rows import Counts, Rows, lines_of, read_in_order, read_rows
+from pipeline.stages.read.rows import (
+    Counts,
+    Rows,
+    lines_of,
+    read_any_width,
+    read_in_order,
+    read_rows,
+)
 
-__all__ = ["Counts", "Rows", "lines_of", "read_in_order", "read_rows"]
+__all__ = ["Counts", "Rows", "lines_of", "read_any_width", "read_in_order", "read_rows"]

@@ -42,27 +42,61 @@ def count_csv(
     """
     import duckdb
 
-    has_header = columns.header is not None
-    n_rows, n_delimiters = found.n_records - has_header, len(columns.names) - 1
-    if n_rows < 1 or not found.is_plain or found.n_delimiters != found.n_records * n_delimiters:
+    if not _is_regular(columns, found):
         return None
-    types = {f"c{i}": "VARCHAR" for i in range(len(columns.names))}
     ignored = [f"c{i}" for i, name in enumerate(columns.names) if name not in wanted]
     counts = f"count(*) AS n, sum({_n_bytes(ignored)})::BIGINT AS rest"
     places = [columns.names.index(name) for name in wanted]
     cells = _cells(f"c{at}" for at in places)
     sql = f"SELECT {cells}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608
     total = f"n * ({_n_bytes(f'w{i}' for i in range(len(wanted)))}) + rest AS n_bytes"
-    kind = "gzip" if source.kind == "gzip" else "none"
-    asked = (has_header, types, delimiter, kind, MAX_CELL)
+    how = _how(source, columns, delimiter)
     try:
-        table = _ask(source, f"SELECT * EXCLUDE rest, {total} FROM ({sql})", *asked)  # noqa: S608
+        table = _ask(source, f"SELECT * EXCLUDE rest, {total} FROM ({sql})", *how)  # noqa: S608
     except duckdb.Error:
         return None
+    got = tuple(int(table[name].to_numpy().sum()) for name in ("n", "n_bytes"))
+    return table.drop_columns("n_bytes") if got == _expected(columns, found) else None
+
+
+def csv_in_order(source: Source, columns: Layout, delimiter: str, found: Scan) -> pa.Table | None:
+    """Return every column of a CSV file in its order, each record of which is a line.
+
+    None where a record is none, or where DuckDB refuses or misreads the file, as ``count_csv``.
+    """
+    import duckdb
+    import pyarrow.compute as pc
+
+    if not _is_regular(columns, found) or not found.is_by_line:
+        return None
+    cells = _cells(f"c{at}" for at in range(len(columns.names)))
+    sql = f"SELECT {cells} FROM {CSV}"  # noqa: S608 (places alone)
+    try:
+        table = _ask(source, sql, *_how(source, columns, delimiter))
+    except duckdb.Error:
+        return None
+    n_bytes = sum(pc.sum(pc.binary_length(cells)).as_py() for cells in table.columns)
+    return table if (table.num_rows, n_bytes) == _expected(columns, found) else None
+
+
+def _is_regular(columns: Layout, found: Scan) -> bool:
+    """Return whether the file has rows, each of as many cells as there are columns."""
+    n_delimiters = found.n_records * (len(columns.names) - 1)
+    has_rows = found.n_records > (columns.header is not None)
+    return has_rows and found.is_plain and found.n_delimiters == n_delimiters
+
+
+def _how(source: Source, columns: Layout, delimiter: str) -> tuple[Any, ...]:
+    """Return what the question marks of CSV but the first stand for."""
+    types = {f"c{i}": "VARCHAR" for i in range(len(columns.names))}
+    kind = "gzip" if source.kind == "gzip" else "none"
+    return columns.header is not None, types, delimiter, kind, MAX_CELL
+
+
+def _expected(columns: Layout, found: Scan) -> tuple[int, int]:
+    """Return how many rows there are, and bytes of their cells."""
     header = "".join(columns.header or ())
-    got = [int(table[name].to_numpy().sum()) for name in ("n", "n_bytes")]
-    is_whole = got == [n_rows, found.n_content - len(header.encode())]
-    return table.drop_columns("n_bytes") if is_whole else None
+    return found.n_records - (columns.header is not None), found.n_content - len(header.encode())
 
 
 def count_parquet(

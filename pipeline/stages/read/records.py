@@ -41,10 +41,7 @@ def checked_records(
     irregular: dict[int, list[Record]] = {}  # the first of each length
     n_irregular: Counter[int] = Counter()
     n_good = 0
-    rest = records(source, data)
-    if header:
-        next(rest)
-    for line, cells in rest:
+    for line, cells in unchecked_records(source, data, header):
         n = len(cells)
         if n == width:
             n_good += 1
@@ -64,6 +61,14 @@ def checked_records(
         )
     if not n_good:
         raise DataError(f"{source.shown} must hold rows; got a header alone")
+
+
+def unchecked_records(source: Source, data: FileSettings, header: bool) -> Iterator[Record]:
+    """Yield the records without the header, of whatever length."""
+    found = records(source, data)
+    if header:
+        next(found)
+    yield from found
 
 
 def records(source: Source, data: FileSettings) -> Iterator[Record]:

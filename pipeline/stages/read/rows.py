@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader
 from pipeline.stages.read.layout import Layout, read_layout, require_names
 from pipeline.stages.read.numbers import parse_numbers
-from pipeline.stages.read.records import Record, checked_records
+from pipeline.stages.read.records import Record, checked_records, unchecked_records
 from pipeline.stages.read.scan import scan
 from pipeline.stages.read.source import Source, open_source, require_sha256
 from pipeline.text import counted, listed
@@ -108,23 +108,54 @@ def read_in_order(
     ``need_target`` it may not. Lines are physical ones (of parquet: the rows), from 1. DataError as
     ``read_rows``; ``data.sha256`` is not asked for.
     """
+    return _in_order(path, data, need_target, _records)
+
+
+def read_any_width(path: Path, data: DataSettings) -> tuple[pd.DataFrame, Counts, dict[int, str]]:
+    """Return the rows as ``read_in_order``, and what is wrong with those of another length.
+
+    These are no error here: their cells are kept as far as they go.
+    """
+    faults: dict[int, str] = {}
+
+    def padded(source: Source, data: DataSettings, columns: Layout) -> Iterator[Record]:
+        width = len(columns.names)
+        found = unchecked_records(source, data, columns.header is not None)
+        for i, (line, cells) in enumerate(found):
+            if len(cells) != width:
+                faults[i] = f"row must have {width} cells; got {len(cells)}"
+            yield line, [*cells[:width], *[""] * (width - len(cells))]
+
+    return *_in_order(path, data, False, padded), faults
+
+
+def _in_order(
+    path: Path, data: DataSettings, need_target: bool, records: Callable[..., Iterator[Record]]
+) -> tuple[pd.DataFrame, Counts]:
+    """Return the rows in the order of the file; the exact reader reads them by ``records``."""
     import pandas as pd
 
     source = open_source(path, data.max_bytes, data.encoding)
+    table = None
     if source.kind == "parquet":
         columns = _layout(source, data, need_target)
         table = duckdb_reader.parquet_in_order(source, columns, data)
-        frame, lines = table.to_pandas(), list(range(1, table.num_rows + 1))
     else:
-        scan(source, data.delimiter, data.max_bytes)
+        found = scan(source, data.delimiter, data.max_bytes)
         columns = _layout(source, data, need_target)
-        lines, rows = [], []
-        for line, cells in _records(source, data, columns):
-            lines.append(line)
+        if data.is_plain and not data.strip:
+            table = duckdb_reader.csv_in_order(source, columns, data.delimiter, found)
+    if table is None:
+        at, rows = [], []
+        for line, cells in records(source, data, columns):
+            at.append(line)
             rows.append(tuple(map(sys.intern, cells)))  # of a long table most cells are equal
-        frame = pd.DataFrame(rows, dtype="str")
+        frame, lines = pd.DataFrame(rows, dtype="str"), np.array(at, np.int64)
+    else:
+        frame, lines = table.to_pandas(), 1 + np.arange(table.num_rows)
+        lines += source.kind != "parquet" and columns.header is not None
     source.require_unchanged()
-    return frame.set_axis(list(columns.names), axis="columns"), np.array(lines, np.int64)
+    return frame.set_axis(list(columns.names), axis="columns"), lines
 
 
 def lines_of(

@@ -34,6 +34,11 @@ class Scan:
     is_quoted: bool = False  # the last byte
     last: int = LF
 
+    @property
+    def is_by_line(self) -> bool:
+        """Whether each line is a record: none is blank, and no cell holds the end of one."""
+        return self.n_records == self.n_lines + (self.last not in (LF, CR))
+
 
 def scan(source: Source, delimiter: str, max_bytes: int) -> Scan:
     """Return the counts of a CSV file.

@@ -21,7 +21,7 @@ from pipeline.stages.validate.profile import (
     profile_columns,
 )
 from pipeline.stages.validate.rules import contract_rules, table_rules
-from pipeline.stages.validate.values import BOOLEANS, ColumnValues, column_values
+from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, column_values
 from pipeline.stages.validate.violations import Violation, broken_rules, whole_violation
 from pipeline.text import bounded
 
@@ -119,14 +119,22 @@ def check_rows(
 
     The target is not looked at, nor is a rule about a column or the table as a whole.
     """
+    return tuple(violation for violation, _ in bad_rows(frame, columns, data, lines))
+
+
+def bad_rows(
+    frame: pd.DataFrame, columns: dict[str, ColumnValues], data: DataSettings, lines: Counts
+) -> list[tuple[Violation, Bools]]:
+    """Return the rules as ``check_rows``, and which rows (n,) break each."""
     rules = contract_rules({name: columns[name] for name in data.features}, data)
     of_values = {name: [r for r in rules[name] if not isinstance(r.holds, bool)] for name in rules}
     found = broken_rules(frame, columns, np.ones(len(frame), np.int64), of_values)
-    places = [np.sort(lines[frame[violation.column].isin(bad)]) for violation, bad in found]
-    return tuple(
-        replace(violation, lines=tuple(at[:N_PREDICT_LINES].tolist()))
-        for (violation, _), at in zip(found, places, strict=True)
-    )
+    rows = [frame[violation.column].isin(bad).to_numpy(bool) for violation, bad in found]
+    places = [tuple(np.sort(lines[is_bad])[:N_PREDICT_LINES].tolist()) for is_bad in rows]
+    return [
+        (replace(violation, lines=at), is_bad)
+        for (violation, _), is_bad, at in zip(found, rows, places, strict=True)
+    ]
 
 
 def convert(
