@@ -14,7 +14,7 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run sweep compare promote reproduce export import predict ui sync data
+COMMANDS := run sweep compare promote evaluate reproduce export import predict ui sync data
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep clean lock
 
 help: ## this list
@@ -36,6 +36,7 @@ sweep: ## a run for each point of a grid, and how they compare (ARGS="seed=range
 compare: ## compare runs: SWEEP=name, id or latest, or FILTER="params.seed = '0'"
 promote: ## the best run of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest
 predict: ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv [ON_BAD_ROW=skip]
+evaluate: ## figures and drift on a labelled file, exit code 6 if worse than on test: RUN=champion INPUT=new.csv
 reproduce: ## train a run again and say whether it is the same: RUN=latest (FROM=source: by its own code)
 export: ## write a run to one file: RUN=latest OUTPUT=run.zip
 import: ## take in a run that was exported elsewhere: INPUT=run.zip

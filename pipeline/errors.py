@@ -15,6 +15,7 @@ from types import FrameType
 
 OK = 0
 INTERNAL = 1  # an internal error: a traceback
+WORSE = 6  # evaluate: the run does worse on another file than on its test rows, beyond chance
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 

@@ -14,9 +14,16 @@ from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure, failure_of
 from pipeline.stages.certify import Certificate, certify
-from pipeline.stages.copies import Copies, find_copies
+from pipeline.stages.copies import Copies, find_copies, independent_counts
+from pipeline.stages.drift import Distribution, Drift, distributions, find_drift
 from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
-from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, row_losses
+from pipeline.stages.evaluate import (
+    Evaluation,
+    RowLosses,
+    evaluate,
+    independent_losses,
+    row_losses,
+)
 from pipeline.stages.explain import Effects, explain
 from pipeline.stages.infer import Inference, infer
 from pipeline.stages.optimism import Optimism, bootstrap_optimism
@@ -46,6 +53,8 @@ class Prepared:
     test: Examples
     copies: Copies
     inference: Inference  # of the train rows, whatever is trained on them
+    distributions: tuple[Distribution, ...]  # of train's columns, for other files to differ from
+    drift: tuple[Drift, ...]  # from train to test, as a split by time may show
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class Finished:
     trained: Trained
     certificate: Certificate
     validation_losses: RowLosses | None  # None without validation rows
+    test_losses: RowLosses
     evaluation: Evaluation
     optimism: Optimism | None  # None where it is not asked for, or takes too long
     effects: Effects
@@ -104,6 +114,10 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
         split = split_table(table, config.split)
         encoder = fit_encoder(split.train, config.encode, config.data)
         train, test = encode(encoder, split.train, "train"), encode(encoder, split.test, "test")
+        of_train = find_copies(train, train, together=True) if config.split.together else None
+        count = independent_counts(train.count, of_train) if of_train else train.count
+        known = distributions(split.train, count, config.data.target.name)
+        copies = find_copies(train, test, together=config.split.together)
         return Prepared(
             data_digest=rows.digest,
             validation=validation,
@@ -115,8 +129,10 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
             train=train,
             valid=encode(encoder, split.valid, "valid") if split.valid else None,
             test=test,
-            copies=find_copies(train, test, together=config.split.together),
+            copies=copies,
             inference=infer(train, encoder),
+            distributions=known,
+            drift=find_drift(known, split.test, independent_counts(test.count, copies)),
         )
     except Exception as error:
         return Refused(rows.digest, validation, failure_of(error))
@@ -149,6 +165,7 @@ def learn(
             trained=trained,
             certificate=certificate,
             validation_losses=row_losses(theta, prepared.valid) if prepared.valid else None,
+            test_losses=independent_losses(theta, prepared.test, prepared.copies),
             evaluation=evaluate(
                 theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
                 threshold, held_out=prepared.held_out,

@@ -27,6 +27,7 @@ from pipeline.record.identity import COMPUTING, RECORDED, Environment
 from pipeline.run import Finished, Prepared, Refused, Unfinished
 from pipeline.stages.certify import Certificate
 from pipeline.stages.copies import Copies
+from pipeline.stages.drift import Distribution
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.evaluate import Evaluation, RowLosses
 from pipeline.stages.explain import Effects
@@ -181,6 +182,11 @@ def make_prepared(**changes: Any) -> Prepared:
         test=rows,
         copies=Copies(np.zeros(2, bool)),
         inference=Inference((), (), "profile likelihood", np.eye(3)),
+        distributions=(
+            Distribution("safety", (), ("high", "low"), (6.0, 6.0, 0.0)),
+            Distribution("class", (), ("negative", "positive"), (6.0, 6.0, 0.0)),
+        ),
+        drift=(),
     )
     return replace(prepared, **changes)
 
@@ -241,6 +247,7 @@ def make_finished(
         trained=make_trained(n_epochs),
         certificate=Certificate("converged", 2e-9, 3e-9, 0.15, 1e-6, 1e-11),
         validation_losses=RowLosses(np.array([0.1, 0.2]), np.array([1.0, 3.0])),
+        test_losses=RowLosses(np.array([0.1, 0.5]), np.array([2.0, 2.0])),
         evaluation=make_evaluation(),
         effects=Effects(effects, (Importance("safety", 0.3),), 0.3),
         optimism=Optimism(200, 12, 0, 0, {"log_loss": Corrected(0.25, -0.125, 0.01, 0.375)}),

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.errors import OK, ConfigError, DataError, TrackingError, leave_on_signals
+from pipeline.errors import OK, WORSE, ConfigError, DataError, TrackingError, leave_on_signals
 from pipeline.text import bounded, canonical, counted, redact_tree, say
 
 if TYPE_CHECKING:
@@ -90,12 +90,8 @@ def predict(given: Given) -> int:
             f"evaluate.threshold must be a number to predict; got a rule, {_rule(threshold)}: "
             "a rule needs rows whose label is known; train with it (make run), and RUN has it"
         )
-    with TemporaryDirectory() as folder:
-        record = _resolve_record(given, Path(folder))
-        if record.status != "FINISHED":  # its neuron was never evaluated
-            got = f"{record.identity[:12]}, {record.status}"
-            raise ConfigError(f"RUN must name a run that is FINISHED; got {got}")
-        model = record.model
+    record = _finished_record(given)
+    model = record.model
     chosen = model if threshold is None else replace(model, threshold=threshold)
     source, target = Path(given.options["input"]), Path(given.options["output"])
     done = predict_file(chosen, source, target, skip=on_bad_row == "skip")
@@ -111,6 +107,21 @@ def predict(given: Given) -> int:
     skipped = f"{counted(done.n_skipped, 'row')} not scored; column reason says why:"
     say(bounded([skipped, *done.skipped]), error=True)
     return DataError.exit_code
+
+
+def evaluate(given: Given) -> int:
+    """Say how a run does on another labelled file, and whether that is worse than on test."""
+    from pipeline.compare.monitor import monitor, write_json
+    from pipeline.compare.monitor_report import format_monitored
+
+    output = Path(given.options["output"]) if given.options["output"] else None
+    if output and output.suffix != ".json":
+        raise ConfigError(f"OUTPUT must end in .json; got {str(output)!r}")
+    found = monitor(_finished_record(given), Path(given.options["input"]))
+    if output:
+        write_json(found, output)
+    say(format_monitored(found))
+    return WORSE if found.is_worse else OK
 
 
 def reproduce(given: Given) -> int:
@@ -229,6 +240,16 @@ def say_next(record: Record, *more: str) -> None:
     steps = [f"open {files.shown(path)}", *more] if path.is_file() else more
     if steps:
         say(f"{'Next':10}{', or '.join(steps)}")
+
+
+def _finished_record(given: Given) -> Record:
+    """Return the record that RUN means; ConfigError where its neuron was never evaluated."""
+    with TemporaryDirectory() as folder:
+        record = _resolve_record(given, Path(folder))
+    if record.status != "FINISHED":
+        got = f"{record.identity[:12]}, {record.status}"
+        raise ConfigError(f"RUN must name a run that is FINISHED; got {got}")
+    return record
 
 
 def _resolve_record(given: Given, folder: Path) -> Record:

@@ -82,6 +82,13 @@ COMMANDS = (
         ("evaluate.threshold", "tracking"),
     ),
     Command(
+        "evaluate", "figures and drift on a labelled file; exit code 6 if worse than on test",
+        commands.evaluate,
+        (RUN, Option("input", "csv, csv.gz or parquet, with the target", "", "labelled.csv"),
+         Option("output", "JSON to write the figures to")),
+        TRACKING,
+    ),
+    Command(
         "reproduce", "train a run again from its record, and say whether it is the same",
         commands.reproduce,
         (RUN, Option("from", "source: by the code on record"),

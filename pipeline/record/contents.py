@@ -136,6 +136,8 @@ def _findings(outcome: Finished) -> dict[str, bytes]:
     if outcome.validation_losses is not None:
         losses = outcome.validation_losses
         files["validation_losses.npy"] = array_bytes(losses.loss, losses.count)
+    files["test_losses.npy"] = array_bytes(outcome.test_losses.loss, outcome.test_losses.count)
+    files["distributions.json"] = json_bytes([asdict(d) for d in outcome.prepared.distributions])
     if outcome.optimism is not None:
         files["optimism.json"] = json_bytes(asdict(outcome.optimism))
     if outcome.surface is not None:

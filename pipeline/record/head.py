@@ -24,8 +24,9 @@ MISSHAPEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError,
 
 # Every file that a record can have: whatever a server or a zip says, no other name becomes a path.
 FileName = Literal[
-    "config.yaml", "curve.csv", "effects.csv", "effects.json", "evaluation.json", "model.json",
-    "optimism.json", "source.diff", "surface.json", "validation.json", "validation_losses.npy",
+    "config.yaml", "curve.csv", "distributions.json", "effects.csv", "effects.json",
+    "evaluation.json", "model.json", "optimism.json", "source.diff", "surface.json",
+    "test_losses.npy", "validation.json", "validation_losses.npy",
 ]  # fmt: skip
 Natural = Annotated[int, Field(ge=0, lt=MAX_TIME)]
 

@@ -23,6 +23,7 @@ from pipeline.record.arrays import parse_array, parse_curve
 from pipeline.record.head import MISSHAPEN, RESULT, Head, RecordError, parse_head
 from pipeline.run import Status
 from pipeline.stages.certify import Certificate
+from pipeline.stages.drift import Distribution
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
 from pipeline.stages.optimism import Optimism
@@ -37,6 +38,7 @@ NAMES, NUMBERS = TypeAdapter(list[str]), TypeAdapter(list[int])
 FIGURES: TypeAdapter[dict[str, float | None]] = TypeAdapter(dict[str, float | None])
 EFFECTS = TypeAdapter(Effects)
 OPTIMISM = TypeAdapter(Optimism)
+DISTRIBUTIONS = TypeAdapter(tuple[Distribution, ...])
 
 Fetch = Callable[[str, int], bytes]  # of a file, by its name and size
 
@@ -129,10 +131,18 @@ class Record:
     @cached_property
     def validation_losses(self) -> tuple[Array, Array] | None:
         """Loss in nats and count of each distinct validation row; None without any."""
-        if "validation_losses.npy" not in self.files:
-            return None
-        loss, count = parse_array(self.files["validation_losses.npy"], rows=2)
-        return loss, count
+        return self._losses("validation_losses.npy")
+
+    @cached_property
+    def test_losses(self) -> tuple[Array, Array] | None:
+        """Loss in nats of each distinct test row, and for how many independent rows it stands."""
+        return self._losses("test_losses.npy")
+
+    @cached_property
+    def distributions(self) -> tuple[Distribution, ...]:
+        """The distributions of train's columns; none of a record of an earlier version."""
+        held = "distributions.json" in self.files
+        return DISTRIBUTIONS.validate_json(self.files["distributions.json"]) if held else ()
 
     def text(self, name: str) -> str:
         """Return a file of the record as text; raise RecordError if there is none of that name."""
@@ -143,6 +153,12 @@ class Record:
     def json(self, name: str) -> Any:
         """Return a file of the record as plain values."""
         return json.loads(self.text(name))
+
+    def _losses(self, name: str) -> tuple[Array, Array] | None:
+        if name not in self.files:
+            return None
+        loss, count = parse_array(self.files[name], rows=2)
+        return loss, count
 
 
 def read(folder: Path) -> Record:
@@ -215,6 +231,7 @@ def _parse_all(record: Record) -> None:
         if name.endswith(".json"):
             record.json(name)
     _ = record.arrays, record.validation_losses, record.surface, record.optimism
+    _ = record.test_losses, record.distributions
     if record.status == "FINISHED":
         FIGURES.validate_python(record.evaluation.metrics | record.evaluation.baseline)
         EFFECTS.validate_json(record.files["effects.json"])

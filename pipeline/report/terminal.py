@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pipeline.config.schema import RunConfig, StratifiedSplit
 from pipeline.run import Finished, Outcome, Prepared
 from pipeline.stages.certify import GRADIENT_ERROR, Certificate
+from pipeline.stages.drift import warn_of_drift
 from pipeline.stages.encode import OneHot
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
@@ -121,6 +122,7 @@ def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:
     yield f"{n_inputs}, learned from train alone{crosses}"
     for name, n in prepared.unseen.items():
         yield f"warning: {n:,} rows have a category of {name} that train does not: encoded as zeros"
+    yield from (f"warning: {warning}" for warning in warn_of_drift(prepared.drift, "test"))
 
 
 def _training(

@@ -53,6 +53,12 @@ def per_observation(values: Array, count: Array, copies: Copies) -> tuple[Array,
     return sums, np.ones(len(sums))
 
 
+def independent_counts(count: Array, copies: Copies) -> Array:
+    """Return the counts (n,) scaled so that they sum to how many independent rows they are."""
+    scaled: Array = count * (effective_size(np.ones(len(count)), count, copies) / count.sum())
+    return scaled
+
+
 def effective_size(values: Array, count: Array, copies: Copies) -> float:
     """Return how many equal observations would vary as much as these (Kish 1965, section 11.7).
 

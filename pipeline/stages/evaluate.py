@@ -18,7 +18,7 @@ from pipeline.stages.calibration import (
     decompose,
     expected_calibration_error,
 )
-from pipeline.stages.copies import Copies, effective_size
+from pipeline.stages.copies import Copies, effective_size, independent_counts
 from pipeline.stages.intervals import wilson
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.ranking import auc_interval, gain_curve, rank, ranking_curves
@@ -102,6 +102,12 @@ def row_losses(theta: Array, examples: Examples) -> RowLosses:
     """Return the binary cross-entropy of each row, for paired tests against another neuron."""
     X, y, count = examples
     return RowLosses(binary_cross_entropy(row_logits(theta, X), y), count)
+
+
+def independent_losses(theta: Array, examples: Examples, copies: Copies) -> RowLosses:
+    """Return the same for tests against other rows: counts are those of independent rows."""
+    losses = row_losses(theta, examples)
+    return replace(losses, count=independent_counts(losses.count, copies))
 
 
 @on_one_thread

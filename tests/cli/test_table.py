@@ -14,6 +14,7 @@ from pipeline.text import MAX_MESSAGE
 
 FLAGS = {
     "predict": ["--input", "new.csv", "--output", "scored.csv"],
+    "evaluate": ["--input", "labelled.csv"],
     "export": ["--output", "run.zip"],
     "import": ["--input", "run.zip"],
 }
@@ -80,6 +81,7 @@ def test_a_file_that_must_be_named_is_asked_for_with_the_command_to_type(name):
     with pytest.raises(ConfigError) as caught:
         parse(name, [])
     needed = {"predict": "INPUT=new.csv OUTPUT=scored.csv", "export": "OUTPUT=run.zip",
+              "evaluate": "INPUT=labelled.csv",
               "import": "INPUT=run.zip"}  # fmt: skip
     assert str(caught.value).endswith(f"make {name} {needed[name]}")
 

@@ -325,6 +325,14 @@ HOSTILE_FILES = {
     "validation is no JSON": {"validation.json": b"<script>"},
     "curve is empty": {"curve.csv": b""},
     "curve has no epoch": {"curve.csv": b"epoch,objective,train_loss,train_accuracy\n"},
+    "distributions have other counts": {
+        "distributions.json": b'[{"column": "x", "edges": [1], "categories": [], "count": [1]}]'
+    },
+    "distributions hold NaN": {
+        "distributions.json": b'[{"column": "x", "edges": [NaN], "categories": [], '
+        b'"count": [1, 2, 3]}]'
+    },
+    "losses of test are empty": {"test_losses.npy": b""},
     "losses are a pickle": {"validation_losses.npy": b"\x80\x04N."},
     "optimism has words": {"optimism.json": b'{"refits": "many"}'},
     "surface is a number": {"surface.json": b"3"},

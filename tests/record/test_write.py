@@ -36,8 +36,9 @@ from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
 
 FINISHED = {
-    "config.yaml", "curve.csv", "effects.csv", "effects.json", "evaluation.json", "model.json",
-    "optimism.json", "validation.json", "validation_losses.npy",
+    "config.yaml", "curve.csv", "distributions.json", "effects.csv", "effects.json",
+    "evaluation.json", "model.json", "optimism.json", "test_losses.npy", "validation.json",
+    "validation_losses.npy",
 }  # fmt: skip
 
 
@@ -90,6 +91,10 @@ def test_weights_curve_and_losses_read_back_to_the_last_bit(tmp_path):
     loss, count = record.validation_losses
     assert loss.tobytes() == outcome.validation_losses.loss.tobytes()
     assert count.tobytes() == outcome.validation_losses.count.tobytes()
+    loss, count = record.test_losses
+    assert loss.tobytes() == outcome.test_losses.loss.tobytes()
+    assert count.tobytes() == outcome.test_losses.count.tobytes()
+    assert record.distributions == outcome.prepared.distributions
     assert record.effects == outcome.effects
     assert record.evaluation.metrics == outcome.evaluation.metrics
 

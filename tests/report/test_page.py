@@ -229,6 +229,7 @@ ELSEWHERE = {
     "validation.json": r"accepted|violations\.\d+\.message",
     "effects.json": r"effects\.\d+\.attribute",
     "model.json": r".",
+    "distributions.json": r".",
 }
 
 

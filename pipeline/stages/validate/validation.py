@@ -20,7 +20,7 @@ from pipeline.stages.validate.profile import (
     find_warnings,
     profile_columns,
 )
-from pipeline.stages.validate.rules import contract_rules, table_rules
+from pipeline.stages.validate.rules import Rules, contract_rules, table_rules
 from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, column_values
 from pipeline.stages.validate.violations import Violation, broken_rules, whole_violation
 from pipeline.text import bounded
@@ -83,8 +83,11 @@ class Validation:
 
 
 @on_one_thread
-def validate(rows: Rows, data: DataSettings) -> Validation:
-    """Return every violation of the contract by any row, or the table where there is none."""
+def validate(rows: Rows, data: DataSettings, *, of_columns: bool = True) -> Validation:
+    """Return every violation of the contract by any row, or the table where there is none.
+
+    Without ``of_columns`` no rule about a column as a whole is looked at: the model exists already.
+    """
     frame, count = rows.frame, rows.count
     columns = column_values(frame, data)
     positive = frame[data.target.name].isin(data.target.positive).to_numpy(bool)
@@ -92,7 +95,7 @@ def validate(rows: Rows, data: DataSettings) -> Validation:
     n_rows = int(count.sum())
     of_table = table_rules(columns[data.target.name], count, contradictory / n_rows, data)
     violations = (
-        *_row_violations(rows, columns, data),
+        *_row_violations(rows, columns, data, of_columns),
         *(whole_violation("", rule, count) for rule in of_table if not rule.holds),
     )
     table = None
@@ -126,9 +129,8 @@ def bad_rows(
     frame: pd.DataFrame, columns: dict[str, ColumnValues], data: DataSettings, lines: Counts
 ) -> list[tuple[Violation, Bools]]:
     """Return the rules as ``check_rows``, and which rows (n,) break each."""
-    rules = contract_rules({name: columns[name] for name in data.features}, data)
-    of_values = {name: [r for r in rules[name] if not isinstance(r.holds, bool)] for name in rules}
-    found = broken_rules(frame, columns, np.ones(len(frame), np.int64), of_values)
+    rules = _of_values(contract_rules({name: columns[name] for name in data.features}, data))
+    found = broken_rules(frame, columns, np.ones(len(frame), np.int64), rules)
     rows = [frame[violation.column].isin(bad).to_numpy(bool) for violation, bad in found]
     places = [tuple(np.sort(lines[is_bad])[:N_PREDICT_LINES].tolist()) for is_bad in rows]
     return [
@@ -182,11 +184,19 @@ def _group(columns: dict[str, ColumnValues], data: DataSettings) -> Counts | Non
     return None
 
 
+def _of_values(rules: Rules) -> Rules:
+    """Return the rules that are about values, not about a column as a whole."""
+    return {name: [r for r in rules[name] if not isinstance(r.holds, bool)] for name in rules}
+
+
 def _row_violations(
-    rows: Rows, columns: dict[str, ColumnValues], data: DataSettings
+    rows: Rows, columns: dict[str, ColumnValues], data: DataSettings, of_columns: bool
 ) -> list[Violation]:
     """Return the rules that rows break, with the first lines of the file that show it."""
-    found = broken_rules(rows.frame, columns, rows.count, contract_rules(columns, data))
+    rules = contract_rules(columns, data)
+    found = broken_rules(
+        rows.frame, columns, rows.count, rules if of_columns else _of_values(rules)
+    )
     if not found:
         return []
     places = lines_of(rows.path, data, [(violation.column, bad) for violation, bad in found])

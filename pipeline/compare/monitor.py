@@ -1,0 +1,122 @@
+"""A finished run and another labelled file become its figures there, beside those on test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nn import Examples, predict_proba
+from nn.neuron import average
+from pipeline import files
+from pipeline.compare.permutation import Rise, rise_of_loss
+from pipeline.config.schema import EvaluateSettings
+from pipeline.errors import ConfigError, reason_of
+from pipeline.record import Record
+from pipeline.record.contents import json_bytes
+from pipeline.stages.copies import Copies, find_copies, independent_counts
+from pipeline.stages.drift import Drift, find_drift
+from pipeline.stages.encode import count_unseen, encode
+from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, independent_losses
+from pipeline.stages.intervals import wilson
+from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.validate import Table, validate
+
+LEVEL = 0.05  # of the test of the mean loss, of one side
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """Figures of a run on another file, and on its test rows.
+
+    ``share`` of rows is positive, from ``share_low`` to ``share_high`` at 95 %, and ``predicted``
+    on average. ``rise`` is None where no rows were held out, or too few are independent.
+    """
+
+    run: str
+    source: str
+    is_training_table: bool
+    figures: Evaluation
+    test: Evaluation
+    predicted: float
+    share: float
+    share_low: float
+    share_high: float
+    drift: tuple[Drift, ...]
+    unseen: dict[str, int]
+    rise: Rise | None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the mean loss is higher than on test by more than chance."""
+        return self.rise is not None and self.rise.p_value <= LEVEL
+
+
+def monitor(record: Record, path: Path) -> Monitored:
+    """Evaluate a FINISHED run on the labelled rows of a file, which must keep its contract.
+
+    Raise DataError, which names every violation, where it does not; ConfigError where the record is
+    of a version that did not keep what this needs.
+    """
+    if record.test_losses is None or not record.distributions:
+        got = f"{record.identity[:12]}, made by an earlier version"
+        raise ConfigError(f"RUN must have its test losses on record; got {got}: train it again")
+    rows, table = _read(record, path)
+    model, together = record.model, record.config["split"].get("copies") == "together"
+    examples = encode(model.encoder, table, path.name)
+    none = Examples(examples.X[:0], examples.y[:0], examples.count[:0])
+    copies = find_copies(none, examples, together=together)  # which rows train has is not on record
+    figures = _evaluate(record, examples, copies)
+    count = independent_counts(examples.count, copies)
+    share = figures.n_positive / figures.n_rows
+    low, high = wilson(share, float(count.sum()))
+    losses = independent_losses(model.theta, examples, copies)
+    return Monitored(
+        run=record.identity,
+        source=files.shown(path),
+        is_training_table=rows.digest == record.head.lineage.data_digest,
+        figures=figures,
+        test=record.evaluation,
+        predicted=average(predict_proba(model.theta, examples.X), examples.count),
+        share=share,
+        share_low=low,
+        share_high=high,
+        drift=find_drift(record.distributions, table, count),
+        unseen=count_unseen(model.encoder, table),
+        rise=rise_of_loss(losses, RowLosses(*record.test_losses))
+        if record.evaluation.held_out else None,
+    )  # fmt: skip
+
+
+def write_json(found: Monitored, path: Path) -> None:
+    """Write the figures as JSON; ConfigError if they cannot be written there."""
+    curves = ("roc", "pr", "calibration", "decision_curve", "gain")
+    tree = {"is_worse": found.is_worse, **asdict(found)}
+    for name in ("figures", "test"):
+        tree[name] = {key: value for key, value in tree[name].items() if key not in curves}
+    try:
+        files.replace(path.resolve(), json_bytes(tree))
+    except OSError as error:
+        raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {path}") from None
+
+
+def _read(record: Record, path: Path) -> tuple[Rows, Table]:
+    """Return the rows of the file; of the contract, what only training asks for is left out."""
+    changes = {
+        "path": str(path.absolute()), "sha256": None, "min_rows": 1, "max_contradictory": 1.0,
+    }  # fmt: skip
+    data = record.model.data.model_copy(update=changes)
+    rows = read_rows(data)
+    return rows, validate(rows, data, of_columns=False).require()
+
+
+def _evaluate(record: Record, examples: Examples, copies: Copies) -> Evaluation:
+    settings = EvaluateSettings(
+        threshold=record.model.threshold,
+        calibration_bins=record.config["evaluate"]["calibration_bins"],
+    )
+    target = next(d for d in record.distributions if d.column == record.model.data.target.name)
+    negative, positive, _ = target.count
+    return evaluate(
+        record.model.theta, examples, positive / (negative + positive), settings, copies,
+        held_out=True,
+    )  # fmt: skip
