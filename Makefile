@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # The commands of the package read these variables themselves, as they were typed: a shell would
 # stumble over seed=range(5).
-export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW
+export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW TARGET POSITIVE
 # Where it is set, every process compiles its imports anew: seconds, each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
@@ -14,7 +14,7 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run sweep compare promote evaluate reproduce export import predict ui sync data
+COMMANDS := run sweep compare promote evaluate reproduce export import predict ui sync data contract
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep clean lock
 
 help: ## this list
@@ -42,6 +42,7 @@ export: ## write a run to one file: RUN=latest OUTPUT=run.zip
 import: ## take in a run that was exported elsewhere: INPUT=run.zip
 ui: ## look at the runs in MLflow, on this machine only
 sync: ## publish the runs that the store or server lacks (ARGS="tracking=server ...")
+contract: ## draft the contract of a table: INPUT=file.csv TARGET=column (POSITIVE=value, OUTPUT=conf/data/name.yaml)
 data: ## write the tables that come with the project to data/
 $(COMMANDS): $(STAMP)
 	@$(BIN)/python -m pipeline $@ --make

@@ -204,6 +204,44 @@ def ui(given: Given) -> int:
     return serve(int(port))
 
 
+def contract(given: Given) -> int:
+    """Draft the contract of a table, which a person then reads and edits."""
+    from pipeline.draft import draft_contract
+
+    options = given.options
+    source = Path(options["input"])
+    path = _contract_path(options["output"], source)
+    draft = draft_contract(source, options["target"], options["positive"], path.stem)
+    files.write_new(path, draft.text.encode())
+    kinds = ", ".join(f"{n} {kind}" for kind, n in draft.kinds.items())
+    say(f"{'Draft':10}{files.shown(path)} of {counted(draft.n_rows, 'row')}: {kinds}")
+    for title, lines in (("Unsure", draft.unsure), ("Edit", draft.edits)):
+        for line in lines:
+            say(f"{title:10}{line}")
+    say(f'{"Next":10}read and edit it, then: make run ARGS="data={path.stem}"')
+    return OK
+
+
+def _contract_path(output: str, source: Path) -> Path:
+    """Return where the contract is written: in the folder where ``data=name`` looks for it."""
+    from pipeline.draft import safe_name
+
+    folder = files.CONF / "data"
+    path = Path(output).absolute() if output else folder / f"{safe_name(source)}.yaml"
+    name = safe_name(Path(path.stem))
+    if path != folder / f"{name}.yaml":
+        raise ConfigError(
+            "OUTPUT must be a YAML in conf/data, named with letters, digits, _ and -; got "
+            f"{output!r}: OUTPUT=conf/data/{name}.yaml"
+        )
+    if path.exists():
+        raise ConfigError(
+            f"contract must not be there yet; got {files.shown(path)}: remove it, or write "
+            f"another one with OUTPUT=conf/data/{name}_2.yaml"
+        )
+    return path
+
+
 def data(given: Given) -> int:
     """Write the tables that come with the project, or remove those that can be written again."""
     from pipeline.stages.read.datasets import TABLES, remove_written, write_if_missing

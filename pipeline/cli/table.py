@@ -109,6 +109,13 @@ COMMANDS = (
         (Option("port", "a free one is taken if it is not", "5000"),),
     ),
     Command(
+        "contract", "draft the contract of a table, for you to read and edit", commands.contract,
+        (Option("input", "csv, csv.gz or parquet", "", "table.csv"),
+         Option("target", "the column to predict (without a header: its place)", "", "column"),
+         Option("positive", "its value, or values with commas between them, that are class 1"),
+         Option("output", "YAML to write, in conf/data")),
+    ),
+    Command(
         "data", "write the tables that come with the project", commands.data,
         (Option("remove", "remove those that can be written again", is_switch=True),),
     ),
@@ -117,7 +124,10 @@ BY_NAME = {command.name: command for command in COMMANDS}
 
 
 # What make hands on; no other variable of the environment is a flag.
-VARIABLES = ("RUN", "INPUT", "OUTPUT", "SWEEP", "FILTER", "FROM", "TRUST", "PLAN", "ON_BAD_ROW")
+VARIABLES = (
+    "RUN", "INPUT", "OUTPUT", "SWEEP", "FILTER", "FROM", "TRUST", "PLAN", "ON_BAD_ROW", "TARGET",
+    "POSITIVE",
+)  # fmt: skip
 
 OVERVIEW = """\
 One neuron, every number tracked.

@@ -16,6 +16,7 @@ FLAGS = {
     "predict": ["--input", "new.csv", "--output", "scored.csv"],
     "evaluate": ["--input", "labelled.csv"],
     "export": ["--output", "run.zip"],
+    "contract": ["--input", "table.csv", "--target", "y"],
     "import": ["--input", "run.zip"],
 }
 STRICT = [command.name for command in COMMANDS if command.settings != EVERY_SETTING]
@@ -82,7 +83,7 @@ def test_a_file_that_must_be_named_is_asked_for_with_the_command_to_type(name):
         parse(name, [])
     needed = {"predict": "INPUT=new.csv OUTPUT=scored.csv", "export": "OUTPUT=run.zip",
               "evaluate": "INPUT=labelled.csv",
-              "import": "INPUT=run.zip"}  # fmt: skip
+              "import": "INPUT=run.zip", "contract": "INPUT=table.csv TARGET=column"}  # fmt: skip
     assert str(caught.value).endswith(f"make {name} {needed[name]}")
 
 

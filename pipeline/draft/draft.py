@@ -1,0 +1,182 @@
+"""A file and the name of its target become the draft of a contract that the file is known to keep.
+
+What is drafted is read by the reader and checked by the rules of a run before it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import files
+from pipeline.config.contract import DataSettings
+from pipeline.config.strict import did_you_mean
+from pipeline.draft.contract_text import contract_text
+from pipeline.draft.kinds import Column, Guess, Notation, guess_column
+from pipeline.draft.notation import guess_notation
+from pipeline.draft.target import guess_target
+from pipeline.errors import ConfigError
+from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.read.duckdb_reader import parquet_names
+from pipeline.stages.read.sniff import Sniffed, sniff
+from pipeline.stages.read.source import Source, open_source
+from pipeline.stages.validate import validate
+from pipeline.text import counted, cut, quoted
+
+MAX_BYTES = int(DataSettings.model_fields["max_bytes"].default)
+USUAL_MARKS = frozenset(DataSettings.model_fields["missing_values"].default)
+N_NAMED = 12  # columns that a refusal names
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A contract as YAML, what it was unsure of, and what must be edited before it runs."""
+
+    name: str
+    text: str
+    n_rows: int
+    kinds: dict[str, int]  # how many columns are of each
+    unsure: tuple[str, ...]
+    edits: tuple[str, ...]
+
+
+def draft_contract(path: Path, target: str, positive: str = "", name: str = "") -> Draft:
+    """Return the draft of a contract for the file; ``name`` is by default that of the file.
+
+    Raises
+    ------
+    ConfigError
+        If no column is the target, or it is no yes/no question.
+    DataError
+        If the file cannot be read.
+    """
+    source = open_source(path, MAX_BYTES)
+    sniffed = _sniff(source, target)
+    chosen = _require_target(sniffed, target, source)
+    name = name or safe_name(path)
+    settings = {"name": name, "path": _path(path), **sniffed.settings}
+    rows = read_rows(_provisional(settings, sniffed.names, chosen))
+    columns = {column: _column(rows, column) for column in sniffed.names}
+    answer = columns.pop(chosen)
+    notation, why = guess_notation(columns.values())
+    settings |= _notation(notation)
+    sniffed.evidence |= dict.fromkeys(_notation(notation), why)
+    guesses = {column: guess_column(values, notation) for column, values in columns.items()}
+    marks = sorted({mark for guess in guesses.values() for mark in guess.marks})
+    if marks:
+        settings["missing_values"] = [*sorted(USUAL_MARKS), *marks]
+        sniffed.evidence["missing_values"] = _marked(guesses)
+    goal = guess_target(answer, notation, positive)
+    guesses, edits = _checked(settings, goal, guesses)
+    head = (
+        f"Drafted by `make contract` from {path.name}, {counted(answer.n_rows, 'row')}. Read it, "
+        "and change what is not so:\na comment is the evidence for a guess, UNSURE a question."
+    )
+    head += "".join(f"\nMUST BE EDITED: {edit}" for edit in edits)
+    return Draft(
+        name=name,
+        text=contract_text(head, settings, sniffed.evidence, goal, guesses),
+        n_rows=answer.n_rows,
+        kinds=dict(pd.Series([g.kind for g in guesses.values()]).value_counts()),
+        unsure=(*sniffed.unsure, *_questions(goal, guesses)),
+        edits=edits,
+    )
+
+
+def safe_name(path: Path) -> str:
+    """Return the name of the file as a word that Hydra takes: letters, digits, _ and -."""
+    stem = re.sub(r"(?i)\.(csv|tsv|txt|data|dat|parquet|gz)", "", path.name)
+    word = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:60]
+    is_word = re.match("[A-Za-z]", word) and word.lower() not in (
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    )
+    return word if is_word else f"table_{word}".rstrip("_")
+
+
+def _path(path: Path) -> str:
+    full = path.absolute()
+    inside = full.is_relative_to(files.PROJECT)
+    return str(full.relative_to(files.PROJECT) if inside else full)
+
+
+def _sniff(source: Source, target: str) -> Sniffed:
+    if source.kind != "parquet":
+        return sniff(source, target, MAX_BYTES)
+    return Sniffed(names=[*parquet_names(source, MAX_BYTES)])
+
+
+def _require_target(sniffed: Sniffed, target: str, source: Source) -> str:
+    """Return the column that TARGET names, or counts to in a file without a header."""
+    names = sniffed.names
+    if target in names:
+        return target
+    if not sniffed.has_header and target.isdecimal() and 0 < int(target) <= len(names):
+        return names[int(target) - 1]
+    shown = ", ".join(quoted(name, 40) for name in names[:N_NAMED])
+    more = f", … ({len(names)} in all)" if len(names) > N_NAMED else ""
+    rule = f"TARGET must be a column of {source.shown}: {shown}{more}"
+    cure = "" if sniffed.has_header else f"; it has no header: a number from 1 to {len(names)}"
+    near = did_you_mean(target, names) or did_you_mean(target.lower(), [n.lower() for n in names])
+    raise ConfigError(f"{rule}; got {target!r}{near or cure}")
+
+
+def _provisional(settings: dict[str, Any], names: list[str], target: str) -> DataSettings:
+    """Return a contract by which every column is read as text."""
+    columns = {name: {"kind": "categorical"} for name in names if name != target}
+    tree = {**settings, "target": {"name": target, "positive": ["1"]}, "columns": columns}
+    return DataSettings.parse(tree)
+
+
+def _column(rows: Rows, name: str) -> Column:
+    place, values = pd.factorize(rows.frame[name], sort=True)
+    n = np.bincount(place, rows.count, len(values)).astype(np.int64)
+    text = pd.Series(values, dtype="str")
+    known = ~text.isin(USUAL_MARKS).to_numpy(bool)
+    n_rows = int(rows.count.sum())
+    n_missing = n_rows - int(n[known].sum())
+    return Column(name, text[known].reset_index(drop=True), n[known], n_missing, n_rows)
+
+
+def _notation(notation: Notation) -> dict[str, str]:
+    usual, tree = Notation(), {"decimal": notation.decimal, "thousands": notation.thousands}
+    return {key: value for key, value in tree.items() if value and value != getattr(usual, key)}
+
+
+def _marked(guesses: dict[str, Guess]) -> str:
+    """Return which columns of numbers hold the marks."""
+    found = [
+        f"{', '.join(quoted(mark, 20) for mark in guess.marks)} in {cut(name, 30)}"
+        for name, guess in guesses.items()
+        if guess.marks
+    ]
+    return "among numbers: " + "; ".join(found[:5])
+
+
+def _checked(
+    settings: dict[str, Any], goal: Guess, guesses: dict[str, Guess]
+) -> tuple[dict[str, Guess], tuple[str, ...]]:
+    """Return the guesses that the file keeps, and what must be edited by hand."""
+    data = DataSettings.parse(_tree(settings, goal, guesses))
+    found = validate(read_rows(data), data)
+    return guesses, tuple(violation.message for violation in found.violations)
+
+
+def _tree(settings: dict[str, Any], goal: Guess, guesses: dict[str, Guess]) -> dict[str, Any]:
+    target = {key: value for key, value in goal.tree.items() if key != "kind"}
+    return {**settings, "target": target, "columns": {n: dict(g.tree) for n, g in guesses.items()}}
+
+
+def _questions(goal: Guess, guesses: dict[str, Guess]) -> Iterator[str]:
+    if goal.question:
+        yield f"target {goal.tree['name']}: {goal.question}"
+    yield from (f"column {name}: {g.question}" for name, g in guesses.items() if g.question)
