@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.draft.kinds import Guess
-from pipeline.text import cut, printable
+from pipeline.text import YAML_WORDS, cut, printable
 
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")
-# Words that YAML, or Hydra's YAML, takes for something else than text.
-RESERVED = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan"))
+RESERVED = (*YAML_WORDS, "nan")
 MAX_COMMENT = 300
 
 

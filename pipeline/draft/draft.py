@@ -16,9 +16,10 @@ import pandas as pd
 
 from pipeline import files
 from pipeline.config.contract import DataSettings
+from pipeline.config.file_settings import MISSING_VALUES
 from pipeline.config.strict import did_you_mean
 from pipeline.draft.contract_text import contract_text
-from pipeline.draft.kinds import Column, Guess, Notation, guess_column
+from pipeline.draft.kinds import Column, Guess, guess_column
 from pipeline.draft.notation import guess_notation
 from pipeline.draft.target import guess_target
 from pipeline.errors import ConfigError
@@ -30,7 +31,6 @@ from pipeline.stages.validate import validate
 from pipeline.text import counted, cut, quoted
 
 MAX_BYTES = int(DataSettings.model_fields["max_bytes"].default)
-USUAL_MARKS = frozenset(DataSettings.model_fields["missing_values"].default)
 N_NAMED = 12  # columns that a refusal names
 
 
@@ -64,15 +64,15 @@ def draft_contract(path: Path, target: str, positive: str = "", name: str = "") 
     rows = read_rows(_provisional(settings, sniffed.names, chosen))
     columns = {column: _column(rows, column) for column in sniffed.names}
     answer = columns.pop(chosen)
-    notation, why = guess_notation(columns.values())
-    settings |= _notation(notation)
-    sniffed.evidence |= dict.fromkeys(_notation(notation), why)
-    guesses = {column: guess_column(values, notation) for column, values in columns.items()}
+    form, why = guess_notation(columns.values())
+    settings |= form.model_dump(exclude_defaults=True)
+    sniffed.evidence |= dict.fromkeys(form.model_dump(exclude_defaults=True), why)
+    guesses = {column: guess_column(values, form) for column, values in columns.items()}
     marks = sorted({mark for guess in guesses.values() for mark in guess.marks})
     if marks:
-        settings["missing_values"] = [*sorted(USUAL_MARKS), *marks]
+        settings["missing_values"] = marks
         sniffed.evidence["missing_values"] = _marked(guesses)
-    goal = guess_target(answer, notation, positive)
+    goal = guess_target(answer, form, positive)
     guesses, edits = _checked(settings, goal, guesses)
     head = (
         f"Drafted by `make contract` from {path.name}, {counted(answer.n_rows, 'row')}. Read it, "
@@ -141,15 +141,10 @@ def _column(rows: Rows, name: str) -> Column:
     place, values = pd.factorize(rows.frame[name], sort=True)
     n = np.bincount(place, rows.count, len(values)).astype(np.int64)
     text = pd.Series(values, dtype="str")
-    known = ~text.isin(USUAL_MARKS).to_numpy(bool)
+    known = ~text.isin(MISSING_VALUES).to_numpy(bool)
     n_rows = int(rows.count.sum())
     n_missing = n_rows - int(n[known].sum())
     return Column(name, text[known].reset_index(drop=True), n[known], n_missing, n_rows)
-
-
-def _notation(notation: Notation) -> dict[str, str]:
-    usual, tree = Notation(), {"decimal": notation.decimal, "thousands": notation.thousands}
-    return {key: value for key, value in tree.items() if value and value != getattr(usual, key)}
 
 
 def _marked(guesses: dict[str, Guess]) -> str:

@@ -11,9 +11,13 @@ import numpy as np
 import pandas as pd
 
 from nn.arrays import Array
+from pipeline.config.contract import BOOLEAN
+from pipeline.config.file_settings import FileSettings
 from pipeline.draft.date_forms import date_form
 from pipeline.stages.read import Counts
-from pipeline.stages.validate.values import Bools, parse_numbers
+from pipeline.stages.read.numbers import parse_numbers
+from pipeline.stages.validate.hints import MISSING_MARKS
+from pipeline.stages.validate.values import BOOLEANS, Bools
 from pipeline.text import counted, quoted
 
 MAX_LISTED = 30  # categories that a draft lists
@@ -21,14 +25,6 @@ FEW_VALUES = 20  # of which none is an identifier
 MAX_STRANGE = 3  # other words among numbers
 MAX_CODES = 10  # whole numbers that may be codes
 MOSTLY = 0.9  # share of values, above which the others are marks of missing ones
-# What stands for a missing number. As a category such a word may mean something.
-MARKS = frozenset((
-    "-", "--", "---", ".", "..", "...", "*", "#", "x", "X", "n/a", "na", "nan", "null",
-    "none", "nil", "unknown", "unk", "missing", "blank", "empty", "undefined", "n.a.", "k.a.",
-    "k.A.", "keine", "#n/a", "#na", "#value!", "#div/0!", "#ref!", "#num!", "#name?", "<na>",
-    "(null)", "(blank)", "\\n", "??",
-))  # fmt: skip
-BOOLEANS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"1", "0"}, {"on", "off"}]
 ID_NAME = re.compile(
     r"(?i)(.*[_ .-])?(id|ids|uuid|guid|key|index|idx|nr|no|row|rownum)|.*(ID|Id)|#|"
 )
@@ -72,31 +68,12 @@ class Guess:
         return str(self.tree["kind"])
 
 
-@dataclass(frozen=True)
-class Notation:
-    """How the file writes numbers."""
-
-    decimal: str = "."
-    thousands: str | None = None
-
-    def numbers(self, text: pd.Series[str]) -> Array:
-        """Return each text as a number; NaN where it is none."""
-        if self.thousands:
-            mark, point = re.escape(self.thousands), re.escape(self.decimal)
-            grouped = text.str.fullmatch(rf"[+-]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?")
-            text = text.where(~grouped, text.str.replace(self.thousands, "", regex=False))
-        if self.decimal != ".":
-            plain = text.str.replace(self.decimal, ".", regex=False)
-            text = plain.where(~text.str.contains(".", regex=False), "no number")
-        return parse_numbers(text)
-
-
-def guess_column(column: Column, notation: Notation) -> Guess:
+def guess_column(column: Column, form: FileSettings) -> Guess:
     """Return the kind of the column: the first rule that holds says it."""
-    rules: tuple[Callable[[Column, Notation], Guess | None], ...] = (
+    rules: tuple[Callable[[Column, FileSettings], Guess | None], ...] = (
         _empty, _constant, _boolean, _date, _identifier, _numeric, _words,
     )  # fmt: skip
-    return next(guess for rule in rules if (guess := rule(column, notation)))
+    return next(guess for rule in rules if (guess := rule(column, form)))
 
 
 def ignored(evidence: str, question: str = "") -> Guess:
@@ -116,11 +93,11 @@ def _with_missing(
     return Guess(tree, evidence, question, tuple(marks), also)
 
 
-def _empty(column: Column, _: Notation) -> Guess | None:
+def _empty(column: Column, _: FileSettings) -> Guess | None:
     return None if len(column.text) else ignored("empty in every row")
 
 
-def _constant(column: Column, _: Notation) -> Guess | None:
+def _constant(column: Column, _: FileSettings) -> Guess | None:
     if len(column.text) > 1:
         return None
     value = quoted(column.text[0], 30)
@@ -131,14 +108,16 @@ def _constant(column: Column, _: Notation) -> Guess | None:
     return Guess(tree, evidence, f"is a missing {column.name} a no, and known beforehand?")
 
 
-def _boolean(column: Column, _: Notation) -> Guess | None:
-    words = {value.lower() for value in column.text}
-    if len(column.text) != 2 or words not in BOOLEANS:
-        return None
-    return _with_missing(column, _listed(column), _counts(column))
+def _boolean(column: Column, _: FileSettings) -> Guess | None:
+    meanings = sorted(BOOLEANS.get(value.lower(), "") for value in column.text)
+    return (
+        _with_missing(column, {"kind": "boolean"}, _counts(column))
+        if meanings == [*BOOLEAN]
+        else None
+    )
 
 
-def _date(column: Column, _: Notation) -> Guess | None:
+def _date(column: Column, _: FileSettings) -> Guess | None:
     found = date_form([*column.text])
     if found is None:
         return None
@@ -147,9 +126,9 @@ def _date(column: Column, _: Notation) -> Guess | None:
     return ignored(evidence, question)
 
 
-def _identifier(column: Column, notation: Notation) -> Guess | None:
+def _identifier(column: Column, form: FileSettings) -> Guess | None:
     """Return that the column names its rows, or whom they are about."""
-    n_values, numbers = len(column.text), notation.numbers(column.text)
+    n_values, numbers = len(column.text), parse_numbers(column.text, form)
     if n_values < FEW_VALUES:
         return None
     is_number, each_once = not np.isnan(numbers).any(), n_values == column.n_known
@@ -180,12 +159,12 @@ def _free_or_id(column: Column) -> str:
     return "free text" if words >= 2 else "an identifier"
 
 
-def _numeric(column: Column, notation: Notation) -> Guess | None:
+def _numeric(column: Column, form: FileSettings) -> Guess | None:
     """Return that the column holds numbers, and among them at most some marks of missing ones."""
-    numbers = notation.numbers(column.text)
+    numbers = parse_numbers(column.text, form)
     known = ~np.isnan(numbers)
     marks = [*column.text[~known]]
-    strange = [mark for mark in marks if mark.lower() not in MARKS]
+    strange = [mark for mark in marks if mark.lower() not in MISSING_MARKS]
     has_codes = column.text[known].str.fullmatch(r"0\d+").any()  # 007 is no 7
     mostly = column.n[known].sum() >= MOSTLY * column.n_known
     if not mostly or has_codes or len(strange) > MAX_STRANGE:
@@ -212,9 +191,9 @@ def _of_numbers(name: str, numbers: Array) -> tuple[str, str, str]:
     return evidence, "", ""
 
 
-def _words(column: Column, notation: Notation) -> Guess:
+def _words(column: Column, form: FileSettings) -> Guess:
     n_values = len(column.text)
-    n_numbers = int((~np.isnan(notation.numbers(column.text))).sum())
+    n_numbers = int((~np.isnan(parse_numbers(column.text, form))).sum())
     question = ""
     if n_numbers > n_values / 2 and n_values > MAX_CODES:
         question = f"{n_numbers} of its {n_values} values are numbers: what are the others?"

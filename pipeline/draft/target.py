@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.file_settings import FileSettings
 from pipeline.config.strict import did_you_mean
-from pipeline.draft.kinds import Column, Guess, Notation
+from pipeline.draft.kinds import Column, Guess
 from pipeline.errors import ConfigError
+from pipeline.stages.read.numbers import parse_numbers
 from pipeline.text import counted, quoted
 
 MAX_CLASSES = 20
@@ -25,7 +27,7 @@ NO = frozenset((
 ))  # fmt: skip
 
 
-def guess_target(column: Column, notation: Notation, positive: str) -> Guess:
+def guess_target(column: Column, form: FileSettings, positive: str) -> Guess:
     """Return the target of the contract.
 
     ConfigError where it is no yes/no question, or does not have the values of ``positive``.
@@ -38,7 +40,7 @@ def guess_target(column: Column, notation: Notation, positive: str) -> Guess:
         )
     chosen = _given(column, positive) if positive else None
     if chosen is None:
-        _require_classes(column, notation)
+        _require_classes(column, form)
         chosen, evidence, question = _proposed(column)
     else:
         evidence, question = "given by POSITIVE", ""
@@ -70,12 +72,12 @@ def _given(column: Column, positive: str) -> list[str]:
     return chosen
 
 
-def _require_classes(column: Column, notation: Notation) -> None:
+def _require_classes(column: Column, form: FileSettings) -> None:
     """Raise ConfigError for numbers on a scale, and for words that are no classes."""
     n = len(column.text)
     if n <= MAX_CLASSES:
         return
-    numbers = notation.numbers(column.text)
+    numbers = parse_numbers(column.text, form)
     if np.isnan(numbers).any():
         raise ConfigError(
             f"TARGET {column.name} must have at most {MAX_CLASSES} values, or POSITIVE must say "

@@ -73,7 +73,7 @@ def test_the_cars_have_no_header_though_duckdb_sees_one(path):
     ("values", "kind", "says"),
     [
         (["a", "b", "c"], "categorical", "'a' 67"),
-        (["yes", "no"], "categorical", "'no' 100"),
+        (["yes", "no"], "boolean", "'no' 100"),
         (["1", "2"], "categorical", "'1' 100"),
         (range(40), "numeric", "from 0 to 39, whole"),
         ([0.5, 1.5, 2.25], "numeric", "from 0.5 to 2.25"),

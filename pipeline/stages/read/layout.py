@@ -70,7 +70,8 @@ def require_names(place: str, got: Sequence[str], data: DataSettings, need_targe
             + (names if len(got) == len(expected) else "name its columns in data.names")
         )
     violations = [
-        f"must name each column once; got {listed(twice)} twice: {_renamed(got)}"
+        f"must name each column once; got {listed(twice)} twice: set "
+        f"{setting('data.names', renamed(got))} data.header=true data.rest=ignored"
     ] if twice else []  # fmt: skip
     violations += [f"must name {listed(lacking)}; got no such column"] if lacking else []
     if extra and data.rest == "refuse":
@@ -138,8 +139,8 @@ def _require_agreement(
         )
 
 
-def _renamed(got: Sequence[str]) -> str:
-    """Return the settings by which each column of a header has a name of its own."""
+def renamed(got: Sequence[str]) -> list[str]:
+    """Return the names of a header, changed where needed so that each column has its own."""
     names: list[str] = []
     for i, name in enumerate(got):
         new = name or f"column_{i + 1}"
@@ -148,7 +149,7 @@ def _renamed(got: Sequence[str]) -> str:
             n += 1
             new = f"{name}_{n}"
         names.append(new)
-    return f"set {setting('data.names', names)} data.header=true data.rest=ignored"
+    return names
 
 
 def _name_hint(name: str, got: Sequence[str], lacking: list[str]) -> str:
