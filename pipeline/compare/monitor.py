@@ -19,6 +19,7 @@ from pipeline.stages.encode import count_unseen, encode
 from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, independent_losses
 from pipeline.stages.intervals import wilson
 from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.threshold import Threshold
 from pipeline.stages.validate import Table, validate
 
 LEVEL = 0.05  # of the test of the mean loss, of one side
@@ -110,13 +111,10 @@ def _read(record: Record, path: Path) -> tuple[Rows, Table]:
 
 
 def _evaluate(record: Record, examples: Examples, copies: Copies) -> Evaluation:
-    settings = EvaluateSettings(
-        threshold=record.model.threshold,
-        calibration_bins=record.config["evaluate"]["calibration_bins"],
-    )
+    settings = EvaluateSettings(calibration_bins=record.config["evaluate"]["calibration_bins"])
     target = next(d for d in record.distributions if d.column == record.model.data.target.name)
     negative, positive, _ = target.count
     return evaluate(
         record.model.theta, examples, positive / (negative + positive), settings, copies,
-        held_out=True,
+        Threshold(record.model.threshold), held_out=True,
     )  # fmt: skip
