@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
 from pipeline.config.file_settings import FileSettings, Name, Names
-from pipeline.config.strict import Settings, Texts, require
+from pipeline.config.strict import Settings, Texts, did_you_mean, require
 
 Missing = Literal["refuse", "input"]
 
@@ -165,6 +165,7 @@ class DataSettings(FileSettings):
     max_categories: Annotated[int, Field(ge=2)] = 1000
     max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
     max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
+    known: Names = ()  # columns, or the target, whose suspicions a person has judged
     card: Card = Card()
 
     @property
@@ -186,6 +187,10 @@ class DataSettings(FileSettings):
     def _consistent(self) -> Self:
         target = self.target.name
         require(target not in self.columns, f".columns must not hold the target; got {target!r}")
+        for name in self.known:
+            near = did_you_mean(name, [*self.columns, target])
+            rule = f".known must name columns of the contract, or the target; got {name!r}{near}"
+            require(name in self.columns or name == target, rule)
         require(len(self.attributes) > 0, ".columns must hold one that is not ignored; got none")
         names = {*self.columns, target}
         named = names if self.names is None else {*self.names}

@@ -63,6 +63,11 @@ def missing_cure(value: str, data: DataSettings) -> str:
     return f"if it stands for a missing value, set {marks}"
 
 
+def known_cure(name: str, data: DataSettings) -> str:
+    """Return the setting by which a column, or the target, is warned of no more."""
+    return f"if you know it, set {setting('data.known', [*data.known, name])}"
+
+
 def category_hint(value: str, allowed: tuple[str, ...], name: str, data: DataSettings) -> str:
     """Return what ``value`` was probably meant to be among the ``allowed`` ones, or ""."""
     if value == name:

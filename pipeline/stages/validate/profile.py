@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.config.contract import Categorical, DataSettings, Date, Feature, Numeric, Target
 from pipeline.config.file_settings import BLANKS
 from pipeline.stages.read.rows import Counts, Rows
-from pipeline.stages.validate.hints import BLANK, MISSING_MARKS, missing_cure
+from pipeline.stages.validate.hints import BLANK, MISSING_MARKS, known_cure, missing_cure
 from pipeline.stages.validate.values import (
     BOOLEANS,
     Bools,
@@ -96,7 +96,10 @@ def find_warnings(
     if n_distinct < n_rows:
         yield f"{n_rows - n_distinct} of {n_rows} rows repeat another row ({n_distinct} distinct)"
     for name, column in data.features.items():
-        yield from _column_warnings(name, words_of(column, columns[name]).text, column)
+        if name in data.known:
+            continue
+        for what in _column_warnings(name, words_of(column, columns[name]).text, column):
+            yield f"{what}; {known_cure(name, data)}"
         yield from _mark_warnings(f"column {name}", columns[name], column, count, data)
     target = data.target
     of_target = columns[target.name]

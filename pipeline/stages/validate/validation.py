@@ -21,6 +21,7 @@ from pipeline.stages.validate.profile import (
     profile_columns,
 )
 from pipeline.stages.validate.rules import Rules, contract_rules, table_rules
+from pipeline.stages.validate.suspicion import find_suspicions
 from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, column_values
 from pipeline.stages.validate.violations import Violation, broken_rules, whole_violation
 from pipeline.text import bounded
@@ -109,7 +110,10 @@ def validate(rows: Rows, data: DataSettings, *, of_columns: bool = True) -> Vali
         n_distinct=len(count),
         n_positive=int(count[positive].sum()),
         violations=violations,
-        warnings=tuple(find_warnings(columns, count, contradictory, wrong, data)),
+        warnings=(
+            *find_warnings(columns, count, contradictory, wrong, data),
+            *(found.text for found in find_suspicions(columns, count, positive, data)),
+        ),
         profile=profile_columns(columns, count, positive, data),
         table=table,
     )

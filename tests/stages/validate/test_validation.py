@@ -399,19 +399,19 @@ def test_a_category_that_no_row_has_is_reported(path):
     found = checked(path, [row for row in CARS if row[2] != "3" and row[6] != "good"])
     assert found.require()
     assert [line.split(":")[0] for line in found.warnings] == ["column doors", "target class"]
-    assert [line.split()[-1] for line in found.warnings] == ["'3'", "'good'"]
+    assert [line.split(";")[0].split()[-1] for line in found.warnings] == ["'3'", "'good'"]
 
 
 def test_a_constant_column_is_reported(path):
     found = checked(path, [row for row in CARS if row[0] == "low"])
-    assert "column buying is constant: every row has 'low'" in found.warnings
-    assert "column x is constant: every row has '1.0'" in numeric(path, ["1.0"] * 4).warnings
+    assert any("column buying is constant: every row has 'low';" in w for w in found.warnings)
+    assert any("constant: every row has '1.0'" in w for w in numeric(path, ["1.0"] * 4).warnings)
 
 
 def test_learned_categories_that_look_alike_are_reported(path):
     found = checked(path, cars_with(safety="Low "), columns={**WORDS, "safety": OPEN})
     assert found.require()
-    assert [line.split(": ")[1] for line in found.warnings] == ["'Low ', 'low'"]
+    assert [line.split(": ")[1].split(";")[0] for line in found.warnings] == ["'Low ', 'low'"]
 
 
 @pytest.mark.parametrize("seed", range(3))
