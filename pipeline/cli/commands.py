@@ -10,7 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline import files
-from pipeline.errors import OK, WORSE, ConfigError, DataError, TrackingError, leave_on_signals
+from pipeline.errors import (
+    OK,
+    WORSE,
+    ConfigError,
+    DataError,
+    TrackingError,
+    leave_on_signals,
+    reason_of,
+)
 from pipeline.text import bounded, canonical, counted, redact_tree, say
 
 if TYPE_CHECKING:
@@ -111,7 +119,7 @@ def predict(given: Given) -> int:
 
 def evaluate(given: Given) -> int:
     """Say how a run does on another labelled file, and whether that is worse than on test."""
-    from pipeline.compare.monitor import monitor, write_json
+    from pipeline.compare.monitor import monitor, to_json
     from pipeline.compare.monitor_report import format_monitored
 
     output = Path(given.options["output"]) if given.options["output"] else None
@@ -119,7 +127,7 @@ def evaluate(given: Given) -> int:
         raise ConfigError(f"OUTPUT must end in .json; got {str(output)!r}")
     found = monitor(_finished_record(given), Path(given.options["input"]))
     if output:
-        write_json(found, output)
+        write_output(output, to_json(found))
     say(format_monitored(found))
     return WORSE if found.is_worse else OK
 
@@ -144,6 +152,24 @@ def reproduce(given: Given) -> int:
     if not (found.is_same or source) and any(c.startswith("code:") for c in found.causes):
         say(f"{'Next':10}make reproduce RUN={record.identity[:12]} FROM=source runs its own code")
     return found.exit_code
+
+
+def report(given: Given) -> int:
+    """Draw the page of a run, beside its record or where it is wanted."""
+    from pipeline.report.views import PAGE, views, write_views
+
+    output = given.options["output"]
+    with TemporaryDirectory() as folder:
+        record = _resolve_record(given, Path(folder))
+    if output:
+        write_output(Path(output), views(record)[PAGE])
+    elif record.source:
+        got = f"none for run {record.identity[:12]}, which is not here"
+        raise ConfigError(f"OUTPUT must be given; got {got}: OUTPUT={PAGE}")
+    else:
+        write_views(record)
+    say(f"{'Page':10}{output or files.shown(record.path / PAGE)}")
+    return OK
 
 
 def export(given: Given) -> int:
@@ -268,6 +294,14 @@ def published(
     say(f"{'MLflow':10}run {done.run_id} of experiment {tracking.experiment}")
     say_next(record, "make ui")
     return OK
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write the file that OUTPUT names; ConfigError if it cannot be written."""
+    try:
+        files.replace(path.resolve(), content)
+    except OSError as error:
+        raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {path}") from None
 
 
 def say_next(record: Record, *more: str) -> None:

@@ -89,6 +89,10 @@ COMMANDS = (
         TRACKING,
     ),
     Command(
+        "report", "draw the page of a run, as of a sweep, or draw it again", commands.report,
+        (RUN, Option("output", "page to write; without it, beside the record")), TRACKING,
+    ),
+    Command(
         "reproduce", "train a run again from its record, and say whether it is the same",
         commands.reproduce,
         (RUN, Option("from", "source: by the code on record"),

@@ -10,13 +10,13 @@ from nn.neuron import average
 from pipeline import files
 from pipeline.compare.permutation import Rise, rise_of_loss
 from pipeline.config.schema import EvaluateSettings
-from pipeline.errors import ConfigError, reason_of
+from pipeline.errors import ConfigError
 from pipeline.record import Record
 from pipeline.record.contents import json_bytes
 from pipeline.stages.copies import Copies, find_copies, independent_counts
 from pipeline.stages.drift import Drift, find_drift
 from pipeline.stages.encode import count_unseen, encode
-from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate, independent_losses
+from pipeline.stages.evaluate import CURVES, Evaluation, RowLosses, evaluate, independent_losses
 from pipeline.stages.intervals import wilson
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.threshold import Threshold
@@ -88,16 +88,12 @@ def monitor(record: Record, path: Path) -> Monitored:
     )  # fmt: skip
 
 
-def write_json(found: Monitored, path: Path) -> None:
-    """Write the figures as JSON; ConfigError if they cannot be written there."""
-    curves = ("roc", "pr", "calibration", "decision_curve", "gain")
+def to_json(found: Monitored) -> bytes:
+    """Return every single figure, and every column's drift, as JSON."""
     tree = {"is_worse": found.is_worse, **asdict(found)}
     for name in ("figures", "test"):
-        tree[name] = {key: value for key, value in tree[name].items() if key not in curves}
-    try:
-        files.replace(path.resolve(), json_bytes(tree))
-    except OSError as error:
-        raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {path}") from None
+        tree[name] = {key: value for key, value in tree[name].items() if key not in CURVES}
+    return json_bytes(tree)
 
 
 def _read(record: Record, path: Path) -> tuple[Rows, Table]:
@@ -111,10 +107,9 @@ def _read(record: Record, path: Path) -> tuple[Rows, Table]:
 
 
 def _evaluate(record: Record, examples: Examples, copies: Copies) -> Evaluation:
-    settings = EvaluateSettings(calibration_bins=record.config["evaluate"]["calibration_bins"])
-    target = next(d for d in record.distributions if d.column == record.model.data.target.name)
-    negative, positive, _ = target.count
+    model, (negative, positive, _) = record.model, record.distributions[-1].count
+    settings = EvaluateSettings.parse(record.config["evaluate"])
+    share, threshold = positive / (negative + positive), Threshold(model.threshold)
     return evaluate(
-        record.model.theta, examples, positive / (negative + positive), settings, copies,
-        Threshold(record.model.threshold), held_out=True,
-    )  # fmt: skip
+        model.theta, examples, share, settings, copies, threshold, held_out=True
+    )

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.compare.monitor import Monitored
 from pipeline.report.terminal import METRICS
-from pipeline.stages.drift import LARGE, MODERATE, Drift
-from pipeline.stages.drift import LEVEL as DRIFT_LEVEL
+from pipeline.stages.drift import LARGE, LEVEL, MODERATE, Drift
 from pipeline.text import counted, cut, printable
 
 SHOWN = {
@@ -15,7 +14,7 @@ SHOWN = {
     "calibration_intercept": "calibration intercept",
 }  # fmt: skip
 MOST = 10  # columns
-NAME = 24  # characters of a column
+NAME = 20  # characters of a column, or of a bin of it
 
 
 def format_monitored(found: Monitored) -> str:
@@ -47,6 +46,9 @@ def _figures(found: Monitored) -> Iterator[str]:
         values = [e.metrics.get(name) for e in (found.test, found.figures)]
         cells = " ".join("undefined" if v is None else f"{v:9.4f}" for v in values)
         yield f"{label:22}{cells}{_bounds(found, name)}"
+    if found.figures.worse_than_baseline:
+        baseline = found.figures.baseline["log_loss"]
+        yield f"warning: the majority baseline has a log loss of {baseline:.4f} here, no higher"
     share, low, high = found.share, found.share_low, found.share_high
     yield (
         f"predicts {found.predicted:.1%} positive on average; {share:.1%} are (95 % interval "
@@ -64,25 +66,24 @@ def _bounds(found: Monitored, name: str) -> str:
 
 
 def _drift(found: Monitored) -> Iterator[str]:
-    certain = [drift for drift in found.drift if drift.p_value <= DRIFT_LEVEL]
+    certain = [drift for drift in found.drift if drift.p_value <= LEVEL]
     shown = [drift for drift in certain if drift.psi > MODERATE][:MOST]
+    few = f", {len(certain) - len(shown)} of them little" if len(certain) > len(shown) else ""
     of_all = f"{len(certain)} of {counted(len(found.drift), 'column')}"
-    little = f", {len(certain) - len(shown)} of them little" if len(certain) > len(shown) else ""
-    yield f"{of_all} differ from train by more than chance{little}"
+    yield f"{of_all} differ from train by more than chance{few}"
     if shown:
-        yield f"{'':{NAME}}  {'PSI':>6}  {'p-value':>8}"
+        yield f"{'':{NAME}}     PSI   p-value  (a PSI above {LARGE} is a large drift)"
     yield from map(_line, shown)
     for drift in found.drift:
         if drift.unseen:
-            names = ", ".join(cut(name, 30) for name in drift.unseen)
+            names = ", ".join(cut(name, NAME) for name in drift.unseen)
             yield f"{cut(drift.column, NAME)} has categories that train did not: {names}"
 
 
 def _line(drift: Drift) -> str:
     p_value = f"{drift.p_value:8.4f}" if drift.p_value >= 1e-4 else "< 0.0001"
-    changed = f"{cut(drift.bin, 30)}: {drift.train_share:.1%} of train, {drift.share:.1%} here"
-    mark = "large" if drift.psi > LARGE else ""
-    return f"{cut(drift.column, NAME):{NAME}}  {drift.psi:6.2f}  {p_value}  {mark:5}  {changed}"
+    changed = f"{cut(drift.bin, NAME)}: {drift.train_share:.1%} of train, {drift.share:.1%} here"
+    return f"{cut(drift.column, NAME):{NAME}}  {drift.psi:6.2f}  {p_value}  {changed}"
 
 
 def _verdict(found: Monitored) -> Iterator[str]:

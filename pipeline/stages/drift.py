@@ -103,14 +103,39 @@ def find_drift(train: Sequence[Distribution], table: Table, count: Array) -> tup
 
 def _distribution(name: str, values: Any, count: Array) -> Distribution:
     if values.dtype.kind == "f":
-        edges, categories = tuple(_edges(values.to_numpy(), count).tolist()), ()
-    else:
-        sums = _sums(values, count)
-        edges, categories = (), tuple(sorted(sums[:MOST_CATEGORIES].index))
-    empty = Distribution(
-        name, edges, categories, (1.0,) * (len(edges or categories) + 1 + bool(edges))
-    )
-    return replace(empty, count=tuple(_counts(empty, values, count).tolist()))
+        edges = _edges(values.to_numpy(), count)
+        return Distribution(name, edges, (), _counts_of_numbers(edges, values, count))
+    sums = _sums(values, count)
+    categories = tuple(sorted(sums.index[:MOST_CATEGORIES]))
+    return Distribution(name, (), categories, _counts_of_words(categories, sums))
+
+
+def _edges(x: Array, count: Array) -> tuple[float, ...]:
+    """Return the quantiles of train, the least and the largest number among them, each once."""
+    known = ~np.isnan(x)
+    if not known.any():
+        return (0.0,)
+    x, count = x[known], count[known]
+    order = np.argsort(x)
+    reached = np.cumsum(count[order])
+    share = np.arange(1, BINS + 1) / BINS
+    at = np.searchsorted(reached, share * reached[-1] * (1 - 1e-12))
+    edges: list[float] = np.unique([np.nextafter(x[order[0]], -np.inf), *x[order[at]]]).tolist()
+    return tuple(edges)
+
+
+def _counts_of_numbers(edges: tuple[float, ...], values: Any, count: Array) -> tuple[float, ...]:
+    x = np.asarray(values, np.float64)
+    place = np.searchsorted(edges, x)  # of NaN, after all others
+    place += np.isnan(x)
+    counts: list[float] = np.bincount(place, count, len(edges) + 2).tolist()
+    return tuple(map(float, counts))
+
+
+def _counts_of_words(categories: tuple[str, ...], sums: Any) -> tuple[float, ...]:
+    counts: list[float] = sums.reindex(categories, fill_value=0.0).tolist()
+    rest = sums[~sums.index.isin(categories)].sum()
+    return (*counts, float(rest))
 
 
 def _sums(values: Any, count: Array) -> Any:
@@ -122,43 +147,20 @@ def _sums(values: Any, count: Array) -> Any:
     return sums.sort_values(ascending=False, kind="stable")
 
 
-def _edges(x: Array, count: Array) -> Array:
-    """Return the quantiles of train, the least and the largest number among them, each once."""
-    known = (~np.isnan(x)) & (count > 0)
-    if not known.any():
-        return np.zeros(1)
-    x, count = x[known], count[known]
-    order = np.argsort(x)
-    reached = np.cumsum(count[order])
-    share = np.arange(1, BINS + 1) / BINS
-    at = np.searchsorted(reached, share * reached[-1] * (1 - 1e-12))
-    return np.unique([np.nextafter(x[order[0]], -np.inf), *x[order[at]]])
-
-
-def _counts(known: Distribution, values: Any, count: Array) -> Array:
-    """Return how many rows fall into each bin."""
-    import pandas as pd
-
-    if known.edges:
-        x = np.asarray(values, np.float64)
-        place = np.searchsorted(known.edges, x)
-        place[np.isnan(x)] = len(known.edges) + 1
-    else:
-        place = pd.Index(known.categories).get_indexer(pd.Index(values))
-        place[place < 0] = len(known.categories)
-    return np.bincount(place, count, len(known.count)).astype(np.float64)
-
-
 def _drift(known: Distribution, values: Any, count: Array) -> Drift:
-    train, here = np.array(known.count), _counts(known, values, count)
+    unseen: tuple[str, ...] = ()
+    if known.edges:
+        counts = _counts_of_numbers(known.edges, values, count)
+    else:
+        sums = _sums(values, count)
+        counts = _counts_of_words(known.categories, sums)
+        if not known.count[-1]:
+            unseen = tuple(name for name in sums.index if name not in known.categories)[:N_NAMED]
+    train, here = np.array(known.count), np.array(counts)
     psi, p_value = compare_counts(train, here)
     shares = train / train.sum(), here / here.sum()
     grown = shares[1] - shares[0]
     most = int(grown.argmax() if grown.max() >= -grown.min() else grown.argmin())
-    unseen: tuple[str, ...] = ()
-    if known.categories and not known.count[-1] and here[-1]:
-        names = _sums(values, count).index
-        unseen = tuple(name for name in names if name not in known.categories)[:N_NAMED]
     return Drift(
         known.column, psi, p_value, known.label(most), float(shares[0][most]),
         float(shares[1][most]), unseen,

@@ -192,3 +192,22 @@ def test_the_tables_of_the_project_are_written_and_removed_and_no_other_file(pro
     commands.data(parse("data", []))
     commands.data(parse("data", ["--remove"]))
     assert not mine.parent.exists()
+
+
+def test_the_page_of_a_run_is_drawn_where_there_is_none(project, capsys):
+    """As of a run of a sweep; a page that was altered is drawn again."""
+    record = write(make_finished(), here=make_environment())
+    page = record.path / "report.html"
+    assert not page.exists()
+    assert BY_NAME["report"].handler(parse("report", [])) == 0
+    drawn = page.read_bytes()
+    page.write_text("altered")
+    words = ["--run", record.identity[:8]]
+    assert BY_NAME["report"].handler(parse("report", words)) == 0
+    assert page.read_bytes() == drawn
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"{record.identity}/report.html")
+    other = project / "page.html"
+    assert BY_NAME["report"].handler(parse("report", [*words, "--output", str(other)])) == 0
+    assert other.read_bytes() == drawn
+    with pytest.raises(ConfigError, match="OUTPUT"):
+        BY_NAME["report"].handler(parse("report", ["--output", str(project / "no" / "p.html")]))
