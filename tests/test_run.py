@@ -11,7 +11,9 @@ from pipeline.errors import DataError
 from pipeline.record.identity import environment, trace
 from pipeline.report.terminal import summarise
 from pipeline.run import Finished, Outcome, Refused, Unfinished, learn, prepare
-from pipeline.stages.read import car
+from pipeline.stages.drift import find_drift
+from pipeline.stages.read import car, read_rows
+from pipeline.stages.validate import validate
 
 HERE = environment()
 QUICK = ["train.epochs=40", "data.sha256=null"]
@@ -181,3 +183,15 @@ def test_entities_measured_again_are_noticed_and_kept_together_by_the_word_that_
     assert "split.copies=together" not in text
     low, high = (apart.evaluation.metrics[f"accuracy_{end}"] for end in ("low", "high"))
     assert high - low > 0.3  # 12 entities, not 108 rows
+
+
+def test_a_split_at_random_shows_no_drift(tmp_path, lines):
+    """The control: only the cars of one price, as if rows were dealt in the order of the table."""
+    outcome = launch(tmp_path / "a.csv", lines)
+    known = outcome.prepared.distributions
+    assert [d.column for d in known] == [*car.ATTRIBUTES, "class"]
+    assert not [drift for drift in outcome.prepared.drift if drift.p_value <= 0.05]
+    data = outcome.config.data
+    table = validate(read_rows(data), data).require()
+    cheap = table.count * (table.frame["buying"] == "low").to_numpy(float)
+    assert [d.column for d in find_drift(known, table, cheap) if d.is_large] == ["buying"]

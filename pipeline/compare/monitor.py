@@ -110,6 +110,4 @@ def _evaluate(record: Record, examples: Examples, copies: Copies) -> Evaluation:
     model, (negative, positive, _) = record.model, record.distributions[-1].count
     settings = EvaluateSettings.parse(record.config["evaluate"])
     share, threshold = positive / (negative + positive), Threshold(model.threshold)
-    return evaluate(
-        model.theta, examples, share, settings, copies, threshold, held_out=True
-    )
+    return evaluate(model.theta, examples, share, settings, copies, threshold, held_out=True)

@@ -44,7 +44,7 @@ def _figures(found: Monitored) -> Iterator[str]:
     yield f"{'':22}{test:>9} {'here':>9}  95 % interval"
     for name, label in SHOWN.items():
         values = [e.metrics.get(name) for e in (found.test, found.figures)]
-        cells = " ".join("undefined" if v is None else f"{v:9.4f}" for v in values)
+        cells = " ".join(f"{_number(value):>9}" for value in values)
         yield f"{label:22}{cells}{_bounds(found, name)}"
     if found.figures.worse_than_baseline:
         baseline = found.figures.baseline["log_loss"]
@@ -54,6 +54,12 @@ def _figures(found: Monitored) -> Iterator[str]:
         f"predicts {found.predicted:.1%} positive on average; {share:.1%} are (95 % interval "
         f"{low:.1%} to {high:.1%})"
     )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3g}"
 
 
 def _bounds(found: Monitored, name: str) -> str:
@@ -92,8 +98,8 @@ def _verdict(found: Monitored) -> Iterator[str]:
         return
     rise = found.rise
     here, test = (e.metrics["log_loss"] for e in (found.figures, found.test))
-    losses = f"log loss {here:.4f} against {test:.4f}, p = {rise.p_value:.2g}"
-    yield f"so many rows show a rise of {rise.noticeable:.2g} nats per row four times in five"
+    losses = f"log loss {_number(here)} against {_number(test)}, p = {rise.p_value:.2g}"
+    yield f"a rise of {rise.noticeable:.2g} nats per row is seen four times in five of so many rows"
     yield (
         f"WORSE than on test: {losses}"
         if found.is_worse

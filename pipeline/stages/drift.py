@@ -45,9 +45,9 @@ class Distribution:
         """Return what a bin holds, as a person writes it."""
         if not self.edges:
             other = "another" if self.count[-1] else "not in train"
-            return (*self.categories, other)[place]
+            return _shown((*self.categories, other)[place])
         if place > len(self.edges):
-            return MISSING
+            return _shown(MISSING)
         if place == 0:
             return f"below {np.nextafter(self.edges[0], np.inf):.4g}"
         if place == len(self.edges):
@@ -55,6 +55,10 @@ class Distribution:
         low, high = self.edges[place - 1 : place + 1]
         is_one_value = np.nextafter(low, np.inf) == high
         return f"{high:.4g}" if is_one_value else f"{low:.4g} to {high:.4g}"
+
+
+def _shown(category: str) -> str:
+    return "missing" if category == MISSING else category
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ def _drift(known: Distribution, values: Any, count: Array) -> Drift:
         sums = _sums(values, count)
         counts = _counts_of_words(known.categories, sums)
         if not known.count[-1]:
-            unseen = tuple(name for name in sums.index if name not in known.categories)[:N_NAMED]
+            unseen = tuple(map(_shown, sums.index[~sums.index.isin(known.categories)][:N_NAMED]))
     train, here = np.array(known.count), np.array(counts)
     psi, p_value = compare_counts(train, here)
     shares = train / train.sum(), here / here.sum()

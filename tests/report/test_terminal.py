@@ -10,6 +10,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.report.terminal import METRICS, summarise
 from pipeline.run import Unfinished
 from pipeline.stages.certify import Certificate
+from pipeline.stages.drift import Drift
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
@@ -286,3 +287,18 @@ def test_bars_are_as_long_as_the_rise_and_one_that_falls_has_none():
     shown = text.partition("\nMatters")[2].splitlines()[1:]
     assert [line.split()[0] for line in shown] == ["a", "b", "c"]
     assert [line.count("█") for line in shown] == [24, 12, 0]
+
+
+def test_a_column_that_differs_much_between_train_and_test_is_warned_of():
+    """As the split by time may show; the control is one that differs by little, or by chance."""
+    far = Drift("day.days", 4.2, 1e-9, "above 400", 0.0, 0.981, ())
+    drift = (
+        far,
+        replace(far, column="little", psi=0.2),
+        replace(far, column="chance", p_value=0.5),
+    )
+    outcome = builders.make_finished(prepared=builders.make_prepared(drift=drift))
+    (warning,) = warnings(summarise(outcome))
+    assert warning == (
+        "column day.days has drifted (PSI 4.20): above 400 in 0.0% of train and 98.1% of test"
+    )

@@ -17,6 +17,7 @@ from pipeline.stages.drift import (
     find_drift,
     warn_of_drift,
 )
+from pipeline.stages.validate import MISSING
 
 
 def table(rng, n, shift=0.0, colours=("red", "green", "blue"), missing=0.1):
@@ -174,3 +175,14 @@ def test_the_rate_of_false_alarms_is_that_of_the_level(m, n):
     differ, large = alarm_rates(1000, m, n)
     assert differ <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
     assert large <= 0.02
+
+
+def test_a_missing_category_is_shown_as_such(rng):
+    train = make_table({"x": ["a", "b"] * 100}, [0, 1] * 100)
+    new = make_table({"x": ["a", MISSING] * 100}, [0, 1] * 100)
+    found = drift_of(train, new)["x"]
+    assert (found.bin, found.unseen) == ("not in train", ("missing",))
+    back = drift_of(new, train)["x"]
+    assert (back.bin, back.unseen) == ("not in train", ("b",))
+    halved = drift_of(new, make_table({"x": [MISSING] * 100}, [0, 1] * 50))["x"]
+    assert halved.bin == "missing"
