@@ -105,8 +105,8 @@ def predict(given: Given) -> int:
     done = predict_file(chosen, source, target, skip=on_bad_row == "skip")
     rows = counted(done.n_rows - done.n_skipped, "row")
     say(f"{rows} scored by run {record.identity[:12]}, {done.n_positive:,} of them positive")
-    if threshold is not None:
-        say(f"decided at threshold {threshold} (the run's is {model.threshold})")
+    instead = "" if threshold is None else f" (the run's is {model.threshold})"
+    say(f"decided at threshold {chosen.threshold}{instead}")
     say(f"written to {target}")
     for attribute, n in done.unseen.items():
         say(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")

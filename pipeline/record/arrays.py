@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from nn.arrays import Array
+from pipeline.csv_text import csv_bytes
 from pipeline.record.head import RecordError
-from pipeline.text import csv_bytes, one_line
+from pipeline.text import one_line
 
 HEADER = 128  # bytes before the numbers of a .npy file
 SERIES = {"epoch", "objective", "train_loss", "train_accuracy"}  # and more with validation rows

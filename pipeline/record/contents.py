@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.schema import RunConfig
+from pipeline.csv_text import csv_bytes
 from pipeline.record.arrays import array_bytes, curve_csv
 from pipeline.run import Finished, Outcome, Prepared
 from pipeline.stages.evaluate import Evaluation
@@ -19,7 +20,7 @@ from pipeline.stages.infer import Effect
 from pipeline.stages.optimism import Optimism
 from pipeline.stages.predict import Model, contract_for_new_rows, to_json
 from pipeline.stages.train import Trained
-from pipeline.text import csv_bytes, redact, redact_tree
+from pipeline.text import redact, redact_tree
 
 NOT_CHOSEN = 0.5  # the threshold of a neuron that was not evaluated, and so decides nothing
 

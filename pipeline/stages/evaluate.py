@@ -22,16 +22,11 @@ from pipeline.stages.copies import Copies, effective_size, independent_counts
 from pipeline.stages.intervals import wilson
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.ranking import auc_interval, gain_curve, rank, ranking_curves
-from pipeline.stages.threshold import Threshold
+from pipeline.stages.threshold import Threshold, threshold_table
 
 Decisions = npt.NDArray[np.bool_]
 CURVES = ("roc", "pr", "calibration", "decision_curve", "gain", "thresholds")
 THRESHOLDS = np.arange(1, 100) / 100  # of the decision curve
-# Of the table; round, so that nobody takes them for chosen.
-ROUND = (
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
-    0.95, 0.99,
-)  # fmt: skip
 UNSEEN = ("accuracy", "roc_auc", "log_loss")
 MIN_UNSEEN, MIN_UNSEEN_OF_CLASS = 30, 5  # rows, for figures of their own
 
@@ -256,28 +251,6 @@ def baseline(test: Examples, train_share: float) -> dict[str, float]:
         "log_loss": mean_loss(logit, y, count),
         "brier": share * (1 - train_share) ** 2 + (1 - share) * train_share**2,
     }
-
-
-def threshold_table(p: Array, test: Examples, chosen: Threshold) -> Array:
-    """Return the columns of ``Evaluation.thresholds`` at round thresholds and the chosen one.
-
-    Of neighbours that decide every row alike the lowest is kept, and always 0.5 and the chosen one.
-    """
-    _, y, count = test
-    table = np.unique([*ROUND, chosen.value])
-    place = np.searchsorted(table, p, side="right")  # how many thresholds p reaches
-    tp, fp = (
-        np.bincount(place, count * c, len(table) + 1)[::-1].cumsum()[::-1][1:] for c in (y, 1 - y)
-    )
-    alerts, n = tp + fp, count.sum()
-    precision = np.divide(tp, alerts, out=np.full(len(table), np.nan), where=alerts > 0)
-    columns = [table, alerts / n, precision, tp / (count @ y)]
-    if chosen.costs is not None:
-        cost = fp * chosen.costs.false_positive + (count @ y - tp) * chosen.costs.false_negative
-        columns.append(cost / n)
-    is_new = np.diff(alerts, prepend=-1.0) != 0
-    rows = np.column_stack(columns)[is_new | np.isin(table, (0.5, chosen.value))]
-    return np.asarray(rows, np.float64)
 
 
 def decision_curve(p: Array, test: Examples) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +16,15 @@ from nn import predict_proba
 from nn.arrays import Array
 from pipeline import files
 from pipeline.config.contract import Categorical, DataSettings
+from pipeline.csv_text import csv_bytes
 from pipeline.errors import ConfigError, DataError, reason_of
+from pipeline.stages.bad_rows import find_reasons
 from pipeline.stages.encode import Encoder, OneHot, count_unseen, encode
 from pipeline.stages.read import Counts, read_any_width, read_in_order
 from pipeline.stages.validate import MISSING, Table
-from pipeline.stages.validate.validation import bad_rows, check_rows, convert
-from pipeline.stages.validate.values import Bools, ColumnValues, column_values
-from pipeline.text import bounded, counted, csv_bytes, quoted
+from pipeline.stages.validate.validation import check_rows, convert
+from pipeline.stages.validate.values import Bools, column_values
+from pipeline.text import bounded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +89,9 @@ def predict_file(model: Model, source: Path, target: Path, *, skip: bool = False
     else:
         (frame, lines), of_width = read_in_order(source, model.data), {}
     _require_free(frame, model, RESULTS if skip else RESULTS[:2])
-    reason, skipped = _reasons(model, frame, lines, of_width) if skip else ({}, ())
+    reason, skipped = (
+        find_reasons(frame, lines, of_width, model.data, model.encoder) if skip else ({}, ())
+    )
     good = np.ones(len(frame), bool)
     good[[*reason]] = False
     kept = frame if good.all() else frame[good]
@@ -131,50 +135,6 @@ def score(
 
 def _table(rows: pd.DataFrame) -> Table:
     return Table(rows, np.zeros(len(rows)), np.ones(len(rows), np.int64))
-
-
-def _reasons(
-    model: Model, frame: pd.DataFrame, lines: Counts, of_width: dict[int, str]
-) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Return why rows cannot be scored, by their place, and each rule with what breaks it."""
-    reasons = {i: [text] for i, text in of_width.items()}
-    n_wide = counted(len(of_width), "row has", "rows have")
-    rules = [f"row must have {frame.shape[1]} cells; {n_wide} more or fewer"] if of_width else []
-    places = np.flatnonzero(~np.isin(np.arange(len(frame)), [*of_width]))
-    rows = frame.iloc[places] if of_width else frame
-    columns = column_values(rows, model.data)
-    found = [
-        *((v.column, v.rule, v.message, bad) for v, bad in bad_rows(
-            rows, columns, model.data, lines[places]
-        )),
-        *_unknown(model, rows, columns),
-    ]  # fmt: skip
-    for column, rule, message, is_bad in found:
-        rules.append(message)
-        for i, value in zip(places[is_bad].tolist(), rows[column][is_bad], strict=True):
-            text = f"column {column} {rule}; got {quoted(value)}"
-            reasons.setdefault(i, []).append(text)
-    return {i: "; and ".join(texts) for i, texts in reasons.items()}, tuple(rules)
-
-
-def _unknown(
-    model: Model, rows: pd.DataFrame, columns: dict[str, ColumnValues]
-) -> Iterator[tuple[str, str, str, Bools]]:
-    """Yield column, rule, message and rows of categories of which the contract lists none.
-
-    That is where train has a single one, and the encoder answers no other.
-    """
-    one_hot = [block for block in model.encoder.blocks if isinstance(block, OneHot)]
-    open_ = [n for n, c in model.data.columns.items() if getattr(c, "categories", ()) is None]
-    rule = "must have a category of train"
-    for name in open_ if model.encoder.unseen == "refuse" else ():
-        blocks = [block for block in one_hot if name in block.attributes]
-        known = {each[b.attributes.index(name)] for b in blocks for each in b.categories}
-        is_missing = columns[name].of_rows(columns[name].is_missing)
-        is_bad = ~is_missing & ~rows[name].isin(known).to_numpy(bool)
-        if is_bad.any():
-            n = counted(int(is_bad.sum()), "row")
-            yield name, rule, f"column {name} {rule}; got another in {n}", is_bad
 
 
 def _spread(values: Array | Counts, good: Bools) -> Array | Counts | list[float | None]:

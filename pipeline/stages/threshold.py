@@ -19,6 +19,11 @@ from pipeline.text import counted
 
 SLACK = 1e-12  # of a share: 0.1 * 3 is more than 0.3
 ROUNDING = 1e-9  # logits that are closer differ by rounding, or might
+# Of the table; round, so that nobody takes them for chosen.
+ROUND = (
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
+    0.95, 0.99,
+)  # fmt: skip
 DOUBT = 0.05  # p-value below which the validation rows refute a calibrated neuron
 
 
@@ -80,6 +85,28 @@ def choose_threshold(
         f"{n:,.0f} validation rows: recall {found / positive:.3g} ({found:,.0f} of {positive:,.0f} "
         f"positive rows), precision {found / alerts:.3g}, rate {alerts / n:.3g}",
     )
+
+
+def threshold_table(p: Array, test: Examples, chosen: Threshold) -> Array:
+    """Return the columns of ``Evaluation.thresholds`` at round thresholds and the chosen one.
+
+    Of neighbours that decide every row alike the lowest is kept, and always 0.5 and the chosen one.
+    """
+    _, y, count = test
+    table = np.unique([*ROUND, chosen.value])
+    place = np.searchsorted(table, p, side="right")  # how many thresholds p reaches
+    tp, fp = (
+        np.bincount(place, count * c, len(table) + 1)[::-1].cumsum()[::-1][1:] for c in (y, 1 - y)
+    )
+    alerts, n = tp + fp, count.sum()
+    precision = np.divide(tp, alerts, out=np.full(len(table), np.nan), where=alerts > 0)
+    columns = [table, alerts / n, precision, tp / (count @ y)]
+    if chosen.costs is not None:
+        cost = fp * chosen.costs.false_positive + (count @ y - tp) * chosen.costs.false_negative
+        columns.append(cost / n)
+    is_new = np.diff(alerts, prepend=-1.0) != 0
+    rows = np.column_stack(columns)[is_new | np.isin(table, (0.5, chosen.value))]
+    return np.asarray(rows, np.float64)
 
 
 def _chosen(cuts: Cuts, rule: ThresholdRule, n: float) -> int:

@@ -187,6 +187,31 @@ def test_attributes_that_were_joined_are_named():
 
 
 @pytest.mark.parametrize(
+    ("confusion", "reason", "valid", "advised"),
+    [
+        (((90, 0), (9, 1)), "", True, "{recall: 0.8}"),
+        (((90, 0), (9, 1)), "", False, "{cost: {false_positive: 1, false_negative: 10}}"),
+        (((90, 0), (7, 3)), "", True, None),
+        (((90, 0), (9, 1)), "the lowest", True, None),
+    ],
+)
+def test_a_rule_is_advised_where_few_positive_rows_are_found(confusion, reason, valid, advised):
+    metrics = builders.make_evaluation().metrics
+    rates = dict.fromkeys(("positive_rate", "positive_rate_low", "positive_rate_high"), 0.1)
+    evaluation = builders.make_evaluation(
+        confusion=confusion, threshold_reason=reason, metrics=metrics | rates
+    )
+    prepared = builders.make_prepared(**({} if valid else {"valid": None}))
+    text = " ".join(
+        summarise(builders.make_finished(evaluation=evaluation, prepared=prepared)).split()
+    )
+    assert (f"use evaluate.threshold={advised}" in text) == (advised is not None)
+    assert "evaluate.threshold={" in text or advised is None
+    assert ("threshold 0.5 is the lowest" in text) == bool(reason)
+    assert ("10.0% of the rows are decided positive (95 % interval" in text) == bool(reason)
+
+
+@pytest.mark.parametrize(
     ("changes", "named"),
     [
         (

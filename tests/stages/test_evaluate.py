@@ -1,5 +1,7 @@
 """Metrics are scikit-learn's on the long table, to the last digit, and honest at the extremes."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from builders import written_out
@@ -8,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from nn import Examples, predict_proba
-from pipeline.config.schema import EvaluateSettings
+from pipeline.config.schema import Costs, EvaluateSettings
 from pipeline.stages.calibration import calibration_line
 from pipeline.stages.copies import Copies
 from pipeline.stages.evaluate import Evaluation, confusion, evaluate
@@ -203,3 +205,50 @@ def test_curves_start_and_end_in_the_corners(test_rows):
     assert pr[-1].tolist() == [0.0, 1.0]
     assert np.isfinite(roc).all()
     assert np.isfinite(pr).all()
+
+
+# --- other thresholds -----------------------------------------------------------------------------
+
+
+def test_the_table_of_thresholds_is_scikit_learns_on_the_rows_written_out(test_rows):
+    costs = Costs(false_positive=1, false_negative=7)
+    chosen = Threshold(0.4242, "chosen", costs)
+    copies = Copies(np.zeros(len(test_rows.y), bool))
+    found = evaluate(THETA, test_rows, 0.4, SETTINGS, copies, chosen, held_out=True)
+    X, y, _ = written_out(test_rows)
+    p = predict_proba(THETA, X)
+    for threshold, rate, precision, recall, cost in found.thresholds.tolist():
+        decided = p >= threshold
+        (_, fp), (fn, _) = sk.confusion_matrix(y, decided)
+        assert rate == pytest.approx(decided.mean(), rel=1e-12)
+        assert recall == pytest.approx(sk.recall_score(y, decided), rel=1e-12)
+        assert cost == pytest.approx((fp + 7 * fn) / len(y), rel=1e-12)
+        if decided.any():
+            assert precision == pytest.approx(sk.precision_score(y, decided), rel=1e-12)
+        else:
+            assert np.isnan(precision)
+    assert {0.4242, 0.5} <= {*found.thresholds[:, 0].tolist()}
+    assert (found.threshold, found.threshold_reason) == (0.4242, "chosen")
+
+
+def test_a_table_of_thresholds_leaves_out_those_that_decide_as_a_lower_one(test_rows):
+    rate = evaluated(test_rows).thresholds[:, 1]
+    kept = evaluated(test_rows).thresholds[:, 0]
+    assert len(kept) <= 21
+    assert all(a > b or t in (0.4, 0.5) for a, b, t in zip(rate, rate[1:], kept[1:], strict=False))
+    assert evaluated(test_rows).thresholds.shape[1] == 4  # no cost is known
+
+
+def test_shares_of_decisions_have_wilsons_interval_of_their_own_rows(test_rows):
+    found = evaluated(test_rows).metrics
+    X, y, _ = written_out(test_rows)
+    decided = predict_proba(THETA, X) >= 0.4
+    for name, n in (("recall", y.sum()), ("precision", decided.sum()), ("positive_rate", len(y))):
+        bounds = (found[f"{name}_low"], found[f"{name}_high"])
+        assert bounds == pytest.approx(wilson(found[name], n), rel=1e-9), name
+
+
+def test_an_evaluation_that_was_written_before_there_was_a_table_is_read(test_rows):
+    tree = asdict(evaluated(test_rows))
+    del tree["thresholds"], tree["threshold_reason"]
+    assert Evaluation.from_tree(tree).thresholds.size == 0
