@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nn import Examples, predict_proba
+import numpy as np
+
+from nn import Examples, binary_cross_entropy, row_logits, sigmoid
 from nn.neuron import average
 from pipeline import files
 from pipeline.compare.permutation import Rise, rise_of_loss
@@ -26,11 +28,26 @@ LEVEL = 0.05  # of the test of the mean loss, of one side
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What the probabilities promise, and what happened.
+
+    ``predicted`` is their mean; a ``share`` of rows is positive, from ``share_low`` to
+    ``share_high`` at 95 %. ``expected_loss`` is the log loss if every probability were right: what
+    is above it is miscalibration, not harder rows.
+    """
+
+    predicted: float
+    share: float
+    share_low: float
+    share_high: float
+    expected_loss: float
+
+
+@dataclass(frozen=True)
 class Monitored:
     """Figures of a run on another file, and on its test rows.
 
-    ``share`` of rows is positive, from ``share_low`` to ``share_high`` at 95 %, and ``predicted``
-    on average. ``rise`` is None where no rows were held out, or too few are independent.
+    ``rise`` is None where no rows were held out, or too few are independent.
     """
 
     run: str
@@ -38,10 +55,7 @@ class Monitored:
     is_training_table: bool
     figures: Evaluation
     test: Evaluation
-    predicted: float
-    share: float
-    share_low: float
-    share_high: float
+    calibration: Calibration
     drift: tuple[Drift, ...]
     unseen: dict[str, int]
     rise: Rise | None
@@ -66,26 +80,20 @@ def monitor(record: Record, path: Path) -> Monitored:
     examples = encode(model.encoder, table, path.name)
     none = Examples(examples.X[:0], examples.y[:0], examples.count[:0])
     copies = find_copies(none, examples, together=together)  # which rows train has is not on record
-    figures = _evaluate(record, examples, copies)
     count = independent_counts(examples.count, copies)
-    share = figures.n_positive / figures.n_rows
-    low, high = wilson(share, float(count.sum()))
     losses = independent_losses(model.theta, examples, copies)
+    is_held_out = record.evaluation.held_out
     return Monitored(
         run=record.identity,
         source=files.shown(path),
         is_training_table=rows.digest == record.head.lineage.data_digest,
-        figures=figures,
+        figures=_evaluate(record, examples, copies),
         test=record.evaluation,
-        predicted=average(predict_proba(model.theta, examples.X), examples.count),
-        share=share,
-        share_low=low,
-        share_high=high,
+        calibration=_calibration(record, examples, float(count.sum())),
         drift=find_drift(record.distributions, table, count),
         unseen=count_unseen(model.encoder, table),
-        rise=rise_of_loss(losses, RowLosses(*record.test_losses))
-        if record.evaluation.held_out else None,
-    )  # fmt: skip
+        rise=rise_of_loss(losses, RowLosses(*record.test_losses)) if is_held_out else None,
+    )
 
 
 def to_json(found: Monitored) -> bytes:
@@ -111,3 +119,13 @@ def _evaluate(record: Record, examples: Examples, copies: Copies) -> Evaluation:
     settings = EvaluateSettings.parse(record.config["evaluate"])
     share, threshold = positive / (negative + positive), Threshold(model.threshold)
     return evaluate(model.theta, examples, share, settings, copies, threshold, held_out=True)
+
+
+def _calibration(record: Record, examples: Examples, n_effective: float) -> Calibration:
+    X, y, count = examples
+    z = row_logits(record.model.theta, X)
+    p = sigmoid(z)
+    share = average(y, count)
+    if_positive, if_negative = (binary_cross_entropy(z, np.full(len(z), c)) for c in (1.0, 0.0))
+    expected = average(p * if_positive + (1 - p) * if_negative, count)
+    return Calibration(average(p, count), share, *wilson(share, n_effective), expected)

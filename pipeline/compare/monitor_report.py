@@ -49,10 +49,14 @@ def _figures(found: Monitored) -> Iterator[str]:
     if found.figures.worse_than_baseline:
         baseline = found.figures.baseline["log_loss"]
         yield f"warning: the majority baseline has a log loss of {baseline:.4f} here, no higher"
-    share, low, high = found.share, found.share_low, found.share_high
+    held = found.calibration
     yield (
-        f"predicts {found.predicted:.1%} positive on average; {share:.1%} are (95 % interval "
-        f"{low:.1%} to {high:.1%})"
+        f"predicts {held.predicted:.1%} positive on average; {held.share:.1%} are (95 % interval "
+        f"{held.share_low:.1%} to {held.share_high:.1%})"
+    )
+    yield (
+        f"promises, by its probabilities, a log loss of {_number(held.expected_loss)} here: "
+        "more is miscalibration"
     )
 
 

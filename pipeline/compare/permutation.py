@@ -18,7 +18,7 @@ from pipeline.stages.evaluate import RowLosses
 
 DRAWS = 1999
 KINDS = 500  # of losses: within one, they are as good as equal
-FEW = 20_000  # rows, of which draws are faster one by one than by kind
+FEW = 5_000  # rows, of which draws are faster one by one than by kind
 MOST = 10**8  # rows: NumPy draws from no more than ten times as many
 SEEN = 1.645 + 0.842  # standard errors of a rise that is found in 4 of 5 files, at 5 %
 

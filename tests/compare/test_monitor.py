@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import metrics
 
 from pipeline.cli.table import BY_NAME, parse
@@ -83,9 +84,12 @@ def test_the_figures_are_those_of_scikit_learn_on_the_predictions(record, look, 
     assert figures["log_loss"] == pytest.approx(metrics.log_loss(y, p), rel=1e-12)
     assert figures["roc_auc"] == pytest.approx(metrics.roc_auc_score(y, p), rel=1e-12)
     assert figures["accuracy"] == metrics.accuracy_score(y, scored["decision"])
-    assert found.predicted == pytest.approx(p.mean(), rel=1e-12)
-    assert found.share == y.mean()
-    assert found.share_low < found.share < found.share_high
+    assert found.calibration.predicted == pytest.approx(p.mean(), rel=1e-12)
+    assert found.calibration.expected_loss == pytest.approx(
+        stats.bernoulli(p).entropy().mean(), rel=1e-12
+    )
+    assert found.calibration.share == y.mean()
+    assert found.calibration.share_low < found.calibration.share < found.calibration.share_high
     assert found.rise.rise == pytest.approx(
         figures["log_loss"] - record.evaluation.metrics["log_loss"], rel=1e-9
     )
@@ -192,7 +196,7 @@ def test_entities_are_counted_once_where_the_run_says_so(tmp_path):
     pd.concat([once] * 10).to_csv(tmp_path / "often.csv", index=False)
     found = [monitor(record, tmp_path / f"{name}.csv") for name in ("once", "often")]
     assert found[1].rise.noticeable == pytest.approx(found[0].rise.noticeable, rel=0.05)
-    assert found[1].share_low == pytest.approx(found[0].share_low, rel=1e-2)
+    assert found[1].calibration.share_low == pytest.approx(found[0].calibration.share_low, rel=1e-2)
 
 
 def test_a_run_that_held_nothing_out_is_not_judged(tmp_path):
