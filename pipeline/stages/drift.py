@@ -11,7 +11,8 @@ import numpy as np
 from nn.arrays import Array
 from pipeline.stages.validate import MISSING, Table
 
-BINS = 10  # of a number, equally many rows of train in each
+BINS = 10  # of a number, equally many rows of train in each,
+LEAST = 20  # and so many at least: of quantiles of fewer, chi-square raises too many alarms
 MOST_CATEGORIES = 50  # that are told apart, the commonest ones
 FEWEST = 5.0  # rows to be expected of a bin, or chi-square is no approximation (Cochran 1954)
 LEVEL = 0.05  # of the test, over all columns together
@@ -122,7 +123,8 @@ def _edges(x: Array, count: Array) -> tuple[float, ...]:
     x, count = x[known], count[known]
     order = np.argsort(x)
     reached = np.cumsum(count[order])
-    share = np.arange(1, BINS + 1) / BINS
+    bins = int(np.clip(reached[-1] / LEAST, 2, BINS))
+    share = np.arange(1, bins + 1) / bins
     at = np.searchsorted(reached, share * reached[-1] * (1 - 1e-12))
     edges: list[float] = np.unique([np.nextafter(x[order[0]], -np.inf), *x[order[at]]]).tolist()
     return tuple(edges)
@@ -193,12 +195,16 @@ def compare_counts(train: Array, here: Array) -> tuple[float, float]:
 
 
 def _joined(train: Array, here: Array) -> tuple[Array, Array]:
-    """Return the bins, those that are too small made one."""
-    total = train + here
-    expected = total * min(train.sum(), here.sum()) / total.sum()
+    """Return the bins, those that are too small made one.
+
+    Train alone says which: bins that are kept as many rows happen to be in them raise alarms.
+    """
+    m, n = train.sum(), here.sum()
+    expected = train * min(1.0, n / m)
     order = np.argsort(expected)
     n_small = int((expected < FEWEST).sum())
-    if 0 < expected[order[:n_small]].sum() < FEWEST:  # too small together, too
+    rest = (train + here)[order[:n_small]].sum() * min(m, n) / (m + n)
+    if 0 < rest < FEWEST:  # too small together, too
         n_small = min(n_small + 1, len(order))
     place = np.empty(len(order), np.intp)
     place[order] = np.maximum(np.arange(len(order)) - max(n_small - 1, 0), 0)

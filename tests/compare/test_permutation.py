@@ -118,4 +118,4 @@ def test_a_model_that_has_become_overconfident_raises_one():
 @pytest.mark.parametrize("n", [50, 200, 1000])
 @pytest.mark.parametrize("m", [50, 200, 1000])
 def test_the_rate_of_false_alarms_is_that_of_the_level(m, n, prevalence):
-    assert alarm_rate(600, m, n, prevalence) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
+    assert alarm_rate(300, m, n, prevalence) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)

@@ -172,9 +172,9 @@ def test_rows_of_the_same_population_seldom_raise_an_alarm():
 @pytest.mark.parametrize("n", [20, 50, 200, 1000, 10_000])
 @pytest.mark.parametrize("m", [50, 200, 1000])
 def test_the_rate_of_false_alarms_is_that_of_the_level(m, n):
-    differ, large = alarm_rates(1000, m, n)
-    assert differ <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
-    assert large <= 0.02
+    differ, large = alarm_rates(400, m, n)
+    assert differ <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    assert large <= (0.02 if min(m, n) >= 200 else 0.08)  # of few rows, what is seen is large
 
 
 def test_a_missing_category_is_shown_as_such(rng):
