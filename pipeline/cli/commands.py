@@ -100,6 +100,8 @@ def predict(given: Given) -> int:
         )
     record = _finished_record(given)
     model = record.model
+    form = {k.removeprefix("data."): v for k, v in given.values.items() if k.startswith("data.")}
+    model = replace(model, data=model.data.in_form(form))
     chosen = model if threshold is None else replace(model, threshold=threshold)
     source, target = Path(given.options["input"]), Path(given.options["output"])
     done = predict_file(chosen, source, target, skip=on_bad_row == "skip")

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 EVERY_SETTING = ("*",)
 TRACKING = ("tracking",)
+FILE_SETTINGS = tuple(  # the form of a file of rows to predict, where it is not that of the table
+    f"data.{name}"
+    for name in (
+        "encoding", "delimiter", "quote", "comment", "skip_rows", "header", "names", "strip",
+        "decimal", "thousands", "missing_values", "rest",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ COMMANDS = (
         (RUN, Option("input", "csv, csv.gz or parquet", "", "new.csv"),
          Option("output", "CSV to write", "", "scored.csv"),
          Option("on-bad-row", "refuse the file, or skip the row and say why", "refuse")),
-        ("evaluate.threshold", "tracking"),
+        ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
     ),
     Command(
         "evaluate", "figures and drift on a labelled file; exit code 6 if worse than on test",
@@ -277,6 +284,8 @@ def _values(words: list[str]) -> dict[str, Any]:
     """Return what the words set, by key, after the whole configuration was checked."""
     from pipeline.config.compose import configuration, parse_words
 
-    job = configuration(words)
-    keys = [override.key_or_group for override in parse_words(words)[0]]
-    return {key: reduce(getattr, key.split("."), job) for key in keys}
+    given = {override.key_or_group: override for override in parse_words(words)[0]}
+    # What the form of a file may be depends on the contract of the model.
+    form = {key: override.value() for key, override in given.items() if key in FILE_SETTINGS}
+    job = configuration([o.input_line or "" for key, o in given.items() if key not in form])
+    return {key: reduce(getattr, key.split("."), job) for key in given if key not in form} | form

@@ -1,6 +1,6 @@
 """The data contract: what the file of a table is like, and what each of its columns must hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, Strict, model_validator
@@ -167,6 +167,10 @@ class DataSettings(FileSettings):
     max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
     known: Names = ()  # columns, or the target, whose suspicions a person has judged
     card: Card = Card()
+
+    def in_form(self, changes: Mapping[str, Any]) -> Self:
+        """Return the contract of a file of another form; ConfigError where that cannot be."""
+        return self.parse(self.model_dump(mode="json") | dict(changes))
 
     @property
     def used(self) -> dict[str, Used]:

@@ -112,7 +112,7 @@ class FileSettings(Settings):
         )
         require(
             self.decimal != self.thousands,
-            f".thousands must differ from decimal; got {self.thousands!r} for both",
+            f".thousands must differ from decimal, or be null; got {self.thousands!r} for both",
         )
         require(
             self.header is not False or self.names is not None,

@@ -175,6 +175,7 @@ def _ask(source: Source, sql: str, *more: Any) -> pa.Table:
     # DuckDB would take these for a pattern.
     path = "".join(f"[{char}]" if char in "*?[" else char for char in str(source.path))
     with duckdb.connect(config=SETTINGS) as db:
+        db.execute("SET TimeZone='UTC'")
         return db.sql(sql, params=[path, *more]).to_arrow_table()
 
 
@@ -211,8 +212,8 @@ def _parquet_cells(
 
 def _text(cell: str, type_: str, data: FileSettings) -> str:
     text = f"CAST({cell} AS VARCHAR)"
-    if type_ == "TIMESTAMP WITH TIME ZONE":
-        return f"CAST({cell} AT TIME ZONE 'UTC' AS VARCHAR) || '+00:00'"
+    if type_.startswith(("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")):
+        return f"{text} || ':00'"  # of +00
     if data.decimal != "." and type_.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
         return f"replace({text}, '.', '{data.decimal}')"
     return f"trim({text}, '{BLANKS}')" if data.strip else text

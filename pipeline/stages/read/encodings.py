@@ -41,8 +41,8 @@ def transcoded(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[by
             offset, line = n_bytes - n_pending + error.start, n_lines + before.count("\n")
             raise DataError(
                 f"{name} must be {encoding} text (data.encoding); got byte "
-                f"0x{error.object[error.start]:02x} at offset {offset}, line {line}: "
-                "set data.encoding=latin-1, which has every byte"
+                f"0x{error.object[error.start]:02x} at offset {offset}, line {line}"
+                f"{_decoding_hint(encoding, is_end=not chunk)}"
             ) from None
         n_bytes, n_lines = n_bytes + len(chunk), n_lines + text.count("\n")
         is_ascii = is_ascii and chunk.isascii()
@@ -55,16 +55,23 @@ def transcoded(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[by
         )
 
 
-def encoding_hint(text: bytes, at: int, has_letters: bool) -> str:
+def _decoding_hint(encoding: str, *, is_end: bool) -> str:
+    if is_end:
+        return ": is it cut off?"
+    is_unicode = codecs.lookup(encoding).name.startswith("utf")
+    return "" if is_unicode else ": set data.encoding=latin-1, which has every byte"
+
+
+def encoding_hint(text: bytes, at: int, name: str, *, has_letters: bool) -> str:
     """Return which encoding text seems to have that is no UTF-8 at this byte, or "".
 
     ``has_letters``: what stands before it has characters of UTF-8 that are not ASCII.
     """
-    if text[at] == 0:
-        if text.count(0) * 3 <= len(text):
-            return ": take them out with tr -d '\\000' < FILE > NEW"
+    if text.count(0) * 3 > len(text):
         order = "be" if text[::2].count(0) > text[1::2].count(0) else "le"
         return f": is it UTF-16? Set data.encoding=utf-16-{order}"
+    if text[at] == 0:
+        return f": take them out with tr -d '\\000' < {name} > {name}.new"
     encoding = "cp1252" if 0x80 <= text[at] < 0xA0 else "latin-1"
     char = bytes([text[at]]).decode(encoding, "replace")
     near = text[max(0, at - 500) : at + 500]

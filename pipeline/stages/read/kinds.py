@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import zipfile
@@ -30,7 +31,7 @@ MAGIC = {
     b"<html": "a page of the web: was it downloaded without a login?",
 }
 EXCEL = "pandas.read_excel({source}, dtype=str).to_csv({target}, index=False)"
-JSON = "pandas.read_json({source}, {how}dtype=False, convert_dates=False)"
+JSON = "pandas.read_json({source}, {how}dtype=False)"
 ARROW = "pandas.read_feather({source}).to_parquet({target})"
 
 
@@ -86,7 +87,8 @@ def _is_excel(path: Path, head: bytes) -> bool:
 
 def _command(code: str, path: Path, suffix: str, with_: str = "") -> str:
     """Return a line for the shell that writes the file beside itself in another form."""
-    target = path.with_suffix(suffix)
-    text = "import pandas; " + code.format(source=repr(str(path)), target=repr(str(target)))
+    target = path.with_suffix(suffix if path.suffix != suffix else f".new{suffix}")
+    names = {"source": json.dumps(str(path)), "target": json.dumps(str(target))}
+    text = "import pandas; " + code.format(**names)
     install = f".venv/bin/pip install {with_} && " if with_ else ""
     return f"{install}.venv/bin/python -c {shlex.quote(text)}"

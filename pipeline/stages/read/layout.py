@@ -6,6 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import BLANKS
@@ -14,6 +15,7 @@ from pipeline.stages.read.records import other_separator, records
 from pipeline.stages.read.source import Source
 from pipeline.text import bounded, listed, quoted, setting, yaml_key
 
+N_TITLE = 20  # records in which a header is looked for that is not the first
 N_SHOWN = 5  # names that each have a hint of their own
 ALL_NAMES = 20_000  # characters of a message whose lines are to be pasted
 
@@ -38,6 +40,7 @@ def read_layout(source: Source, data: DataSettings, need_target: bool = True) ->
     cells = _names_of(first, data)
     place = f"header of {source.shown}, line {line},"
     if data.names is None:
+        _require_no_title(source, place, cells, data)
         separator = other_separator(first, len(data.columns) + 1, data.delimiter)
         if separator:
             raise DataError(f"{source.shown} must have a header; got one cell: {separator}")
@@ -77,7 +80,9 @@ def require_names(place: str, got: Sequence[str], data: DataSettings, need_targe
     if extra and data.rest == "refuse":
         violations += _unknown(extra, got, lacking)
     if violations:
-        raise DataError(bounded((f"{place} {line}" for line in violations), ALL_NAMES))
+        # Lines to paste stand alone.
+        lines = (v if v.startswith(" ") else f"{place} {v}" for v in violations)
+        raise DataError(bounded(lines, ALL_NAMES))
 
 
 def _unknown(extra: list[str], got: Sequence[str], lacking: list[str]) -> list[str]:
@@ -137,6 +142,20 @@ def _require_agreement(
             f"{place} must be a header (data.header=true); got a row of {quoted(cells[at])}: set "
             "data.header=false"
         )
+
+
+def _require_no_title(source: Source, place: str, cells: Sequence[str], data: DataSettings) -> None:
+    """Raise DataError if the names stand on one of the next lines, below a title or a comment."""
+    if {*cells} & {*data.features}:
+        return
+    top = data.model_copy(update={"header": True, "skip_rows": 0})
+    for line, later in islice(records(source, top), N_TITLE):
+        if {*data.features} <= {*_names_of(later, data)}:
+            mark = "data.comment=hash" if cells[0].startswith("#") else f"data.header={line}"
+            raise DataError(
+                f"{place} must hold the names of columns; got {listed(cells)}: they are at line "
+                f"{line}: set {mark}"
+            )
 
 
 def renamed(got: Sequence[str]) -> list[str]:

@@ -51,7 +51,7 @@ def _with_point(cells: Any, settings: FileSettings) -> Any:
     whole = "[0-9]+"
     if settings.thousands is not None:
         sign = SEPARATORS[settings.thousands]
-        whole = rf"([0-9]{{1,3}}({sign}[0-9]{{3}})+|[0-9]+)"
+        whole = rf"([1-9][0-9]{{0,2}}({sign}[0-9]{{3}})+|[0-9]+)"
     number = rf"[+-]?({whole}({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)?"
     found = pc.if_else(pc.match_substring_regex(cells, rf"\A({number})\z"), cells, None)
     if settings.thousands is not None:

@@ -40,11 +40,12 @@ def checked_records(
     """
     irregular: dict[int, list[Record]] = {}  # the first of each length
     n_irregular: Counter[int] = Counter()
-    n_good = 0
+    n_good = first_good = 0
     for line, cells in unchecked_records(source, data, header):
         n = len(cells)
         if n == width:
             n_good += 1
+            first_good = first_good or line
             yield line, cells
             continue
         n_irregular[n] += 1
@@ -55,7 +56,7 @@ def checked_records(
         raise DataError(
             bounded(
                 f"{rule}; got {n} {_at(shown, n_irregular[n])}"
-                f"{_length_hint(n, shown, width, data.delimiter)}"
+                f"{_length_hint(n, shown, width, data.delimiter, first_good)}"
                 for n, shown in irregular.items()
             )
         )
@@ -141,24 +142,26 @@ def _at(shown: list[Record], n_rows: int) -> str:
     return f"at line {places}" if n_rows == 1 else f"in {counted(n_rows, 'row')}: lines {places}"
 
 
-def _length_hint(n: int, shown: list[Record], width: int, delimiter: str) -> str:
+def _length_hint(n: int, shown: list[Record], width: int, delimiter: str, first_good: int) -> str:
     """Return why the rows that are ``shown`` probably have n cells and not ``width``, or ""."""
     first = shown[0][1]
-    if first[0].startswith("#"):
-        return ": is it a comment? Set data.comment=hash"
     separator = other_separator(first, width, delimiter)
-    if separator:
-        return f": {separator}"
-    if n == width + 1 and first[-1] == "":
-        return ": there is a delimiter at the end of the line"
     # An index counts up. R leaves it out of the header, so that the rows alone are too long.
     numbers = [int(cells[0]) for _, cells in shown if re.fullmatch("[0-9]{1,9}", cells[0])]
     is_index = len(numbers) == len(shown) and {b - a for a, b in pairwise(numbers)} == {1}
-    if n == width + 1 and is_index:
-        return ": is the first one an index? Write the file without it"
-    if n < width and not "".join(first).strip():
-        return ": there is nothing but white space; set data.strip=true to skip such lines"
-    return ": is the line cut off?" if n < width else ""
+    is_above = shown[0][0] == 1 and shown[-1][0] < first_good
+    hints = {
+        "is it a comment? Set data.comment=hash": first[0].startswith("#"),
+        separator: separator != "",
+        "there is a delimiter at the end of the line": n == width + 1 and first[-1] == "",
+        "is the first one an index? Write the file without it": n == width + 1 and is_index,
+        "there is nothing but white space; set data.strip=true to skip such lines": (
+            not "".join(first).strip()
+        ),
+        f"is it a title? Set data.skip_rows={first_good - 1}": is_above,
+        "is the line cut off?": n < width,
+    }
+    return next((f": {hint}" for hint, holds in hints.items() if holds), "")
 
 
 def other_separator(cells: list[str], width: int, delimiter: str) -> str:

@@ -105,5 +105,7 @@ def _require_text(
     place = f"offset {before.n_bytes - n_pending + at}, line {1 + before.n_lines}"
     rule = f"must be {'UTF-8 text' if text[at] else 'text without NUL bytes'}"
     letters = before.has_letters or not text[:at].isascii()
-    hint = encoding_hint(text, at, letters) if source.is_utf8 or not text[at] else ""
+    hint = ""
+    if source.is_utf8 or not text[at]:
+        hint = encoding_hint(text, at, source.shown, has_letters=letters)
     raise DataError(f"{source.shown} {rule}; got byte 0x{text[at]:02x} at {place}{hint}")

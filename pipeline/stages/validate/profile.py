@@ -11,7 +11,13 @@ import numpy as np
 from pipeline.config.contract import Categorical, DataSettings, Date, Feature, Numeric, Target
 from pipeline.config.file_settings import BLANKS
 from pipeline.stages.read.rows import Counts, Rows
-from pipeline.stages.validate.hints import BLANK, MISSING_MARKS, known_cure, missing_cure
+from pipeline.stages.validate.hints import (
+    BLANK,
+    MISSING_MARKS,
+    is_blank,
+    known_cure,
+    missing_cure,
+)
 from pipeline.stages.validate.values import (
     BOOLEANS,
     Bools,
@@ -19,7 +25,7 @@ from pipeline.stages.validate.values import (
     listed_values,
     words_of,
 )
-from pipeline.text import quoted, setting, skeleton
+from pipeline.text import counted, quoted, setting, skeleton
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +118,7 @@ def find_warnings(
 def _open_negative(values: ColumnValues, count: Counts, target: Target) -> Iterator[str]:
     """Yield which values are class 0 only because they are not listed as positive."""
     n_rows = values.sums(count)
+    rows = [counted(int(n), "row") for n in n_rows]
     rest = ~values.is_missing & ~values.text.isin(target.positive).to_numpy(bool)
     order = [i for i in np.argsort(-n_rows, kind="stable") if rest[i]]
     if len(order) > 1:
@@ -127,7 +134,7 @@ def _open_negative(values: ColumnValues, count: Counts, target: Target) -> Itera
         if meant is not None:
             listing = setting("data.target.positive", [*target.positive, values.text[i]])
             yield (
-                f"target {target.name}: {quoted(values.text[i])} ({n_rows[i]} rows) is class 0, "
+                f"target {target.name}: {quoted(values.text[i])} ({rows[i]}) is class 0, "
                 f"but looks like the positive {quoted(meant)}: if it is, set {listing}"
             )
 
@@ -140,11 +147,11 @@ def _mark_warnings(
         return
     known = {*listed_values(column), *BOOLEANS}
     marks = values.text.str.strip(BLANKS).str.lower().isin([*MISSING_MARKS, ""])
-    n_rows = values.sums(count)
+    rows = [counted(int(n), "row") for n in values.sums(count)]
     for i in np.flatnonzero(marks.to_numpy(bool) & ~values.is_missing)[:5]:
         if (value := values.text[i]) not in known:
-            cure = missing_cure(value, data) if value.strip(BLANKS) else BLANK
-            yield f"{subject}: {quoted(value)} ({n_rows[i]} rows) is taken for a value; {cure}"
+            cure = BLANK if is_blank(value, data) else missing_cure([value], data)
+            yield f"{subject}: {quoted(value)} ({rows[i]}) is taken for a value; {cure}"
 
 
 def _column_warnings(name: str, values: pd.Series[str], column: Feature) -> Iterator[str]:

@@ -18,7 +18,13 @@ from pipeline.config.contract import (
     Weight,
 )
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.validate.hints import SENTINEL, category_hint, missing_cure, number_hint
+from pipeline.stages.validate.hints import (
+    SENTINEL,
+    category_hint,
+    hint_of,
+    missing_cure,
+    number_hint,
+)
 from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, listed_values
 from pipeline.text import column_setting, quoted
 
@@ -32,12 +38,12 @@ class Rule:
     """What a column must satisfy, in words, and whether each of its values does.
 
     ``holds`` is a single bool where the rule is about the column, not about its values. ``hint``
-    says what an offending value was probably meant to be.
+    says what the offending values, the commonest first, were probably meant to be.
     """
 
     text: str
     holds: Bools | bool
-    hint: Callable[[str], str] = lambda _: ""
+    hint: Callable[[list[str]], str] = lambda _: ""
 
 
 Rules = dict[str, list[Rule]]
@@ -94,7 +100,7 @@ def _rules(
             yield Rule(
                 "must be true or false, yes or no, t or f, y or n, 1 or 0",
                 values.is_missing | is_word,
-                lambda value: category_hint(value, tuple(BOOLEANS), name, data),
+                lambda bad: hint_of(bad, data, lambda _: ""),
             )
         case Categorical() | Target() if _is_closed(column):
             yield _one_of(name, listed_values(column), values, data)
@@ -134,7 +140,7 @@ def _one_of(name: str, allowed: tuple[str, ...], values: ColumnValues, data: Dat
     return Rule(
         f"must be one of {', '.join(value[:30] for value in allowed[:N_LISTED])}{more}",
         values.is_missing | values.text.isin(allowed).to_numpy(bool),
-        lambda value: category_hint(value, allowed, name, data),
+        lambda bad: hint_of(bad, data, lambda value: category_hint(value, allowed, name)),
     )
 
 
@@ -148,11 +154,12 @@ def _number_rules(
     yield Rule(
         f"must be from {-LARGEST:g} to {LARGEST:g}",
         is_moderate,
-        lambda value: missing_cure(value, data),
+        lambda bad: missing_cure(bad, data),
     )
 
-    def cure(value: str) -> str:
-        return missing_cure(value, data) if SENTINEL.fullmatch(value) else ""
+    def cure(bad: list[str]) -> str:
+        sentinels = [value for value in bad if SENTINEL.fullmatch(value)]
+        return missing_cure(sentinels, data) if sentinels else ""
 
     if low is not None:
         yield Rule(f"must be at least {low:g}", ~(number < low), cure)
@@ -169,4 +176,4 @@ def _weight_rules(name: str, values: ColumnValues, data: DataSettings) -> Iterat
 
 def _is_number(text: str, name: str, values: ColumnValues, data: DataSettings) -> Rule:
     is_number = values.is_missing | ~np.isnan(values.number)
-    return Rule(text, is_number, lambda value: number_hint(value, name, data))
+    return Rule(text, is_number, lambda bad: number_hint(bad, values, name, data))

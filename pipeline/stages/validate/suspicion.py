@@ -100,7 +100,7 @@ def _sentinels(values: ColumnValues, classes: Classes, data: DataSettings) -> It
         if len(rest) and _is_far(number, rest):
             n = int(classes.count[x == number].sum())
             held = f"from {rest.min():.6g} to {rest.max():.6g}"
-            cure = missing_cure(text, data)
+            cure = missing_cure([text], data)
             yield f"holds {text} in {counted(n, 'row')}, and the rest {held}: {cure}"
 
 

@@ -180,12 +180,12 @@ def _weight(columns: dict[str, ColumnValues], data: DataSettings) -> Array | Non
 
 def _group(columns: dict[str, ColumnValues], data: DataSettings) -> Counts | None:
     """Return a number (n,) for whom each row is about, in the order of the sorted names."""
-    for name, column in data.used.items():
-        place = columns[name].place
-        if isinstance(column, Group) and place is not None:
-            rank = np.argsort(np.argsort(columns[name].text.to_numpy(str)))
-            return rank[place].astype(np.int64)
-    return None
+    names = [name for name, column in data.used.items() if isinstance(column, Group)]
+    if not names:
+        return None
+    text = columns[names[0]].text.to_numpy(str)
+    rank = np.argsort(np.argsort(text)).astype(np.int64)
+    return rank[columns[names[0]].place]
 
 
 def _of_values(rules: Rules) -> Rules:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_EXAMPLES = 5
+N_HINTED = 100  # values that a hint is found for
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def broken_rules(
 
 def whole_violation(name: str, rule: Rule, count: Counts) -> Violation:
     """Return that a column, or with "" the table, breaks a rule as a whole."""
-    return Violation(name, rule.text, int(count.sum()), 1.0, (), (), rule.hint(""))
+    return Violation(name, rule.text, int(count.sum()), 1.0, (), (), rule.hint([]))
 
 
 def _judge(
@@ -117,15 +118,6 @@ def _violation(name: str, values: ColumnValues, rule: Rule, count: Counts) -> Br
     by_value = values.text[bad].to_frame("value").assign(n=n_rows).groupby("value", sort=False)
     worst = by_value["n"].sum().sort_values(ascending=False, kind="stable")
     examples = tuple((str(value)[:200], int(n)) for value, n in worst[:N_EXAMPLES].items())
-    hint = _hint(rule, [value for value, _ in examples])
+    hint = rule.hint([str(value)[:200] for value in worst.index[:N_HINTED]])
     n, share = int(n_rows.sum()), float(n_rows.sum() / count.sum())
     return Violation(name, rule.text, n, share, examples, (), hint), frozenset(worst.index)
-
-
-def _hint(rule: Rule, values: list[str]) -> str:
-    """Return the first hint for one of the values; it names the value where others differ."""
-    hints = [rule.hint(value) for value in values]
-    for value, hint in zip(values, hints, strict=True):
-        if hint:
-            return hint if len(set(hints)) == 1 else f"{quoted(value, 30)}: {hint}"
-    return ""
