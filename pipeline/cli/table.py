@@ -276,7 +276,9 @@ def _setting_fault(settings: tuple[str, ...], override: Override, name: str, got
     keys = sorted(set(valid_keys(Configuration)))
     near = nearest(key, [k for k in keys if takes(k)]) if key not in keys else None
     hint = f"; did you mean {near}?" if near else ""
-    listed = " or ".join(f"{each}=…" for each in settings)
+    form = [each.removeprefix("data.") for each in settings if each in FILE_SETTINGS]
+    others = [f"{each}=…" for each in settings if each not in FILE_SETTINGS]
+    listed = " or ".join(others + [f"data.{{{', '.join(form)}}}=…"] * bool(form))
     return f"{name} must have no setting but {listed}; {got}{hint}"
 
 

@@ -23,6 +23,11 @@ def once_each(names: Sequence[str], place: str = "") -> Sequence[str]:
     return names
 
 
+def is_utf8(encoding: str) -> bool:
+    """Return whether an encoding is UTF-8, with or without a byte order mark."""
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
 def _encoding(name: str) -> str:
     """Return the name of an encoding of text that Python has."""
     rule = f" must be an encoding, as utf-8, latin-1, cp1252 or utf-16; got {name!r}"
@@ -88,15 +93,10 @@ class FileSettings(Settings):
         return int(self.header or 1) if is_line else self.skip_rows + 1
 
     @property
-    def is_utf8(self) -> bool:
-        """Whether the bytes are those of UTF-8, with or without a byte order mark."""
-        return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
-
-    @property
     def is_plain(self) -> bool:
         """Whether every reader of CSV reads such a file alike."""
         whole = self.first_line == 1 and self.comment is None
-        return whole and self.is_utf8 and self.quote == '"' and self.delimiter != "blanks"
+        return whole and is_utf8(self.encoding) and self.quote == '"' and self.delimiter != "blanks"
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ import pytest
 from builders import make_environment, make_finished
 
 from pipeline.cli import commands, table
-from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, overview, parse
+from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, FILE_SETTINGS, overview, parse
+from pipeline.config.file_settings import FileSettings
 from pipeline.errors import ConfigError
 from pipeline.record import write
 from pipeline.text import MAX_MESSAGE
@@ -44,7 +45,9 @@ def test_a_word_that_a_command_does_not_take_is_refused_on_one_line(project, nam
 
 def test_a_refusal_has_the_golden_form():
     assert refusal("predict", "evaluate.treshold=0.1") == (
-        "predict must have no setting but evaluate.threshold=… or tracking=…; got "
+        "predict must have no setting but evaluate.threshold=… or tracking=… or data.{encoding, "
+        "delimiter, quote, comment, skip_rows, header, names, strip, decimal, thousands, "
+        "missing_values, rest}=…; got "
         "'evaluate.treshold=0.1'; did you mean evaluate.threshold?"
     )
 
@@ -211,3 +214,17 @@ def test_the_page_of_a_run_is_drawn_where_there_is_none(project, capsys):
     assert other.read_bytes() == drawn
     with pytest.raises(ConfigError, match="OUTPUT"):
         BY_NAME["report"].handler(parse("report", ["--output", str(project / "no" / "p.html")]))
+
+
+def test_predict_takes_every_setting_of_the_form_of_a_file():
+    """As a shell hands them on, and whatever the contract of another table would say of them."""
+    assert [f"data.{name}" for name in FileSettings.model_fields] == [*FILE_SETTINGS]
+    words = ["data.delimiter=;", "data.decimal=,", "data.names=[a,b c]", "data.header=3"]
+    given = parse("predict", ["--input=a.csv", "--output=b.csv", *words, "evaluate.threshold=0.25"])
+    assert given.values == {
+        "data.delimiter": ";",
+        "data.decimal": ",",
+        "data.names": ["a", "b c"],
+        "data.header": 3,
+        "evaluate.threshold": 0.25,
+    }

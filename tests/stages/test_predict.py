@@ -194,6 +194,27 @@ def test_the_decision_is_taken_at_the_threshold_of_the_run(model, places):
         assert scored(target)[0]["decision"] == decision
 
 
+def test_new_rows_may_come_in_a_file_of_another_form(model, places):
+    source, target = places
+    source.write_text(HEADER + "1,red,s,1234.5,no\n")
+    predict_file(model, source, target)
+    expected = scored(target)[0]["probability"]
+    text = "Stand heute\nid;x;size;colour\nä; 1.234,5; s; red\n"
+    source.write_bytes(text.encode("cp1252"))
+    form = {
+        "encoding": "cp1252", "delimiter": "semicolon", "decimal": "comma", "thousands": "point",
+        "strip": True, "header": 2,
+    }  # fmt: skip
+    other = Model(model.data.in_form(form), model.encoder, model.theta, model.threshold)
+    predict_file(other, source, target)
+    assert scored(target)[0]["probability"] == expected
+    again = from_json(to_json(other))  # a model keeps the form that it has learned with
+    predict_file(again, source, target)
+    assert scored(target)[0]["probability"] == expected
+    with pytest.raises(ConfigError, match="decimal must be"):
+        model.data.in_form({"decimal": ";"})
+
+
 @pytest.mark.parametrize("crosses", [(), (("colour", "size"),)])
 def test_a_category_that_train_lacks_is_counted_where_it_is_answered_by_zeros(places, crosses):
     source, target = places

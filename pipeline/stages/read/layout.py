@@ -76,7 +76,8 @@ def require_names(place: str, got: Sequence[str], data: DataSettings, need_targe
         f"must name each column once; got {listed(twice)} twice: set "
         f"{setting('data.names', renamed(got))} data.header=true data.rest=ignored"
     ] if twice else []  # fmt: skip
-    violations += [f"must name {listed(lacking)}; got no such column"] if lacking else []
+    what = "no such column" if data.rest == "refuse" else listed(got)
+    violations += [f"must name {listed(lacking)}; got {what}"] if lacking else []
     if extra and data.rest == "refuse":
         violations += _unknown(extra, got, lacking)
     if violations:

@@ -9,6 +9,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.config.file_settings import is_utf8
 from pipeline.errors import DataError
 from pipeline.stages.read.encodings import encoding_hint
 from pipeline.stages.read.source import Source
@@ -106,6 +107,6 @@ def _require_text(
     rule = f"must be {'UTF-8 text' if text[at] else 'text without NUL bytes'}"
     letters = before.has_letters or not text[:at].isascii()
     hint = ""
-    if source.is_utf8 or not text[at]:
+    if is_utf8(source.encoding) or not text[at]:
         hint = encoding_hint(text, at, source.shown, has_letters=letters)
     raise DataError(f"{source.shown} {rule}; got byte 0x{text[at]:02x} at {place}{hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import gzip
 import hashlib
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from pipeline import files
+from pipeline.config.file_settings import is_utf8
 from pipeline.errors import DataError, reason_of
 from pipeline.stages.read.encodings import refuse_mark, transcoded
-from pipeline.stages.read.kinds import Kind, kind_of, refuse_json, refuse_magic
+from pipeline.stages.read.file_kinds import Kind, kind_of, refuse_json, refuse_magic
 
 CHUNK = 2**19  # bytes
 FILE_TYPES = {"d": "a folder", "p": "a pipe", "s": "a socket", "c": "a device", "b": "a device"}
@@ -37,11 +37,6 @@ class Source:
         """The path as messages name it."""
         return files.shown(self.path)
 
-    @property
-    def is_utf8(self) -> bool:
-        """Whether the bytes are taken for UTF-8."""
-        return codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
-
     def open(self) -> BinaryIO:
         """Open the bytes of the table, inflated."""
         if self.kind == "gzip":
@@ -54,7 +49,9 @@ class Source:
         DataError for more than ``max_bytes``, damaged gzip, or bytes of another encoding.
         """
         inflated = self._inflated(max_bytes)
-        return inflated if self.is_utf8 else transcoded(inflated, self.shown, self.encoding)
+        if is_utf8(self.encoding):
+            return inflated
+        return transcoded(inflated, self.shown, self.encoding)
 
     def _inflated(self, max_bytes: int) -> Iterator[bytes]:
         n = 0

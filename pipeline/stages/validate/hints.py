@@ -44,6 +44,7 @@ SENTINEL = re.compile(r"-?9{2,}([.,]0*)?|-?9{2,}[.,]9+|-1([.,]0*)?")
 NO_NUMBER = (
     (re.compile(r"[+-]?(inf|infinity|nan|[\d.]+e\+?\d+)"), "every number must be finite"),
     (re.compile(r"[+-]?0x[0-9a-f]+"), "write numbers in decimals"),
+    (re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?"), "the others have a point: write one mark"),
     (DATE, IS_DATE),
     (re.compile(r"[+-]?[\d.]+\s*[^\d\s]+"), "write numbers without a unit"),
 )

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import re
 import socket
 import zipfile
 from collections.abc import Callable
@@ -143,7 +144,7 @@ GOLDEN: dict[str, tuple[bytes, dict[str, object], str]] = {
         ROWS + b"4,\0,no\n",
         {},
         "FILE must be text without NUL bytes; got byte 0x00 at offset 24, line 4: take them out "
-        "with tr -d '\\000' < FILE > NEW",
+        "with tr -d '\\000' < FILE > FILE.new",
     ),
     "gzip": (
         gzip.compress(ROWS, mtime=0)[:-8],
@@ -358,7 +359,7 @@ def test_a_character_cut_off_at_the_end_is_refused(refusal):
 )
 def test_an_unclosed_quote_is_named_by_the_line_where_it_opens(refusal, content, opens):
     """G11: unclosed quote."""
-    assert f"opens at line {opens} (" in refusal(content)
+    assert re.search(rf"opens at line {opens}( \(|$)", refusal(content))
 
 
 def test_a_newline_in_quotes_belongs_to_its_cell(tmp_path):

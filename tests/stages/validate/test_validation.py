@@ -543,7 +543,7 @@ def test_numbers_are_rounded_as_python_rounds_them(seed):
     [
         ("inf", "must be finite"),
         ("1e999", "must be finite"),
-        ("1,5", "set data.decimal=comma"),
+        ("1,5", "the others have a point: write one mark"),
         ("1,234.5", "set data.thousands=comma"),
         ("0x1f", "numbers in decimals"),
         ("12 kg", "without a unit"),
