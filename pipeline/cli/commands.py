@@ -45,6 +45,11 @@ class Given:
         check_address(settings)
         return settings
 
+    def form(self) -> dict[str, Any]:
+        """Return the settings of the form of a file, by name."""
+        values = self.values.items()
+        return {key.removeprefix("data."): v for key, v in values if key.startswith("data.")}
+
 
 def run(given: Given) -> int:
     """Run and track one configuration, or with ``cfg`` print it."""
@@ -100,8 +105,7 @@ def predict(given: Given) -> int:
         )
     record = _finished_record(given)
     model = record.model
-    form = {k.removeprefix("data."): v for k, v in given.values.items() if k.startswith("data.")}
-    model = replace(model, data=model.data.in_form(form))
+    model = replace(model, data=model.data.in_form(given.form()))
     chosen = model if threshold is None else replace(model, threshold=threshold)
     source, target = Path(given.options["input"]), Path(given.options["output"])
     done = predict_file(chosen, source, target, skip=on_bad_row == "skip")
@@ -127,7 +131,7 @@ def evaluate(given: Given) -> int:
     output = Path(given.options["output"]) if given.options["output"] else None
     if output and output.suffix != ".json":
         raise ConfigError(f"OUTPUT must end in .json; got {str(output)!r}")
-    found = monitor(_finished_record(given), Path(given.options["input"]))
+    found = monitor(_finished_record(given), Path(given.options["input"]), given.form())
     if output:
         write_output(output, to_json(found))
     say(format_monitored(found))

@@ -93,7 +93,7 @@ COMMANDS = (
         commands.evaluate,
         (RUN, Option("input", "csv, csv.gz or parquet, with the target", "", "labelled.csv"),
          Option("output", "JSON to write the figures to")),
-        TRACKING,
+        (*FILE_SETTINGS, *TRACKING),
     ),
     Command(
         "report", "draw the page of a run, as of a sweep, or draw it again", commands.report,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,16 +68,17 @@ class Monitored:
         return self.rise is not None and self.rise.p_value <= LEVEL
 
 
-def monitor(record: Record, path: Path) -> Monitored:
+def monitor(record: Record, path: Path, form: Mapping[str, Any] | None = None) -> Monitored:
     """Evaluate a FINISHED run on the labelled rows of a file, which must keep its contract.
 
+    ``form`` holds the settings of the form of the file where it is not that of the table.
     Raise DataError, which names every violation, where it does not; ConfigError where the record is
     of a version that did not keep what this needs.
     """
     if record.test_losses is None or not record.distributions:
         got = f"{record.identity[:12]}, made by an earlier version"
         raise ConfigError(f"RUN must have its test losses on record; got {got}: train it again")
-    rows, table = _read(record, path)
+    rows, table = _read(record, path, form or {})
     model, together = record.model, record.config["split"].get("copies") == "together"
     examples = encode(model.encoder, table, path.name)
     none = Examples(examples.X[:0], examples.y[:0], examples.count[:0])
@@ -104,12 +107,12 @@ def to_json(found: Monitored) -> bytes:
     return json_bytes(tree)
 
 
-def _read(record: Record, path: Path) -> tuple[Rows, Table]:
+def _read(record: Record, path: Path, form: Mapping[str, Any]) -> tuple[Rows, Table]:
     """Return the rows of the file; of the contract, what only training asks for is left out."""
     changes = {
         "path": str(path.absolute()), "sha256": None, "min_rows": 1, "max_contradictory": 1.0,
     }  # fmt: skip
-    data = record.model.data.model_copy(update=changes)
+    data = record.model.data.in_form(form).model_copy(update=changes)
     rows = read_rows(data)
     return rows, validate(rows, data, of_columns=False).require()
 

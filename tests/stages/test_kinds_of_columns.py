@@ -263,16 +263,18 @@ def test_what_is_class_0_only_because_it_is_not_positive_is_shown(path, case):
     found = checked(path, f"x,g,y\n1,a,yes\n2,b,no\n3,b,{value}\n3,c,no\n")
     assert found.require().y.sum() == 1
     shown = f"2 values are class 0, as data.target.negative is not set: 'no' (2), {value!r} (1)"
-    assert f"target y: {shown}" in found.warnings
+    assert any(line.startswith(f"target y: {shown}; if all") for line in found.warnings)
     assert any(cure in line and repr(value) in line for line in found.warnings)
 
 
 def test_one_other_label_is_class_0_without_a_word(path):
-    assert checked(path, "x,g,y\n1,a,yes\n2,b,no\n").warnings == ()
+    warnings = checked(path, "x,g,y\n1,a,yes\n2,b,no\n").warnings
+    assert not any("class 0" in line or "taken for" in line for line in warnings)
 
 
 @pytest.mark.parametrize("mark", ["unknown", "-", "N.A.", " ?", "#VALUE!"])
 def test_a_mark_of_missing_among_learned_categories_is_warned_of(path, mark):
-    (warning,) = checked(path, f"x,g,y\n1,a,yes\n2,{mark},no\n").warnings
+    warnings = checked(path, f"x,g,y\n1,a,yes\n2,{mark},no\n").warnings
+    (warning,) = [line for line in warnings if "taken for a value" in line]
     assert repr(mark) in warning
     assert "data.strip=true" in warning if mark == " ?" else "missing_values=[" in warning

@@ -110,7 +110,7 @@ def find_warnings(
     target = data.target
     of_target = columns[target.name]
     yield from _absent(f"target {target.name}", of_target.text, listed_values(target))
-    if target.negative is None:
+    if target.negative is None and target.name not in data.known:
         yield from _open_negative(of_target, count, target)
         yield from _mark_warnings(f"target {target.name}", of_target, target, count, data)
 
@@ -124,9 +124,11 @@ def _open_negative(values: ColumnValues, count: Counts, target: Target) -> Itera
     if len(order) > 1:
         shown = ", ".join(f"{quoted(values.text[i], 30)} ({n_rows[i]})" for i in order[:10])
         more = f" and {len(order) - 10} more" if len(order) > 10 else ""
+        listing = setting("data.target.negative", [values.text[i] for i in order[:10]])
+        cure = "" if more else f"; if all are meant, set {listing}"
         yield (
             f"target {target.name}: {len(order)} values are class 0, as data.target.negative is "
-            f"not set: {shown}{more}"
+            f"not set: {shown}{more}{cure}"
         )
     looks = {skeleton(value).casefold(): value for value in target.positive}
     for i in order:
