@@ -181,17 +181,24 @@ def expanded_ends(best: Point, contrasts: Array, design: Design, z: float) -> Ar
     return ends
 
 
-def robust_covariance(beta: Array, design: Design, groups: Array | None = None) -> Array:
+def robust_covariance(
+    beta: Array,
+    design: Design,
+    groups: npt.NDArray[np.intp] | None = None,
+    rows: Array | None = None,
+) -> Array:
     """Return the sandwich covariance (r, r) of ``beta`` (r,), right also where the model is not.
 
     Rows are independent (HC0, White 1980), or only rows of different ``groups`` (n,) are (Liang and
-    Zeger 1986, with no correction of small samples). A row that counts 2 is two rows, of one group.
+    Zeger 1986), with no correction of small samples. A row that counts 2 is two rows, of one group;
+    with ``rows`` (n,) it is that many rows, and its count their number times their weight.
     """
     A, y, count = design.A, design.y, design.count
     here = log_likelihood(beta[None], replace(design, firth=False))
     scores = A * loss_and_slope(A @ beta, y)[1][:, None]
     if groups is None:
-        meat = (scores * count[:, None]).T @ scores
+        square = count if rows is None else count**2 / rows
+        meat = (scores * square[:, None]).T @ scores
     else:
         known, place = np.unique(groups, return_inverse=True)
         sums = np.zeros((len(known), A.shape[1]))

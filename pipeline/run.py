@@ -10,11 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure, failure_of
 from pipeline.stages.certify import Certificate, certify
-from pipeline.stages.copies import Copies, find_copies, independent_counts
+from pipeline.stages.copies import (
+    INDEPENDENT,
+    Copies,
+    Sampling,
+    find_copies,
+    independent_counts,
+)
 from pipeline.stages.drift import Distribution, Drift, distributions, find_drift
 from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
 from pipeline.stages.evaluate import (
@@ -28,7 +37,7 @@ from pipeline.stages.explain import Effects, explain
 from pipeline.stages.infer import Inference, infer
 from pipeline.stages.optimism import Optimism, bootstrap_optimism
 from pipeline.stages.read import Rows, read_rows
-from pipeline.stages.split import split_table
+from pipeline.stages.split import Dealing, split_table
 from pipeline.stages.surface import Surface, slice_surface
 from pipeline.stages.threshold import choose_threshold
 from pipeline.stages.train import Trained, Watch, train
@@ -39,11 +48,11 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything before training. ``sizes``: rows of train, valid and test, by count."""
+    """Everything before training."""
 
     data_digest: str
     validation: Validation
-    sizes: tuple[int, int, int]
+    dealing: Dealing
     held_out: bool  # False where train and test are the same rows
     train_share: float  # of positive rows
     encoder: Encoder
@@ -55,6 +64,13 @@ class Prepared:
     inference: Inference  # of the train rows, whatever is trained on them
     distributions: tuple[Distribution, ...]  # of train's columns, for other files to differ from
     drift: tuple[Drift, ...]  # from train to test, as a split by time may show
+    sampling: Sampling = INDEPENDENT  # of the train rows
+    valid_group: npt.NDArray[np.int64] | None = None  # of the validation rows
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Rows of train, valid and test, by count."""
+        return self.dealing.rows
 
 
 @dataclass(frozen=True)
@@ -114,25 +130,27 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
         split = split_table(table, config.split)
         encoder = fit_encoder(split.train, config.encode, config.data)
         train, test = encode(encoder, split.train, "train"), encode(encoder, split.test, "test")
-        of_train = find_copies(train, train, together=True) if config.split.together else None
-        count = independent_counts(train.count, of_train) if of_train else train.count
+        sampling, valid = Sampling.of(split.train), split.valid
+        count = independent_counts(train.count, sampling)
         known = distributions(split.train, count, config.data.target.name)
-        copies = find_copies(train, test, together=config.split.together)
+        copies = find_copies(train, test, Sampling.of(split.test))
         return Prepared(
             data_digest=rows.digest,
             validation=validation,
-            sizes=split.sizes,
+            dealing=split.dealing,
             held_out=split.held_out,
             train_share=split.train.share,
             encoder=encoder,
             unseen=count_unseen(encoder, table),
             train=train,
-            valid=encode(encoder, split.valid, "valid") if split.valid else None,
+            valid=encode(encoder, valid, "valid") if valid else None,
             test=test,
             copies=copies,
-            inference=infer(train, encoder),
+            inference=infer(train, encoder, sampling),
             distributions=known,
             drift=find_drift(known, split.test, independent_counts(test.count, copies)),
+            sampling=sampling,
+            valid_group=valid.group if valid else None,
         )
     except Exception as error:
         return Refused(rows.digest, validation, failure_of(error))
@@ -157,21 +175,20 @@ def learn(
             failure = Failure("Stopped", "training was stopped; what it learned is kept", None, 1)
             return Unfinished(config, prepared, failure, "KILLED", trained, certificate)
         threshold = choose_threshold(theta, prepared.valid, config.evaluate.threshold)
-        # Samples are of rows: where entities are what is independent, they would say too little.
-        refits = None if config.split.together else config.evaluate.bootstrap
+        refits, valid = config.evaluate.bootstrap, prepared.valid
         return Finished(
             config=config,
             prepared=prepared,
             trained=trained,
             certificate=certificate,
-            validation_losses=row_losses(theta, prepared.valid) if prepared.valid else None,
+            validation_losses=row_losses(theta, valid, prepared.valid_group) if valid else None,
             test_losses=independent_losses(theta, prepared.test, prepared.copies),
             evaluation=evaluate(
                 theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
                 threshold, held_out=prepared.held_out,
             ),
             optimism=None if refits is None else bootstrap_optimism(
-                theta, prepared.train, l2, refits, config.seed
+                theta, prepared.train, l2, refits, config.seed, prepared.sampling
             ),
             effects=explain(theta, prepared.encoder, prepared.inference, prepared.test),
             surface=None if trained.path is None else slice_surface(

@@ -35,6 +35,7 @@ from pipeline.stages.importance import Importance
 from pipeline.stages.infer import Effect, Inference
 from pipeline.stages.optimism import Corrected, Optimism
 from pipeline.stages.read import car
+from pipeline.stages.split import Dealing
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Table, Validation
 from pipeline.stages.validate.profile import Category, ColumnProfile
@@ -172,7 +173,7 @@ def make_prepared(**changes: Any) -> Prepared:
     prepared = Prepared(
         data_digest="d" * 64,
         validation=make_validation(),
-        sizes=(12, 4, 4),
+        dealing=Dealing((12, 4, 4)),
         held_out=True,
         train_share=0.5,
         encoder=Encoder((OneHot(("safety",), (("low",), ("high",))),), "refuse"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,16 @@ from pipeline.config.schema import EvaluateSettings
 from pipeline.errors import ConfigError
 from pipeline.record import Record
 from pipeline.record.contents import json_bytes
-from pipeline.stages.copies import Copies, find_copies, independent_counts
+from pipeline.stages.copies import (
+    Copies,
+    Sampling,
+    attribute_groups,
+    find_copies,
+    independent_counts,
+)
 from pipeline.stages.drift import Drift, find_drift
 from pipeline.stages.encode import count_unseen, encode
-from pipeline.stages.evaluate import CURVES, Evaluation, RowLosses, evaluate, independent_losses
+from pipeline.stages.evaluate import CURVES, Evaluation, evaluate, independent_losses
 from pipeline.stages.intervals import wilson
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.threshold import Threshold
@@ -80,9 +86,11 @@ def monitor(record: Record, path: Path, form: Mapping[str, Any] | None = None) -
         raise ConfigError(f"RUN must have its test losses on record; got {got}: train it again")
     rows, table = _read(record, path, form or {})
     model, together = record.model, record.config["split"].get("copies") == "together"
+    if together and table.group is None:
+        table = replace(table, group=attribute_groups(table.frame))
     examples = encode(model.encoder, table, path.name)
     none = Examples(examples.X[:0], examples.y[:0], examples.count[:0])
-    copies = find_copies(none, examples, together=together)  # which rows train has is not on record
+    copies = find_copies(none, examples, Sampling.of(table))  # train's rows are not on record
     count = independent_counts(examples.count, copies)
     losses = independent_losses(model.theta, examples, copies)
     is_held_out = record.evaluation.held_out
@@ -95,8 +103,9 @@ def monitor(record: Record, path: Path, form: Mapping[str, Any] | None = None) -
         calibration=_calibration(record, examples, float(count.sum())),
         drift=find_drift(record.distributions, table, count),
         unseen=count_unseen(model.encoder, table),
-        rise=rise_of_loss(losses, RowLosses(*record.test_losses)) if is_held_out else None,
-    )
+        rise=rise_of_loss(losses, record.test_losses)
+        if is_held_out else None,
+    )  # fmt: skip
 
 
 def to_json(found: Monitored) -> bytes:
@@ -110,7 +119,8 @@ def to_json(found: Monitored) -> bytes:
 def _read(record: Record, path: Path, form: Mapping[str, Any]) -> tuple[Rows, Table]:
     """Return the rows of the file; of the contract, what only training asks for is left out."""
     changes = {
-        "path": str(path.absolute()), "sha256": None, "min_rows": 1, "max_contradictory": 1.0,
+        "path": str(path.absolute()), "valid": None, "test": None, "sha256": None, "min_rows": 1,
+        "max_contradictory": 1.0,
     }  # fmt: skip
     data = record.model.data.in_form(form).model_copy(update=changes)
     rows = read_rows(data)

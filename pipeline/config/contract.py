@@ -83,9 +83,14 @@ class Group(Settings):
 
 
 def _without_rest(tree: Any) -> Any:
-    """Let a column be ignored whatever else is set for it: ``data.columns.x.kind=ignored``."""
-    ignored = isinstance(tree, dict) and tree.get("kind") == "ignored"
-    return {"kind": "ignored"} if ignored else tree
+    """Let a column be of another kind whatever is set for it: ``data.columns.x.kind=ignored``."""
+    kind = tree.get("kind") if isinstance(tree, dict) else None
+    if kind in ("ignored", "weight", "count", "group"):
+        return {"kind": kind}
+    if kind == "date":
+        others = {*Categorical.model_fields, *Numeric.model_fields} - {*Date.model_fields}
+        return {key: value for key, value in tree.items() if key not in others}
+    return tree
 
 
 Column = Annotated[
@@ -158,6 +163,8 @@ class DataSettings(FileSettings):
 
     name: Name
     path: Name  # csv, csv.gz or parquet; relative to the project folder
+    valid: Name | None = None  # further files of this contract, for split=files
+    test: Name | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     target: Target
     columns: Annotated[dict[str, Column], Field(min_length=1)]
@@ -187,6 +194,23 @@ class DataSettings(FileSettings):
         """What the neuron sees, in the order of the contract: of a date its parts."""
         return {name: a for column in self.used.items() for name, a in _attributes(*column)}
 
+    def names_of(self, kind: type[Settings]) -> tuple[str, ...]:
+        """Return the columns of a kind, in the order of the contract."""
+        return tuple(name for name, column in self.columns.items() if isinstance(column, kind))
+
+    def cure_of_kind(self, kind: str) -> str:
+        """Return the setting that makes a column, one that is ignored if any is, of that kind."""
+        name = (*self.names_of(Ignored), *self.columns)[0]
+        return f"data.columns.{name}.kind={kind}"
+
+    @model_validator(mode="after")
+    def _tested(self) -> Self:
+        require(
+            self.valid is None or self.test is not None,
+            f".test must be given where data.valid is; got null and {self.valid!r}",
+        )
+        return self
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         target = self.target.name
@@ -201,7 +225,7 @@ class DataSettings(FileSettings):
         differ = sorted(names - named if self.rest == "ignored" else names ^ named)
         require(not differ, f".names must name the target and every column; {differ} differ")
         for kind in (Weight, Count, Group):
-            same = [name for name, column in self.columns.items() if isinstance(column, kind)]
+            same = self.names_of(kind)
             rule = f".columns must hold at most one of kind {kind.__name__.lower()}"
-            require(len(same) < 2, f"{rule}; got {same}")
+            require(len(same) < 2, f"{rule}; got {[*same]}")
         return self

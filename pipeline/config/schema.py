@@ -6,9 +6,12 @@ One folder of ``conf/`` is one class here is one field of ``RunConfig``. Where a
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -18,21 +21,110 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config.contract import Categorical, DataSettings
+from pipeline.config.contract import Categorical, DataSettings, Date, Group, Weight
 from pipeline.config.file_settings import Name, once_each
 from pipeline.config.strict import Settings, Texts, did_you_mean, require
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+# Of the split, not of training: equal test rows for every `seed`.
+SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]
+Copied = Literal["independent", "together"]  # rows of equal attributes
 
 
-class StratifiedSplit(Settings):
+def _moment(text: str) -> datetime:
+    """Return the moment that a text in ISO 8601 names; raise ValueError if it names none."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            return moment
+    raise ValueError(f" must be a date in ISO 8601, as 2024-12-31; got {text!r}")
+
+
+def _checked(text: str) -> str:
+    return text if _moment(text) else ""
+
+
+Moment = Annotated[Name, AfterValidator(_checked)]
+
+
+class _Shares(Settings):
+    """The shares of the rows that validate and test; the rest trains."""
+
+    together: ClassVar[bool] = False
+    valid: Share = 0.2
+    test: Share = 0.2
+
+    @property
+    def has_valid(self) -> bool:
+        """Whether there are validation rows."""
+        return self.valid > 0
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        valid, test = self.valid, self.test
+        require(test > 0, f".test must be above 0 (or choose split=none); got {test}")
+        require(valid + test < 1, f".valid + test must be below 1; got {valid} + {test}")
+        return self
+
+
+class StratifiedSplit(_Shares):
     """Parts dealt at random within each class, by count."""
 
     name: Literal["stratified"]
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # its own: equal test rows for every `seed`
-    valid: Share = 0.2
+    seed: SplitSeed = 0
+    copies: Copied = "independent"
+
+    @property
+    def together(self) -> bool:  # type: ignore[override]
+        """Whether rows of equal attributes are one entity, and dealt to one part."""
+        return self.copies == "together"
+
+
+class GroupSplit(_Shares):
+    """Whole groups (customers, patients) dealt at random, each to one part."""
+
+    name: Literal["group"]
+    seed: SplitSeed = 0
+
+
+class TimeSplit(_Shares):
+    """Train on the past: the latest rows test, those before them validate."""
+
+    name: Literal["time"]
+    column: Name | None = None  # null: the one column of kind date
+    valid_from: Moment | None = None  # the first moment of the part; null: by the shares
+    test_from: Moment | None = None
+
+    @property
+    def has_valid(self) -> bool:
+        """Whether there are validation rows."""
+        return self.valid > 0 or self.valid_from is not None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        valid, test = self.valid_from, self.test_from
+        ordered = valid is None or test is None or _moment(valid) < _moment(test)
+        require(ordered, f".valid_from must be before test_from; got {valid} and {test}")
+        return self
+
+
+class FilesSplit(Settings):
+    """Parts that are files: data.path trains, data.valid and data.test are held out."""
+
+    name: Literal["files"]
+    together: ClassVar[bool] = False
+
+
+class FoldsSplit(Settings):
+    """Test rows held out, the others dealt in folds, of which one validates and the rest train."""
+
+    name: Literal["folds"]
+    seed: SplitSeed = 0  # of the folds: the test rows are the same for every seed
+    folds: Annotated[int, Field(ge=2, le=1000)] = 5
+    fold: Annotated[int, Field(ge=0)] = 0  # the one that validates, as in split.fold=range(5)
     test: Share = 0.2
-    copies: Literal["independent", "together"] = "independent"  # rows of equal attributes
+    copies: Copied = "independent"
+    has_valid: ClassVar[bool] = True
 
     @property
     def together(self) -> bool:
@@ -40,10 +132,10 @@ class StratifiedSplit(Settings):
         return self.copies == "together"
 
     @model_validator(mode="after")
-    def _leaves_train(self) -> Self:
-        valid, test = self.valid, self.test
-        require(test > 0, ".test must be above 0 (or choose split=none); got 0")
-        require(valid + test < 1, f".valid + test must be below 1; got {valid} + {test}")
+    def _is_one(self) -> Self:
+        fold, folds = self.fold, self.folds
+        require(fold < folds, f".fold must be below split.folds, {folds}; got {fold}")
+        require(self.test > 0, f".test must be above 0 (or choose split=none); got {self.test}")
         return self
 
 
@@ -52,9 +144,13 @@ class NoSplit(Settings):
 
     name: Literal["none"]
     together: ClassVar[bool] = False
+    has_valid: ClassVar[bool] = False
 
 
-SplitSettings = Annotated[StratifiedSplit | NoSplit, Field(discriminator="name")]
+SplitSettings = Annotated[
+    StratifiedSplit | GroupSplit | TimeSplit | FilesSplit | FoldsSplit | NoSplit,
+    Field(discriminator="name"),
+]
 
 
 class EncodeSettings(Settings):
@@ -229,9 +325,8 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _train_fits(self) -> Self:
         patience, batch_size = self.train.patience, self.train.batch_size
-        has_valid = isinstance(self.split, StratifiedSplit) and self.split.valid > 0
         require(
-            patience is None or has_valid,
+            patience is None or self.has_valid,
             f"train.patience must be null where the split has no valid rows; got {patience}",
         )
         require(
@@ -241,11 +336,55 @@ class RunConfig(Settings):
         threshold = self.evaluate.threshold
         needs_valid = isinstance(threshold, ThresholdRule) and threshold.cost is None
         require(
-            has_valid or not needs_valid,
+            self.has_valid or not needs_valid,
             "evaluate.threshold must be a number, or a cost, where the split has no valid rows to "
             "choose it on; got a rule: set split=stratified split.valid=0.2",
         )
+        weights = self.data.names_of(Weight)
+        require(
+            batch_size is None or not weights,
+            f"train.batch_size must be null where rows have weights ({weights[:1]}); got "
+            f"{batch_size}",
+        )
         return self
+
+    @model_validator(mode="after")
+    def _split_fits(self) -> Self:
+        data, split = self.data, self.split
+        dates = data.names_of(Date)
+        if isinstance(split, GroupSplit):
+            cure = data.cure_of_kind("group")
+            require(
+                bool(data.names_of(Group)),
+                f"split=group must have a column that says whom a row is about; got none: {cure}",
+            )
+        if isinstance(split, TimeSplit):
+            cure = data.cure_of_kind("date")
+            require(bool(dates), f"split=time must have a column of kind date; got none: {cure}")
+            require(
+                split.column is not None or len(dates) == 1,
+                f"split.column must name one of the date columns; got null: "
+                f"split.column={dates[0]}",
+            )
+            require(
+                split.column is None or split.column in dates,
+                f"split.column must name a column of kind date ({', '.join(dates)}); got "
+                f"{split.column!r}{did_you_mean(split.column or '', [*dates])}",
+            )
+        has_files = data.test is not None
+        require(
+            has_files == isinstance(split, FilesSplit),
+            f"split must be files where data.test is given; got split={split.name}: split=files"
+            if has_files
+            else "data.test must be given with split=files; got null: data.test=data/test.csv",
+        )
+        return self
+
+    @property
+    def has_valid(self) -> bool:
+        """Whether there are validation rows."""
+        split = self.split
+        return self.data.valid is not None if isinstance(split, FilesSplit) else split.has_valid
 
 
 class Configuration(RunConfig):

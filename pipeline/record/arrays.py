@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -52,14 +52,17 @@ def array_bytes(*rows: Array) -> bytes:
     return file.getvalue()
 
 
-def parse_array(content: bytes, rows: int) -> Array:
+def parse_array(content: bytes, rows: Sequence[int]) -> Array:
     """Return the array (rows, n) of a ``.npy`` file; its header is compared, not obeyed.
 
-    Raise RecordError if it is not what ``array_bytes`` makes of so many rows of finite numbers.
+    Raise RecordError if it is not what ``array_bytes`` makes of so many, one of ``rows``, rows of
+    finite numbers.
     """
     body = content[HEADER:]
-    n = len(body) // (8 * rows)
-    array = np.frombuffer(body, "<f8", rows * n).reshape(rows, n)
-    if array_bytes(*array) != content or not np.isfinite(array).all():
-        raise RecordError(f"array must hold {rows} rows of finite float64; got another file")
-    return array
+    for k in rows:
+        n = len(body) // (8 * k)
+        array = np.frombuffer(body, "<f8", k * n).reshape(k, n)
+        if array_bytes(*array) == content and np.isfinite(array).all():
+            return array
+    either = " or ".join(map(str, rows))
+    raise RecordError(f"array must hold {either} rows of finite float64; got another file")

@@ -33,6 +33,8 @@ def contents(outcome: Outcome, git_diff: str | None) -> dict[str, bytes]:
     if outcome.prepared.validation is not None:
         report = outcome.prepared.validation.report()
         files["validation.json"] = json_bytes(redact_tree(report))
+    if isinstance(outcome.prepared, Prepared):
+        files["split.json"] = json_bytes(asdict(outcome.prepared.dealing))
     if outcome.trained is not None and isinstance(outcome.prepared, Prepared):
         files["curve.csv"] = curve_csv(outcome.trained.curve)
         threshold = outcome.evaluation.threshold if isinstance(outcome, Finished) else NOT_CHOSEN
@@ -136,7 +138,8 @@ def _findings(outcome: Finished) -> dict[str, bytes]:
     }
     if outcome.validation_losses is not None:
         losses = outcome.validation_losses
-        files["validation_losses.npy"] = array_bytes(losses.loss, losses.count)
+        group = () if losses.group is None else (losses.group,)
+        files["validation_losses.npy"] = array_bytes(losses.loss, losses.count, *group)
     files["test_losses.npy"] = array_bytes(outcome.test_losses.loss, outcome.test_losses.count)
     files["distributions.json"] = json_bytes([asdict(d) for d in outcome.prepared.distributions])
     if outcome.optimism is not None:

@@ -24,10 +24,11 @@ from pipeline.record.head import MISSHAPEN, RESULT, Head, RecordError, parse_hea
 from pipeline.run import Status
 from pipeline.stages.certify import Certificate
 from pipeline.stages.drift import Distribution
-from pipeline.stages.evaluate import Evaluation
+from pipeline.stages.evaluate import Evaluation, RowLosses
 from pipeline.stages.explain import Effects
 from pipeline.stages.optimism import Optimism
 from pipeline.stages.predict import Model, from_json
+from pipeline.stages.split import Dealing
 from pipeline.stages.surface import Surface
 from pipeline.text import one_line
 
@@ -39,6 +40,7 @@ FIGURES: TypeAdapter[dict[str, float | None]] = TypeAdapter(dict[str, float | No
 EFFECTS = TypeAdapter(Effects)
 OPTIMISM = TypeAdapter(Optimism)
 DISTRIBUTIONS = TypeAdapter(tuple[Distribution, ...])
+DEALING = TypeAdapter(Dealing)
 
 Fetch = Callable[[str, int], bytes]  # of a file, by its name and size
 
@@ -129,12 +131,12 @@ class Record:
         return Surface.from_tree(self.json("surface.json")) if held else None
 
     @cached_property
-    def validation_losses(self) -> tuple[Array, Array] | None:
-        """Loss in nats and count of each distinct validation row; None without any."""
+    def validation_losses(self) -> RowLosses | None:
+        """Loss in nats, count and group of each distinct validation row; None without any."""
         return self._losses("validation_losses.npy")
 
     @cached_property
-    def test_losses(self) -> tuple[Array, Array] | None:
+    def test_losses(self) -> RowLosses | None:
         """Loss in nats of each distinct test row, and for how many independent rows it stands."""
         return self._losses("test_losses.npy")
 
@@ -143,6 +145,12 @@ class Record:
         """The distributions of train's columns; none of a record of an earlier version."""
         held = "distributions.json" in self.files
         return DISTRIBUTIONS.validate_json(self.files["distributions.json"]) if held else ()
+
+    @cached_property
+    def dealing(self) -> Dealing | None:
+        """How the rows were dealt; None of a run that got no rows, or is older than this file."""
+        held = "split.json" in self.files
+        return DEALING.validate_json(self.files["split.json"]) if held else None
 
     def text(self, name: str) -> str:
         """Return a file of the record as text; raise RecordError if there is none of that name."""
@@ -154,11 +162,9 @@ class Record:
         """Return a file of the record as plain values."""
         return json.loads(self.text(name))
 
-    def _losses(self, name: str) -> tuple[Array, Array] | None:
-        if name not in self.files:
-            return None
-        loss, count = parse_array(self.files[name], rows=2)
-        return loss, count
+    def _losses(self, name: str) -> RowLosses | None:
+        held = name in self.files
+        return RowLosses(*parse_array(self.files[name], rows=(2, 3))) if held else None
 
 
 def read(folder: Path) -> Record:
@@ -230,7 +236,7 @@ def _parse_all(record: Record) -> None:
     for name in record.files:
         if name.endswith(".json"):
             record.json(name)
-    _ = record.arrays, record.validation_losses, record.surface, record.optimism
+    _ = record.arrays, record.validation_losses, record.surface, record.optimism, record.dealing
     _ = record.test_losses, record.distributions
     if record.status == "FINISHED":
         FIGURES.validate_python(record.evaluation.metrics | record.evaluation.baseline)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from pipeline.record import Record
+from pipeline.report.dealing import format_dealing
 from pipeline.report.terminal import METRICS
 from pipeline.text import canonical, counted, cut, flatten, printable, quoted, redactor
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_EFFECTS = 200  # rows of the table
-TREES = ("validation", "evaluation", "effects", "model", "optimism")
+TREES = ("validation", "evaluation", "effects", "model", "optimism", "split")
 
 
 def page(record: Record, figures: Mapping[str, bytes]) -> str:
@@ -37,6 +38,7 @@ def page(record: Record, figures: Mapping[str, bytes]) -> str:
         ended=_ended(record),
         curve={name: values.tolist() for name, values in record.curve.items()},
         certificate=record.certificate,
+        dealt=[*format_dealing(record.dealing, record.config)] if record.dealing else [],
         labels=METRICS,
         contract=_settings(record.config["data"], "card"),
         corrected=[{"figure": words(name), **figure} for name, figure in optimism.items()],

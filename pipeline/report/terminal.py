@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from pipeline.config.schema import RunConfig, StratifiedSplit
+from pipeline.config.schema import RunConfig
+from pipeline.report.dealing import format_dealing
 from pipeline.run import Finished, Outcome, Prepared
 from pipeline.stages.certify import GRADIENT_ERROR, Certificate
 from pipeline.stages.drift import warn_of_drift
@@ -92,8 +93,10 @@ def _worse(outcome: Finished) -> str:
 
 def _data(validation: Validation, config: RunConfig) -> Iterator[str]:
     share = validation.n_positive / max(validation.n_rows, 1)
+    paths = (config.data.path, config.data.valid, config.data.test)
+    held = ", ".join(path for path in paths if path)
     yield (
-        f"{config.data.path}: {validation.n_rows:,} rows ({validation.n_distinct:,} distinct), "
+        f"{held}: {validation.n_rows:,} rows ({validation.n_distinct:,} distinct), "
         f"{counted(len(config.data.attributes), 'attribute')}"
     )
     missing = sum(column.n_missing for column in validation.profile)
@@ -107,14 +110,7 @@ def _data(validation: Validation, config: RunConfig) -> Iterator[str]:
 
 
 def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:
-    n_train, n_valid, n_test = prepared.sizes
-    if isinstance(config.split, StratifiedSplit):
-        yield (
-            f"{n_train:,} rows to train, {n_valid:,} to validate, {n_test:,} to test; stratified, "
-            f"split seed {config.split.seed}"
-        )
-    else:
-        yield f"NONE: all {n_train:,} rows both train and test the neuron"
+    yield from format_dealing(prepared.dealing, config.model_dump())
     one_hot = [block for block in prepared.encoder.blocks if isinstance(block, OneHot)]
     joined = [block.name for block in one_hot if len(block.attributes) > 1]
     crosses = f", among them combinations of {', '.join(joined)}" if joined else ""
@@ -190,6 +186,7 @@ def _test(outcome: Finished) -> Iterator[str]:
         seen = {0: "none", n: "all"}.get(n_seen, f"{n_seen:,} of them")
         yield f"{n:,} rows, {seen} with attributes that train has seen"
         yield from _copies(outcome)
+        yield from _weighed(outcome)
     else:
         yield "NOT HELD OUT: these are figures on the rows that trained the neuron"
     yield f"{'':20}{'neuron':>8}  {'95 % interval':18}{'majority baseline':>17}"
@@ -207,12 +204,26 @@ def _test(outcome: Finished) -> Iterator[str]:
 def _copies(outcome: Finished) -> Iterator[str]:
     """Yield what to do where copies of few rows may be one entity, measured again."""
     evaluation, validation = outcome.evaluation, outcome.prepared.validation
-    few = validation.n_distinct < FEW_DISTINCT
+    few = validation.n_distinct < FEW_DISTINCT and outcome.prepared.copies.group is None
     if few and 2 * evaluation.n_seen > evaluation.n_rows:
+        can_be_together = outcome.config.split.name in ("stratified", "folds")
+        cure = "use split.copies=together" if can_be_together else "leave copies out"
         yield (
             "warning: if rows of equal attributes are one entity measured again, these figures do "
-            "not hold for new ones: use split.copies=together"
+            f"not hold for new ones: {cure}"
         )
+
+
+def _weighed(outcome: Finished) -> Iterator[str]:
+    """Yield how many independent rows of equal weight the test rows equal."""
+    copies, metrics = outcome.prepared.copies, outcome.evaluation.metrics
+    if copies.is_simple:
+        return
+    what = "groups are" if copies.group is not None else "weights make them"
+    yield (
+        f"their {what} as much evidence as {metrics['effective_rows']:,.0f} independent rows of "
+        "equal weight"
+    )
 
 
 def _decisions(evaluation: Evaluation, has_valid: bool) -> Iterator[str]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from nn import Examples, newton
 from nn.arrays import Array
 from nn.neuron import average
-from pipeline.stages.copies import Copies, per_observation
+from pipeline.stages.copies import Sampling, per_observation
 from pipeline.stages.ranking import Ranked
 
 DRAWS = 1000  # of outcomes
 FINE = 20  # parts of a bin, in each of which probabilities are as good as equal
 
 
-def calibration_table(p: Array, test: Examples, bins: int, copies: Copies) -> tuple[Array, Array]:
+def calibration_table(
+    p: Array, test: Examples, bins: int, sampling: Sampling
+) -> tuple[Array, Array]:
     """Return the table of the bins, and the calibration errors (DRAWS,) of a calibrated neuron.
 
     A row of the table is an equally wide bin that holds rows, columns mean probability, share
@@ -23,14 +26,11 @@ def calibration_table(p: Array, test: Examples, bins: int, copies: Copies) -> tu
     of its own, so that equal inputs give equal bits.
     """
     _, y, count = test
-    sums, _ = per_observation(np.ones(len(p)), count, copies)
-    size = sums if copies.group is None else sums[copies.group]  # of the observation of each row
     place = np.minimum((p * bins).astype(np.int64), bins - 1)
     part = place * FINE + np.minimum(((p * bins - place) * FINE).astype(np.int64), FINE - 1)
     parts, part = np.unique(part, return_inverse=True)
-    n, sum_p, sum_y, square = (
-        np.bincount(part, values) for values in (count, count * p, count * y, count * size)
-    )
+    n, sum_p, sum_y = (np.bincount(part, values) for values in (count, count * p, count * y))
+    square = _squares(part, count, sampling)
     observations = np.rint(n**2 / square).astype(np.int64)  # the effective number of them
     rng = np.random.default_rng(0)
     drawn = rng.binomial(observations, np.minimum(sum_p / n, 1), (DRAWS, len(n)))
@@ -39,9 +39,25 @@ def calibration_table(p: Array, test: Examples, bins: int, copies: Copies) -> tu
         np.add.reduceat(values, starts, axis=-1)
         for values in (n, sum_p, sum_y, drawn * (n / observations))
     )
+    if sampling.group is not None:  # an observation may have rows in several parts of a bin
+        _, of_bin = np.unique(place, return_inverse=True)
+        ratio = _squares(of_bin, count, sampling) / np.add.reduceat(square, starts)
+        sum_drawn = np.where(ratio > 1, sum_p + (sum_drawn - sum_p) * np.sqrt(ratio), sum_drawn)
+        sum_drawn = np.clip(sum_drawn, 0, n)
     low, high = np.quantile(sum_drawn / n, [0.025, 0.975], axis=0)
     chance = np.abs(sum_drawn - sum_p).sum(axis=1) / n.sum()
     return np.column_stack([sum_p / n, sum_y / n, n, low, high]), chance
+
+
+def _squares(part: npt.NDArray[np.intp], count: Array, sampling: Sampling) -> Array:
+    """Return the squared sizes of all observations within each part (k,), added up."""
+    if sampling.group is None:
+        size, times = per_observation(np.ones(len(count)), count, sampling)
+        return np.bincount(part, size**2 * times).astype(np.float64)
+    _, first, pair = np.unique(
+        part * (sampling.group.max() + 1) + sampling.group, return_index=True, return_inverse=True
+    )
+    return np.bincount(part[first], np.bincount(pair, count) ** 2).astype(np.float64)
 
 
 def expected_calibration_error(calibration: Array) -> float:

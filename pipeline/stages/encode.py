@@ -128,6 +128,8 @@ def fit_encoder(train: Table, settings: EncodeSettings, data: DataSettings) -> E
 def encode(encoder: Encoder, table: Table, part: str) -> Examples:
     """Return inputs X (n, d), labels and counts of a part of the table, as read-only arrays.
 
+    Counts are ``table.weighted_count``.
+
     Raises
     ------
     DataError
@@ -143,7 +145,7 @@ def encode(encoder: Encoder, table: Table, part: str) -> Examples:
             )
         )
     columns = [_columns(block, table) for block in encoder.blocks]
-    arrays = (np.hstack(columns), table.y.copy(), table.count.astype(np.float64))
+    arrays = (np.hstack(columns), table.y.copy(), table.weighted_count)
     for array in arrays:
         array.setflags(write=False)
     return Examples(*arrays)
@@ -174,7 +176,7 @@ def _categories(train: Table, name: str, data: DataSettings) -> list[str]:
 def _standard(train: Table, name: str, *, missing: bool) -> Standard:
     values = train.frame[name].to_numpy(np.float64)
     known = ~np.isnan(values)
-    count = train.count[known].astype(np.float64)
+    count = train.weighted_count[known]
     if not known.any():
         return Standard(name, 0.0, 1.0, missing)
     mean = float(count @ values[known] / count.sum())

@@ -18,7 +18,7 @@ from pipeline.stages.calibration import (
     decompose,
     expected_calibration_error,
 )
-from pipeline.stages.copies import Copies, effective_size, independent_counts
+from pipeline.stages.copies import Copies, Sampling, effective_size, independent_counts
 from pipeline.stages.intervals import wilson
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.ranking import auc_interval, gain_curve, rank, ranking_curves
@@ -35,6 +35,9 @@ MIN_UNSEEN, MIN_UNSEEN_OF_CLASS = 30, 5  # rows, for figures of their own
 class Evaluation:
     """Metrics on one part of the table, every row weighted by its count.
 
+    A count is a number of rows, times the weight that the table gives them. ``n_rows``,
+    ``n_positive``, ``n_seen`` and ``confusion`` are rows, whatever their weights; where rows have
+    weights or groups, ``effective_rows`` says how many independent ones of equal weight they equal.
     ``metrics``: accuracy, balanced_accuracy, precision, recall, f1, roc_auc, pr_auc, log_loss,
     brier, expected_calibration_error, calibration_slope, calibration_intercept; ``*_low`` and
     ``*_high`` bound accuracy, precision, recall (Wilson 1927) and roc_auc (DeLong 1988) at 95 %;
@@ -86,17 +89,24 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class RowLosses:
-    """The loss (n,) of each distinct row of a part, in nats, and how often the row occurs."""
+    """The loss (n,) of each distinct row of a part, in nats, and how often the row occurs.
+
+    ``group`` (n,): whom the row is about, the same number in every part of the table.
+    """
 
     loss: Array
     count: Array
+    group: Array | None = None
 
 
 @on_one_thread
-def row_losses(theta: Array, examples: Examples) -> RowLosses:
+def row_losses(
+    theta: Array, examples: Examples, group: npt.NDArray[np.int64] | None = None
+) -> RowLosses:
     """Return the binary cross-entropy of each row, for paired tests against another neuron."""
     X, y, count = examples
-    return RowLosses(binary_cross_entropy(row_logits(theta, X), y), count)
+    loss = binary_cross_entropy(row_logits(theta, X), y)
+    return RowLosses(loss, count, None if group is None else group.astype(np.float64))
 
 
 def independent_losses(theta: Array, examples: Examples, copies: Copies) -> RowLosses:
@@ -123,15 +133,15 @@ def evaluate(
     rank by logits, which do not tie there either, rounded to 1e-9: equal ones differ by rounding.
     """
     whole = evaluate_rows(theta, test, train_share, settings, copies, threshold)
-    whole = replace(whole, held_out=held_out, n_seen=int(test.count[copies.seen].sum()))
+    n_seen = int(copies.rows_of(test.count)[copies.seen].sum())
+    whole = replace(whole, held_out=held_out, n_seen=n_seen)
     new = ~copies.seen
     unseen = Examples(*(array[new] for array in test))
     n, n_positive = unseen.count.sum(), unseen.count @ unseen.y
     too_few = n < MIN_UNSEEN or min(n_positive, n - n_positive) < MIN_UNSEEN_OF_CLASS
     if too_few or whole.n_seen == 0:
         return whole
-    among = Copies(copies.seen[new], None if copies.group is None else copies.group[new])
-    part = evaluate_rows(theta, unseen, train_share, settings, among, threshold)
+    part = evaluate_rows(theta, unseen, train_share, settings, copies.among(new), threshold)
     metrics, of_baseline = (
         tree | {f"unseen_{name}": value for name, value in own.items() if name.startswith(UNSEEN)}
         for tree, own in ((whole.metrics, part.metrics), (whole.baseline, part.baseline))
@@ -144,7 +154,7 @@ def evaluate_rows(
     rows: Examples,
     train_share: float,
     settings: EvaluateSettings,
-    copies: Copies,
+    sampling: Sampling,
     threshold: Threshold,
 ) -> Evaluation:
     """Return the evaluation on these rows, whatever train has seen of them."""
@@ -152,24 +162,21 @@ def evaluate_rows(
     z = row_logits(theta, X)  # the bits that a prediction gives
     p = sigmoid(z)
     decided = p >= threshold.value
-    tn, fp, fn, tp = confusion(y, decided, count)
+    weighted = confusion(y, decided, count)
+    (tn, fp), (fn, tp) = confusion(y, decided, sampling.rows_of(count)).astype(np.int64).tolist()
+    n_effective, *of_class = (
+        effective_size(np.where(part, 1.0, 0.0), count, sampling)
+        for part in (np.ones(len(y), bool), y == 1, decided)
+    )
     ranked = rank(np.round(z, 9), y, count)
     roc, pr = ranking_curves(ranked)
-    auc_bounds = auc_interval(ranked, rows, copies)
-    calibration, chance = calibration_table(p, rows, settings.calibration_bins, copies)
+    auc_bounds = auc_interval(ranked, rows, sampling)
+    calibration, chance = calibration_table(p, rows, settings.calibration_bins, sampling)
     line = calibration_line(z, y, count) or ()
     log_loss, brier = mean_loss(z, y, count), average((p - y) ** 2, count)
     metrics = {
-        **decision_metrics(
-            tn,
-            fp,
-            fn,
-            tp,
-            *(
-                effective_size(np.where(part, 1.0, 0.0), count, copies)
-                for part in (np.ones(len(y), bool), y == 1, decided)
-            ),
-        ),
+        **decision_metrics(weighted, n_effective, *of_class),
+        **({} if sampling.is_simple else {"effective_rows": n_effective}),
         "roc_auc": float(np.trapezoid(roc[:, 1], roc[:, 0])),
         **dict(zip(("roc_auc_low", "roc_auc_high"), auc_bounds or (), strict=False)),
         "pr_auc": float(-np.sum(np.diff(pr[:, 0]) * pr[:-1, 1])),
@@ -183,7 +190,7 @@ def evaluate_rows(
     }
     return Evaluation(
         held_out=True,
-        n_rows=int(count.sum()),
+        n_rows=tn + fp + fn + tp,
         n_positive=tp + fn,
         n_seen=0,
         threshold=threshold.value,
@@ -195,19 +202,20 @@ def evaluate_rows(
         pr=pr,
         calibration=calibration,
         decision_curve=decision_curve(p, rows),
-        gain=gain_curve(roc, (tp + fn) / count.sum()),
+        gain=gain_curve(roc, float(weighted[1].sum() / weighted.sum())),
         thresholds=threshold_table(p, rows, threshold),
     )
 
 
 def decision_metrics(
-    tn: int, fp: int, fn: int, tp: int, n_effective: float, n_positive: float, n_decided: float
+    counts: Array, n_effective: float, n_positive: float, n_decided: float
 ) -> dict[str, float]:
-    """Return what the four counts of rows say; no precision without a positive decision.
+    """Return what the four counts (2, 2) of rows say; no precision without a positive decision.
 
     ``n_effective`` is how many independent rows they are, ``n_positive`` how many of the positive
     ones and ``n_decided`` of those decided positive.
     """
+    (tn, fp), (fn, tp) = counts.tolist()
     return {
         **_share("accuracy", tn + tp, fp + fn, n_effective),
         "balanced_accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
@@ -218,7 +226,7 @@ def decision_metrics(
     }
 
 
-def _share(name: str, within: int, without: int, n_effective: float) -> dict[str, float]:
+def _share(name: str, within: float, without: float, n_effective: float) -> dict[str, float]:
     """Return a share of so many independent rows and its interval; nothing of no row."""
     if not within + without:
         return {}
@@ -227,11 +235,10 @@ def _share(name: str, within: int, without: int, n_effective: float) -> dict[str
     return {name: share, f"{name}_low": low, f"{name}_high": high}
 
 
-def confusion(y: Array, decided: Decisions, count: Array) -> tuple[int, int, int, int]:
-    """Return true negatives, false positives, false negatives and true positives, in rows."""
+def confusion(y: Array, decided: Decisions, count: Array) -> Array:
+    """Return the counts (2, 2): truth by decision, class 0 first."""
     place = 2 * y.astype(np.int64) + decided
-    tn, fp, fn, tp = np.bincount(place, count, minlength=4).astype(np.int64).tolist()
-    return tn, fp, fn, tp
+    return np.bincount(place, count, minlength=4).astype(np.float64).reshape(2, 2)
 
 
 def baseline(test: Examples, train_share: float) -> dict[str, float]:

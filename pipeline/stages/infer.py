@@ -6,8 +6,9 @@ they are the same for every run on these rows, and cover whatever the run did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,10 @@ from nn.likelihood import (
     log_likelihood,
     maximise,
     profile_ends,
+    robust_covariance,
 )
 from pipeline.stages.bounds import Weighted, self_concordance, whitener
+from pipeline.stages.copies import INDEPENDENT, Sampling, effective_size
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.intervals import Z
 from pipeline.stages.one_thread import on_one_thread
@@ -41,6 +44,8 @@ LIKELIHOOD = "profile likelihood"
 FIRTH = "profile of Firth's penalised likelihood: "
 FIRTH_FEW = FIRTH + f"train has fewer than {FEW} rows of the rarer class for each parameter"
 FIRTH_SEPARATED = FIRTH + "the data separate, so that the likelihood has no maximum"
+FIRTH_ALONE = "the likelihood of so few rows says too little of rows that are grouped or weighted"
+ROBUST = "sandwich covariance and Student's t, for rows that are grouped or weigh differently"
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class AttributeTest:
-    """Likelihood-ratio test that all effects of an attribute are 0; None where it has no test."""
+    """Test that all effects of an attribute are 0; None where it has no test.
+
+    Of the likelihood ratio, or Wald's where rows are grouped or weigh differently.
+    """
 
     attribute: str
     statistic: float | None
@@ -85,7 +93,7 @@ class Inference:
 
 
 @on_one_thread
-def infer(train: Examples, encoder: Encoder) -> Inference:
+def infer(train: Examples, encoder: Encoder, sampling: Sampling = INDEPENDENT) -> Inference:
     """Return what the training rows say about each input and attribute.
 
     It never ends a run: where there is no interval, ``method`` or the note of the effect says why.
@@ -94,7 +102,7 @@ def infer(train: Examples, encoder: Encoder) -> Inference:
     blank = _blank(encoder, centring(encoder, present), present)
     with np.errstate(all="ignore"):
         try:
-            return _infer(train, encoder, blank)
+            return _infer(train, encoder, blank, sampling)
         except np.linalg.LinAlgError:
             return replace(blank, method="no intervals: numbers are too extreme")
 
@@ -130,14 +138,14 @@ def _blank(encoder: Encoder, centre: Array, present: npt.NDArray[np.bool_]) -> I
     return Inference(tuple(effects), tests, "", centre)
 
 
-def _infer(train: Examples, encoder: Encoder, blank: Inference) -> Inference:
+def _infer(train: Examples, encoder: Encoder, blank: Inference, sampling: Sampling) -> Inference:
     d = len(encoder.inputs)
     if len(train.y) * (d + 1) ** 2 > MAX_TABLE:
         return replace(blank, method="no intervals: the table is too large")
     gram = 4 * hessian(np.zeros(d + 1), train) * train.count.sum()
     kept = sorted(independent_columns(gram))  # the bias last
     onto = np.linalg.solve(gram[np.ix_(kept, kept)], gram[kept])  # beta = onto @ theta
-    rarer = float(min(train.count @ train.y, train.count @ (1 - train.y)))
+    rarer = min(effective_size(c, train.count, sampling) for c in (train.y, 1 - train.y))
     if rarer < len(kept):
         reason = f"{rarer:,.0f} rows of the rarer class are too few for {len(kept):,} parameters"
         return replace(blank, method=f"no intervals: {reason}")
@@ -146,18 +154,33 @@ def _infer(train: Examples, encoder: Encoder, blank: Inference) -> Inference:
     contrasts = blank.centring[wanted]
     identified = _identified(contrasts, kept, onto)
     inside = contrasts[identified][:, kept]
+    if not sampling.is_simple:
+        found = _robust(design, best, sampling, inside, is_maximum=method == LIKELIHOOD)
+        effects = _filled(blank.effects, wanted, identified, found.estimates)
+        tests = _wald_tests(encoder, onto, best, found)
+        return replace(blank, effects=effects, tests=tests, method=found.method)
     small = len(train.y) * (len(kept) ** 2 / 2 + COST) * 2 * len(inside) < MAX_WORK
     ends = (
         profile_ends(best, inside, design, Z) if small else expanded_ends(best, inside, design, Z)
     )
-    estimates = iter(_estimates(best, inside, ends))
-    effects = list(blank.effects)
-    for j, known in zip(wanted, identified, strict=True):
-        changes = next(estimates) if known else {"note": NOT_IDENTIFIED}
-        effects[j] = replace(effects[j], **changes)
+    effects = _filled(blank.effects, wanted, identified, _estimates(best, inside, ends))
     if not small:
-        return replace(blank, effects=tuple(effects), method=f"{method}; {EXPANDED}")
-    return Inference(tuple(effects), _tests(encoder, onto, design, best), method, blank.centring)
+        return replace(blank, effects=effects, method=f"{method}; {EXPANDED}")
+    return Inference(effects, _tests(encoder, onto, design, best), method, blank.centring)
+
+
+def _filled(
+    effects: Sequence[Effect],
+    wanted: Sequence[int],
+    identified: npt.NDArray[np.bool_],
+    estimates: Iterable[dict[str, float | None]],
+) -> tuple[Effect, ...]:
+    """Return the effects with the estimates of those that are identified."""
+    filled, known = list(effects), iter(estimates)
+    for j, is_known in zip(wanted, identified, strict=True):
+        changes: dict[str, Any] = next(known) if is_known else {"note": NOT_IDENTIFIED}
+        filled[j] = replace(filled[j], **changes)
+    return tuple(filled)
 
 
 def _best(train: Examples, kept: list[int], onto: Array, *, few: bool) -> tuple[Design, Point, str]:
@@ -200,10 +223,80 @@ def _estimates(best: Point, contrasts: Array, ends: Array) -> Iterator[dict[str,
         yield {
             "log_odds": float(value),
             "standard_error": float(error),
-            "odds_ratio": float(np.exp(np.clip(value, -700, 700))),  # exp(710) overflows
+            "odds_ratio": _odds(value),
             "low": float(low) if found else None,
             "high": float(high) if found else None,
         }
+
+
+@dataclass(frozen=True)
+class _Robust:
+    """Estimates by a sandwich, their covariance (r, r) and its degrees of freedom; or none."""
+
+    estimates: list[dict[str, float | None]]
+    covariance: Array | None
+    freedom: int
+    method: str
+
+
+def _robust(
+    design: Design, best: Point, sampling: Sampling, contrasts: Array, *, is_maximum: bool
+) -> _Robust:
+    """Return the estimates with intervals that hold where rows are grouped or weigh differently.
+
+    Wald's, by the sandwich and Student's t with as many degrees of freedom as there are independent
+    observations, less one (Cameron and Miller 2015, Journal of Human Resources 50:317-372).
+    """
+    from scipy.special import stdtrit
+
+    group, rows = sampling.group, sampling.rows
+    n = (
+        int(design.count.sum() if rows is None else rows.sum())
+        if group is None
+        else group.max() + 1
+    )
+    word, r = "rows" if group is None else "groups", len(best.beta[0])
+    values = contrasts @ best.beta[0]
+    if not is_maximum or n <= r:
+        why = f"{n:,} {word} are too few for {r:,} parameters" if n <= r else FIRTH_ALONE
+        estimates = [{"log_odds": v, "odds_ratio": _odds(v)} for v in values.tolist()]
+        return _Robust(estimates, None, n - 1, f"no intervals: {why}")
+    covariance = n / (n - 1) * robust_covariance(best.beta[0], design, group, rows)
+    errors = np.sqrt(np.sum(contrasts @ covariance * contrasts, axis=1))
+    half = float(stdtrit(n - 1, 0.975)) * errors
+    columns = zip(values.tolist(), errors.tolist(), half.tolist(), strict=True)
+    estimates = [
+        {"log_odds": v, "standard_error": e, "odds_ratio": _odds(v), "low": v - h, "high": v + h}
+        for v, e, h in columns
+    ]
+    return _Robust(estimates, covariance, n - 1, f"{ROBUST}, {n:,} {word}")
+
+
+def _wald_tests(
+    encoder: Encoder, onto: Array, best: Point, found: _Robust
+) -> tuple[AttributeTest, ...]:
+    """Return Wald's test of each attribute, by the F distribution (Korn and Graubard 1990)."""
+    from scipy.special import fdtrc
+
+    tests = [AttributeTest(block.name, None, 0, None) for block in encoder.blocks]
+    if found.covariance is None:
+        return tuple(tests)
+    for j, columns in enumerate(encoder.slices()):
+        rest = _constraints(onto, columns)
+        q, freedom = len(rest), found.freedom
+        if q == 0 or freedom < q:
+            continue
+        value = rest @ best.beta[0]
+        statistic = float(value @ np.linalg.solve(rest @ found.covariance @ rest.T, value))
+        f = statistic * (freedom - q + 1) / (q * freedom)
+        tests[j] = replace(
+            tests[j], statistic=statistic, degrees=q, p_value=float(fdtrc(q, freedom - q + 1, f))
+        )
+    return tuple(tests)
+
+
+def _odds(log_odds: float) -> float:
+    return float(np.exp(np.clip(log_odds, -700, 700)))  # exp(710) overflows
 
 
 def _tests(encoder: Encoder, onto: Array, design: Design, best: Point) -> tuple[AttributeTest, ...]:

@@ -8,7 +8,7 @@ rows that the sample is from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from nn.arrays import Array
 from nn.loss import loss_and_slope, loss_curvature
 from pipeline.stages.bounds import coordinates, self_concordance, weighted
 from pipeline.stages.calibration import calibration_line, separable
+from pipeline.stages.copies import INDEPENDENT, Sampling
 from pipeline.stages.one_thread import on_one_thread
 
 FIGURES = ("log_loss", "roc_auc", "calibration_slope", "calibration_intercept")
@@ -61,23 +62,30 @@ class Optimism:
 @on_one_thread
 @np.errstate(all="ignore")
 def bootstrap_optimism(
-    theta: Array, train: Examples, l2: float, refits: int, seed: int
-) -> Optimism | None:
+    theta: Array, train: Examples, l2: float, refits: int, seed: int,
+    sampling: Sampling = INDEPENDENT,
+) -> Optimism | None:  # fmt: skip
     """Return the figures of the optimum on ``train``, corrected by ``refits`` bootstrap samples.
 
     ``theta`` is where to look for the optimum. Optimism falls with the number of rows as 1 / n: of
     more than ``MAX_ROWS`` distinct rows it is that of a sample of so many, times their share. Of
-    many inputs fewer refits are made. None where not even ``MIN_REFITS`` take seconds, or numbers
+    many inputs fewer refits are made. Samples are of whole groups where ``sampling`` has groups; of
+    rows, which then have their weights. None where not even ``MIN_REFITS`` take seconds, or numbers
     overflow.
     """
     rng = np.random.default_rng(seed)
-    rows = train if len(train.y) <= MAX_ROWS else sample_rows(train, rng)
+    rows, among = train, sampling
+    if len(train.y) > MAX_ROWS:
+        rows, among = sample_rows(train, rng, sampling)
     work = work_of_refit(*rows.X.shape)
     refits = min(refits, max(MIN_REFITS, int(MAX_WORK / work)))
     if refits * work > MAX_WORK:
         return None
     try:
-        return _bootstrap(theta, train, rows, l2 or RIDGE, refits, rng)
+        drawn, one_class = draw_counts(rows, refits, rng, among)
+        n, of_train = (s.rows_of(e.count).sum() for s, e in ((among, rows), (sampling, train)))
+        found = _bootstrap(theta, train, rows, l2 or RIDGE, drawn, n / of_train)
+        return replace(found, n_rows=int(n), one_class=one_class)
     except np.linalg.LinAlgError:
         return None
 
@@ -87,24 +95,49 @@ def work_of_refit(n: int, d: int) -> float:
     return n * (d**2 + 2000.0) + 4.0 * d**3
 
 
-def sample_rows(examples: Examples, rng: np.random.Generator) -> Examples:
-    """Return ``MAX_ROWS`` rows, drawn by their counts with replacement."""
+def sample_rows(
+    examples: Examples, rng: np.random.Generator, sampling: Sampling = INDEPENDENT
+) -> tuple[Examples, Sampling]:
+    """Return ``MAX_ROWS`` rows, drawn by their counts with replacement; or so many in groups."""
     X, y, count = examples
-    ends = np.cumsum(count)
+    if sampling.group is not None:
+        group = sampling.group
+        order = rng.permutation(group.max() + 1)
+        fits = np.cumsum(np.bincount(group)[order]) <= MAX_ROWS
+        fits[:2] = True
+        rows = np.flatnonzero(np.isin(group, order[fits]))
+        return Examples(X[rows], y[rows], count[rows]), sampling.among(rows)
+    ends = np.cumsum(sampling.rows_of(count))
     drawn = np.searchsorted(ends, rng.random(MAX_ROWS) * ends[-1], side="right")
-    places, times = np.unique(drawn, return_counts=True)
-    return Examples(X[places], y[places], times.astype(np.float64))
+    places, found = np.unique(drawn, return_counts=True)
+    times = found.astype(np.float64)
+    if sampling.rows is None:
+        return Examples(X[places], y[places], times), sampling
+    weight = count[places] / sampling.rows[places]
+    return Examples(X[places], y[places], times * weight), Sampling(rows=times)
 
 
-def draw_counts(examples: Examples, k: int, rng: np.random.Generator) -> tuple[Array, int]:
+def draw_counts(
+    examples: Examples, k: int, rng: np.random.Generator, sampling: Sampling = INDEPENDENT
+) -> tuple[Array, int]:
     """Return the counts (k, n) of bootstrap samples, and how many of one class were drawn again."""
     _, y, count = examples
-    n, one_class = int(count.sum()), 0
-    drawn = rng.multinomial(n, count / n, k)
-    while (again := np.isin(drawn @ y, (0, n))).any():
+    rows, one_class = sampling.rows_of(count), 0
+    drawn = draw_rows(rows, k, rng, sampling)
+    while (again := (drawn @ y == 0) | (drawn @ (1 - y) == 0)).any():
         one_class += int(again.sum())
-        drawn[again] = rng.multinomial(n, count / n, again.sum())
-    return drawn.astype(np.float64), one_class
+        drawn[again] = draw_rows(rows, int(again.sum()), rng, sampling)
+    return drawn * (count / rows), one_class
+
+
+def draw_rows(rows: Array, k: int, rng: np.random.Generator, sampling: Sampling) -> Array:
+    """Return how many rows of each kind (k, n) are in samples: of rows, or of whole groups."""
+    if sampling.group is None:
+        n = int(rows.sum())
+        return rng.multinomial(n, rows / n, k).astype(np.float64)
+    g = sampling.group.max() + 1
+    times = rng.multinomial(g, np.full(g, 1 / g), k)
+    return times[:, sampling.group] * rows
 
 
 def optimism_of(best: Array, rows: Examples, drawn: Array, l2: float) -> Array:
@@ -199,15 +232,14 @@ def _newton_step(
 
 
 def _bootstrap(
-    theta: Array, train: Examples, rows: Examples, l2: float, refits: int, rng: np.random.Generator
+    theta: Array, train: Examples, rows: Examples, l2: float, drawn: Array, share: float
 ) -> Optimism:
-    best = newton(theta, rows, l2).theta
-    drawn, one_class = draw_counts(rows, refits, rng)
+    refits, best = len(drawn), newton(theta, rows, l2).theta
     block = max(1, BLOCK // rows.X.size)
     found = np.vstack([
         optimism_of(best, rows, drawn[i : i + block], l2) for i in range(0, refits, block)
     ])  # fmt: skip
-    found *= rows.count.sum() / train.count.sum()
+    found *= share  # of the rows that the sample has
     X, y, count = train
     z = logits(best if rows is train else newton(theta, train, l2).theta, X)
     line = calibration_line(z, y, count) or (np.nan, np.nan)
@@ -216,8 +248,8 @@ def _bootstrap(
     columns = np.column_stack([apparent, mean, error, apparent - mean]).tolist()
     return Optimism(
         refits=refits,
-        n_rows=int(rows.count.sum()),
-        one_class=one_class,
+        n_rows=0,
+        one_class=0,
         separated=int(np.isnan(found[:, 0]).sum()),
         figures={
             name: Corrected(*(value if np.isfinite(value) else None for value in row))

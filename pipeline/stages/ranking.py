@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nn import Examples
 from nn.arrays import Array
-from pipeline.stages.copies import Copies, effective_size, per_observation
+from pipeline.stages.copies import Sampling, effective_size, per_observation
 from pipeline.stages.intervals import Z, wilson
 
 MIN_OF_CLASS = 5  # observations, for an interval of the area
@@ -60,7 +60,7 @@ def gain_curve(roc: Array, positive_share: float) -> Array:
     return np.column_stack([rows, np.interp(rows, reached, roc[:, 1])])
 
 
-def auc_interval(ranked: Ranked, test: Examples, copies: Copies) -> tuple[float, float] | None:
+def auc_interval(ranked: Ranked, test: Examples, sampling: Sampling) -> tuple[float, float] | None:
     """Return 95 % bounds of the area under the ROC curve, None where a class has too few rows.
 
     DeLong, DeLong and Clarke-Pearson 1988 by mid-ranks (Sun and Xu 2014), on the logit scale
@@ -78,24 +78,24 @@ def auc_interval(ranked: Ranked, test: Examples, copies: Copies) -> tuple[float,
     of_negative = (np.cumsum(ranked.positive) - ranked.positive / 2) / m
     error = np.where(y == 1, of_positive[ranked.place], of_negative[ranked.place])
     area = float(1 - (count * y) @ error / m)
-    observed = min(effective_size(is_class, count, copies) for is_class in (y, 1 - y))
+    observed = min(effective_size(is_class, count, sampling) for is_class in (y, 1 - y))
     rarer = error if area >= 0.5 else 1 - error
-    misranked = min(effective_size(rarer * c, count, copies) for c in (y, 1 - y))
+    misranked = min(effective_size(rarer * c, count, sampling) for c in (y, 1 - y))
     if observed < MIN_OF_CLASS:
         return None
     if misranked < MIN_MISRANKED:
         return wilson(area, observed)
     deviation = (error - (1 - area)) * np.where(y == 1, 1 / m, 1 / n)
-    half = Z * np.sqrt(_variance(deviation, test, copies)) / (area * (1 - area))
+    half = Z * np.sqrt(_variance(deviation, test, sampling)) / (area * (1 - area))
     low, high = (1 / (1 + (1 - area) / area * np.exp([half, -half]))).tolist()
     return low, high
 
 
-def _variance(deviation: Array, test: Examples, copies: Copies) -> float:
+def _variance(deviation: Array, test: Examples, sampling: Sampling) -> float:
     """Return the variance of the sum of ``deviation`` (n,), whose mean is 0 in each class."""
     _, y, count = test
-    positive, times = per_observation(deviation * y, count, copies)
-    negative, _ = per_observation(deviation * (1 - y), count, copies)
-    m, n = (times @ (per_observation(c, count, copies)[0] > 0) for c in (y, 1 - y))
+    positive, times = per_observation(deviation * y, count, sampling)
+    negative, _ = per_observation(deviation * (1 - y), count, sampling)
+    m, n = (times @ (per_observation(c, count, sampling)[0] > 0) for c in (y, 1 - y))
     own = m / (m - 1) * (times @ positive**2) + n / (n - 1) * (times @ negative**2)
     return float(own + 2 * times @ (positive * negative))

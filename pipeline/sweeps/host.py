@@ -126,11 +126,13 @@ def _kept(held: dict[str, T], key: str, make: Callable[[], T]) -> T:
 
 def _state(data: DataSettings) -> str:
     """Return what changes with the contract, and when somebody writes to the file."""
+    paths = [path for path in (data.path, data.valid, data.test) if path is not None]
     try:
-        info = (files.PROJECT / data.path).stat()
+        held = [(files.PROJECT / path).stat() for path in paths]
     except (OSError, ValueError):
         return repr(data)
-    return f"{data!r} {info.st_ino} {info.st_size} {info.st_mtime_ns} {info.st_ctime_ns}"
+    times = [(of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in held]
+    return f"{data!r} {times}"
 
 
 def _read_rows(data: DataSettings) -> Rows:

@@ -13,7 +13,10 @@ from pipeline.files import CONF
 from pipeline.text import MAX_MESSAGE
 
 GROUPS = sorted({path.parent.name for path in CONF.glob("*/*.yaml")})
-NEEDS = {"server": ["tracking.uri=http://127.0.0.1:5000"], "crosses": ["data=car"]}
+NEEDS = {"server": ["tracking.uri=http://127.0.0.1:5000"], "crosses": ["data=car"],
+    "group": ["data.columns.doors.kind=group"],
+    "time": ["data.columns.doors.kind=date"], "files": ["data.test=data/test.csv"],
+}  # fmt: skip
 
 
 def refusal(*words: str) -> str:

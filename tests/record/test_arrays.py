@@ -29,14 +29,14 @@ def csv(*lines: str, names: str = "epoch,objective,train_loss,train_accuracy") -
 
 
 def test_losses_come_back_to_the_last_bit_and_numpy_reads_them_too():
-    read = parse_array(LOSSES, rows=2)
+    read = parse_array(LOSSES, rows=[2])
     assert read.tobytes() == EXTREME.tobytes() + EXTREME[::-1].tobytes()
     assert np.load(io.BytesIO(LOSSES), allow_pickle=False).tobytes() == read.tobytes()
 
 
 def test_an_array_that_is_read_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
-        parse_array(LOSSES, rows=2)[0, 0] = 1
+        parse_array(LOSSES, rows=[2])[0, 0] = 1
 
 
 def test_a_curve_comes_back_to_the_last_bit_and_python_reads_it_too():
@@ -58,7 +58,7 @@ def test_a_curve_may_have_no_epoch_or_a_single_one():
 @pytest.mark.parametrize("columns", [1, 7, 1000])
 def test_arrays_of_any_length_are_read(columns):
     rows = np.random.default_rng(0).normal(size=(2, columns))
-    assert parse_array(array_bytes(*rows), rows=2).tobytes() == rows.tobytes()
+    assert parse_array(array_bytes(*rows), rows=[2]).tobytes() == rows.tobytes()
 
 
 FLOAT = struct.pack("<d", 1.0)
@@ -92,7 +92,7 @@ HOSTILE_ARRAYS = {
 def test_hostile_array_is_refused(content):
     """H01."""
     with pytest.raises(RecordError) as refusal:
-        parse_array(content, rows=2)
+        parse_array(content, rows=[2])
     assert len(str(refusal.value)) < 200
 
 
@@ -128,7 +128,7 @@ def test_a_header_that_promises_much_makes_nothing_be_allocated():
     tracemalloc.start()
     try:
         with pytest.raises(RecordError):
-            parse_array(npy(f"(2, {10**18})", 2 * FLOAT), rows=2)
+            parse_array(npy(f"(2, {10**18})", 2 * FLOAT), rows=[2])
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()

@@ -37,8 +37,8 @@ from pipeline.stages.importance import Importance
 
 FINISHED = {
     "config.yaml", "curve.csv", "distributions.json", "effects.csv", "effects.json",
-    "evaluation.json", "model.json", "optimism.json", "test_losses.npy", "validation.json",
-    "validation_losses.npy",
+    "evaluation.json", "model.json", "optimism.json", "split.json", "test_losses.npy",
+    "validation.json", "validation_losses.npy",
 }  # fmt: skip
 
 
@@ -88,12 +88,10 @@ def test_weights_curve_and_losses_read_back_to_the_last_bit(tmp_path):
     assert [*record.arrays] == ["theta", *outcome.trained.curve]
     for name, series in outcome.trained.curve.items():
         assert record.curve[name].tobytes() == series.tobytes()
-    loss, count = record.validation_losses
-    assert loss.tobytes() == outcome.validation_losses.loss.tobytes()
-    assert count.tobytes() == outcome.validation_losses.count.tobytes()
-    loss, count = record.test_losses
-    assert loss.tobytes() == outcome.test_losses.loss.tobytes()
-    assert count.tobytes() == outcome.test_losses.count.tobytes()
+    for name in ("validation_losses", "test_losses"):
+        held, made = getattr(record, name), getattr(outcome, name)
+        assert held.loss.tobytes() == made.loss.tobytes()
+        assert held.count.tobytes() == made.count.tobytes()
     assert record.distributions == outcome.prepared.distributions
     assert record.effects == outcome.effects
     assert record.evaluation.metrics == outcome.evaluation.metrics
@@ -110,7 +108,8 @@ def test_a_stopped_run_leaves_what_it_had_learned(tmp_path):
     outcome = make_stopped()
     record = write(outcome, tmp_path)
     assert (record.status, record.failure) == ("KILLED", outcome.failure)
-    assert {*record.files} == {"config.yaml", "validation.json", "curve.csv", "model.json"}
+    files = {"config.yaml", "validation.json", "split.json", "curve.csv", "model.json"}
+    assert {*record.files} == files
     assert record.arrays["theta"].tobytes() == outcome.trained.theta.tobytes()
 
 

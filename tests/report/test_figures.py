@@ -31,6 +31,7 @@ from pipeline.stages.certify import Certificate
 from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
 from pipeline.stages.infer import Effect
+from pipeline.stages.split import Dealing
 from pipeline.stages.surface import Surface
 
 SCORES = {"confusion", "roc", "precision_recall", "calibration", "decision_curve", "gain"}
@@ -65,7 +66,9 @@ def trained(epochs=500, *, best=None, valid=True, ended="epochs", penalty=0.0, *
 
 def evaluation(**changes):
     """Twelve rows that a person can count."""
+    of_decisions = {"recall": 4 / 5, "precision": 4 / 6, "balanced_accuracy": (4 / 5 + 5 / 7) / 2}
     made = builders.make_evaluation(
+        metrics=builders.make_evaluation().metrics | of_decisions,
         n_rows=12,
         n_positive=5,
         confusion=((5, 2), (1, 4)),
@@ -124,7 +127,7 @@ def surface(path=((-4.0, 0.2), (-3.0, 0.1), (-1.0, -0.3), (0.0, 0.0)), low=0.2, 
 
 
 def outcome(**changes):
-    prepared = builders.make_prepared(sizes=(1036, 346, 12))
+    prepared = builders.make_prepared(dealing=Dealing((1036, 346, 12)))
     found = {
         "prepared": prepared, "trained": trained(), "evaluation": evaluation(),
         "effects": pear_effects(), "surface": surface(), "config": config(),
@@ -135,7 +138,7 @@ def outcome(**changes):
 def stopped(n_valid=346, config=None, **changes):
     """A run of which only the curve is drawn."""
     whole = outcome(config=config) if config else outcome()
-    prepared = replace(whole.prepared, sizes=(1036, n_valid, 12))
+    prepared = replace(whole.prepared, dealing=Dealing((1036, n_valid, 12)))
     failure = Failure("Stopped", "stopped", None, 1)
     made = Unfinished(whole.config, prepared, failure, "KILLED", trained(), whole.certificate)
     return replace(made, **changes)
@@ -255,7 +258,7 @@ def test_every_figure_says_of_how_many_rows_it_is_and_that_they_were_held_out(dr
 
 def test_every_figure_of_rows_that_were_not_held_out_warns_in_colour(record):
     made = outcome(
-        prepared=builders.make_prepared(sizes=(12, 0, 12), held_out=False),
+        prepared=builders.make_prepared(dealing=Dealing((12, 0, 12)), held_out=False),
         trained=trained(valid=False),
         evaluation=evaluation(held_out=False),
     )
@@ -458,7 +461,7 @@ def test_a_curve_is_drawn_with_its_area_and_the_point_of_decision(
 ):
     (axes,) = drawn[name].axes
     assert np.array_equal(line(axes, "neuron").get_xydata(), curve)
-    assert line(axes, "decision").get_xydata().tolist() == [decision]
+    assert line(axes, "decision").get_xydata() == pytest.approx(np.array([decision]))
     assert score in drawn[name].get_suptitle()
 
 
@@ -478,7 +481,7 @@ def test_the_area_under_the_drawn_precision_recall_steps_is_the_average_precisio
 
 
 def test_a_neuron_that_never_decides_for_class_1_has_no_point_of_precision():
-    never = evaluation(confusion=((7, 0), (5, 0)))
+    never = evaluation(metrics={k: v for k, v in evaluation().metrics.items() if k != "precision"})
     (axes,) = draw_precision_recall(never, CAPTION).axes
     assert not any(name.startswith("decision") for name in labels(axes))
 
@@ -519,7 +522,7 @@ def odd_names():
     found = tuple(effect(a, b, 1.0) for a in (*ODD, LONG) for b in ODD)
     return outcome(
         config=config("$\\$ 安全" + LONG, ["W" * 150], ["WWW " * 40, LONG]),
-        prepared=builders.make_prepared(sizes=(3_000_000_000, 0, 10**9), held_out=False),
+        prepared=builders.make_prepared(dealing=Dealing((3_000_000_000, 0, 10**9)), held_out=False),
         trained=trained(1, valid=False),
         evaluation=evaluation(held_out=False, n_rows=10**9, confusion=((6 * 10**8, 10**8),) * 2),
         effects=Effects(found, tuple(Importance(a, 0.1) for a in (*ODD, LONG)), 0.0),

@@ -111,7 +111,7 @@ def test_rows_of_one_entity_show_as_much_chance_as_their_number_of_entities():
     rows = rows_with(p)
     group = np.arange(100) // 10
     _, apart = calibration_table(p, rows, 10, independent(rows))
-    _, together = calibration_table(p, rows, 10, Copies(np.zeros(100, bool), group))
+    _, together = calibration_table(p, rows, 10, Copies(np.zeros(100, bool), group=group))
     few = rows_with(np.repeat([0.2, 0.6], 5))
     _, expected = calibration_table(few.X[:, 0], few, 10, independent(few))
     assert together == pytest.approx(expected, abs=1e-12)

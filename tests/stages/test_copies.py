@@ -7,7 +7,14 @@ from builders import make_data, make_table
 
 from nn import Examples, newton, predict_proba
 from pipeline.config.schema import EncodeSettings, EvaluateSettings, StratifiedSplit
-from pipeline.stages.copies import Copies, effective_size, find_copies, row_hashes
+from pipeline.stages.copies import (
+    INDEPENDENT,
+    Copies,
+    Sampling,
+    effective_size,
+    find_copies,
+    row_hashes,
+)
 from pipeline.stages.encode import encode, fit_encoder
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.split import split_table
@@ -28,12 +35,12 @@ def test_a_row_is_seen_where_train_has_its_inputs_whatever_its_label():
     train, test = rows(rng.integers(0, 4, (80, 3))), rows(rng.integers(0, 4, (80, 3)))
     known = set(map(tuple, train.X.tolist()))
     expected = [tuple(x) in known for x in test.X.tolist()]
-    assert find_copies(train, test, together=False).seen.tolist() == expected
+    assert find_copies(train, test, INDEPENDENT).seen.tolist() == expected
     assert 0 < sum(expected) < 80
 
 
 def test_a_zero_is_a_zero_whatever_its_sign():
-    assert find_copies(rows([[0.0]]), rows([[-0.0], [1e-300]]), together=False).seen.tolist() == [
+    assert find_copies(rows([[0.0]]), rows([[-0.0], [1e-300]]), INDEPENDENT).seen.tolist() == [
         True, False,
     ]  # fmt: skip
 
@@ -46,14 +53,16 @@ def test_hashes_tell_text_and_numbers_and_a_missing_value_apart():
 
 
 def test_rows_of_equal_inputs_are_one_group():
-    found = find_copies(rows([[9.0]]), rows([[1.0], [2.0], [1.0]]), together=True)
+    found = find_copies(
+        rows([[9.0]]), rows([[1.0], [2.0], [1.0]]), Sampling(group=np.array([0, 1, 0]))
+    )
     assert found.group[0] == found.group[2] != found.group[1]
-    assert find_copies(rows([[9.0]]), rows([[1.0]]), together=False).group is None
+    assert find_copies(rows([[9.0]]), rows([[1.0]]), INDEPENDENT).group is None
 
 
 def test_equal_groups_count_as_many_as_they_are_and_unequal_ones_less():
     one = np.ones(6)
-    apart, pairs = Copies(one > 1), Copies(one > 1, np.array([0, 0, 1, 1, 2, 2]))
+    apart, pairs = Sampling(), Sampling(group=np.array([0, 0, 1, 1, 2, 2]))
     assert effective_size(one, 2 * one, apart) == 12
     assert effective_size(one, 2 * one, pairs) == pytest.approx(3)
     assert effective_size(one, np.array([5.0, 5, 1, 1, 1, 1]), pairs) == pytest.approx(14**2 / 108)
@@ -101,7 +110,7 @@ def held_out(table, kind, seed, copies):
     encoder = fit_encoder(split.train, EncodeSettings(), data)
     train, test = (encode(encoder, part, "all") for part in (split.train, split.test))
     theta = newton(np.zeros(train.X.shape[1] + 1), train, l2=0.001).theta
-    found = find_copies(train, test, together=copies == "together")
+    found = find_copies(train, test, Sampling.of(split.test))
     share = split.train.share
     return theta, encoder, evaluate(theta, test, share, SETTINGS, found, AT, held_out=True)
 

@@ -211,7 +211,7 @@ def test_a_sample_of_many_rows_has_the_figures_of_them_all(monkeypatch):
 
 def test_rows_are_sampled_by_their_counts():
     rows = Examples(np.arange(3.0)[:, None], np.array([0.0, 1.0, 1.0]), np.array([1.0, 0.0, 9.0]))
-    X, y, count = sample_rows(rows, np.random.default_rng(0))
+    (X, y, count), _ = sample_rows(rows, np.random.default_rng(0))
     assert X[:, 0].tolist() == [0.0, 2.0]
     assert y.tolist() == [0.0, 1.0]
     assert count == pytest.approx([module.MAX_ROWS / 10, module.MAX_ROWS * 0.9], rel=0.1)

@@ -68,7 +68,7 @@ def test_rows_of_one_entity_are_one_observation(seed):
     X, y, _ = written_out(rows)
     cluster = np.repeat(group, rows.count.astype(int))
     expected = on_the_logit_scale(*every_pair(X[:, 0], y, cluster))
-    got = interval(rows, Copies(np.zeros(90, bool), group))
+    got = interval(rows, Copies(np.zeros(90, bool), group=group))
     assert got == pytest.approx(expected, rel=1e-10)
     assert got != pytest.approx(interval(rows), rel=1e-3)  # negative control
 
@@ -95,7 +95,7 @@ def test_four_rows_of_a_class_are_too_few_for_an_interval_and_so_is_one_entity()
     assert interval(rows) is None
     once_more = rows._replace(count=1 + y)  # eight rows
     assert interval(once_more) is not None
-    assert interval(once_more, Copies(np.zeros(44, bool), np.arange(44))) is None
+    assert interval(once_more, Copies(np.zeros(44, bool), group=np.arange(44))) is None
 
 
 def draw(world, area, rng, m, n):

@@ -56,8 +56,9 @@ def draw_roc(evaluation: Evaluation, caption: Caption) -> Figure:
     panel.set(ylabel="true positive rate (share of positive rows)")
     panel.plot([0, 1], [0, 1], label="chance", **DOTTED)
     panel.plot(*evaluation.roc.T[:2], color=style.BLUE, label="neuron")
-    (tn, fp), (fn, tp) = evaluation.confusion
-    _mark_decision(panel, fp / max(fp + tn, 1), tp / max(tp + fn, 1), evaluation.threshold)
+    recall = evaluation.metrics["recall"]
+    specificity = 2 * evaluation.metrics["balanced_accuracy"] - recall
+    _mark_decision(panel, min(max(1 - specificity, 0), 1), recall, evaluation.threshold)
     panel.legend()
     return figure
 
@@ -72,12 +73,12 @@ def draw_precision_recall(evaluation: Evaluation, caption: Caption) -> Figure:
     panel = _shares(figure.subplots())
     panel.set(xlabel="recall (share of positive rows)")
     panel.set(ylabel="precision (share of positive decisions)")
-    prevalence = evaluation.n_positive / evaluation.n_rows
+    prevalence = evaluation.pr[0, 1]  # where every row is decided positive
     panel.axhline(prevalence, label=f"every row called positive: {prevalence:.3f}", **DOTTED)
     panel.step(*evaluation.pr.T, where="post", color=style.BLUE, label="neuron")
-    (_, fp), (fn, tp) = evaluation.confusion
-    if tp + fp:
-        _mark_decision(panel, tp / max(tp + fn, 1), tp / (tp + fp), evaluation.threshold)
+    recall, precision = (evaluation.metrics.get(name) for name in ("recall", "precision"))
+    if recall is not None and precision is not None:
+        _mark_decision(panel, recall, precision, evaluation.threshold)
     panel.legend()
     return figure
 

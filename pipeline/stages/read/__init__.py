@@ -1,12 +1,6 @@
 """A file becomes its distinct rows, as text, each with its count; nothing is guessed."""
 
-from pipeline.stages.read.rows import (
-    Counts,
-    Rows,
-    lines_of,
-    read_any_width,
-    read_in_order,
-    read_rows,
-)
+from pipeline.stages.read.parts import read_rows
+from pipeline.stages.read.rows import Counts, Rows, lines_of, read_any_width, read_in_order
 
 __all__ = ["Counts", "Rows", "lines_of", "read_any_width", "read_in_order", "read_rows"]

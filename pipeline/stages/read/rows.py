@@ -47,10 +47,13 @@ class Rows:
     frame: pd.DataFrame
     count: Counts
     path: Path
+    part: npt.NDArray[np.int8] | None = (
+        None  # of data.valid and data.test: 0 train, 1 valid, 2 test
+    )
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of every cell and count, the same for every order of the rows of the file.
+        """sha256 of every cell and count, the same for every order of the rows of a file.
 
         Each column goes in as the lengths of its cells in code points, then the cells: no two
         tables read alike.
@@ -61,6 +64,7 @@ class Rows:
         names = list(self.frame.columns)
         digest = hashlib.sha256(json.dumps([names, len(self.count)]).encode())
         digest.update(self.count.astype("<i8").tobytes())
+        digest.update(b"" if self.part is None else self.part.tobytes())
         text = pa.schema([(name, pa.large_string()) for name in names])
         for column in pa.Table.from_pandas(self.frame, text, preserve_index=False).columns:
             digest.update(pc.utf8_length(column).to_numpy().astype("<i8").tobytes())

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
+from pipeline import files
 from pipeline.config.contract import Boolean, DataSettings, Feature, Group, Numeric, Weight
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
+from pipeline.stages.read.parts import file_of
 from pipeline.stages.read.rows import Counts, Rows, lines_of
 from pipeline.stages.validate.profile import (
     ColumnProfile,
@@ -50,11 +52,28 @@ class Table:
     weight: npt.NDArray[np.float64] | None = None
     group: npt.NDArray[np.int64] | None = None
     dates: Mapping[str, npt.NDArray[np.datetime64]] = field(default_factory=dict)
+    part: npt.NDArray[np.int8] | None = None  # of split=files: 0 train, 1 valid, 2 test
+
+    @property
+    def weighted_count(self) -> npt.NDArray[np.float64]:
+        """The count of each row (n,), times its weight, the largest of which is 1.
+
+        Scaled so that the sum is the number of rows of equal weight whose mean is as precise (Kish
+        1965, section 11.7).
+        """
+        count = self.count.astype(np.float64)
+        if self.weight is None:
+            return count
+        weight = self.weight / self.weight.max()
+        weighted = count * weight
+        scaled: npt.NDArray[np.float64] = weighted * (weighted.sum() / (weighted @ weight))
+        return scaled
 
     @property
     def share(self) -> float:
         """The share of rows that is positive."""
-        return float(self.count @ self.y / self.count.sum())
+        count = self.weighted_count
+        return float(count @ self.y / count.sum())
 
 
 @dataclass(frozen=True)
@@ -96,14 +115,14 @@ def validate(rows: Rows, data: DataSettings, *, of_columns: bool = True) -> Vali
     n_rows = int(count.sum())
     of_table = table_rules(columns[data.target.name], count, contradictory / n_rows, data)
     violations = (
-        *_row_violations(rows, columns, data, of_columns),
+        *_of_files(rows, columns, data, of_columns),
         *(whole_violation("", rule, count) for rule in of_table if not rule.holds),
     )
     table = None
     if not violations:
         table = Table(
             convert(frame, columns, data), positive.astype(np.float64), count,
-            _weight(columns, data), _group(columns, data),
+            _weight(columns, data), _group(columns, data), part=rows.part,
         )  # fmt: skip
     return Validation(
         n_rows=n_rows,
@@ -191,6 +210,22 @@ def _group(columns: dict[str, ColumnValues], data: DataSettings) -> Counts | Non
 def _of_values(rules: Rules) -> Rules:
     """Return the rules that are about values, not about a column as a whole."""
     return {name: [r for r in rules[name] if not isinstance(r.holds, bool)] for name in rules}
+
+
+def _of_files(
+    rows: Rows, columns: dict[str, ColumnValues], data: DataSettings, of_columns: bool
+) -> list[Violation]:
+    """Return the rules that the rows of each file break."""
+    if rows.part is None:
+        return _row_violations(rows, columns, data, of_columns)
+    found = []
+    for part in np.unique(rows.part).tolist():
+        of_part, place = rows.part == part, file_of(data, part)
+        frame = rows.frame[of_part].reset_index(drop=True)
+        one = Rows(frame, rows.count[of_part], files.PROJECT / place.path)
+        own = _row_violations(one, column_values(frame, data), place, of_columns)
+        found += [replace(violation, file=place.path) for violation in own]
+    return found
 
 
 def _row_violations(

@@ -31,11 +31,13 @@ class Violation:
     examples: tuple[tuple[str, int], ...]  # the commonest offending values with their counts
     lines: tuple[int, ...]  # the first line numbers in the file
     hint: str
+    file: str = ""  # of a table that is held in several
 
     @property
     def message(self) -> str:
         """The violation on one line."""
         subject = f"column {self.column}" if self.column else "the table"
+        subject = f"{self.file}: {subject}" if self.file else subject
         parts = [f"{subject} {self.rule}", self._got, self.hint]
         return "; ".join(part for part in parts if part)
 

@@ -1,0 +1,174 @@
+"""A table becomes train, valid and test: at random, by group, by time, in folds, or as given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pipeline.config.schema import (
+    FilesSplit,
+    FoldsSplit,
+    GroupSplit,
+    NoSplit,
+    SplitSettings,
+    StratifiedSplit,
+    TimeSplit,
+)
+from pipeline.errors import DataError
+from pipeline.stages.copies import attribute_groups
+from pipeline.stages.read.rows import Counts
+from pipeline.stages.split.deal import deal_files, deal_folds, deal_groups, deal_rows
+from pipeline.stages.split.time import deal_by_time, format_moment
+from pipeline.stages.validate.validation import Table
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Dealing:
+    """How many ``rows``, by count, and ``groups`` train, valid and test have.
+
+    ``shared`` groups of test have rows in train as well. ``cuts`` holds the first moments of valid
+    and test, in ISO 8601, where rows were dealt by time.
+    """
+
+    rows: tuple[int, int, int]
+    groups: tuple[int, int, int] | None = None  # None where rows have none
+    shared: int = 0
+    cuts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a table. Where ``held_out`` is false, train and test are the same rows.
+
+    Rows of weight 0 are in ``dealing`` and in no part.
+    """
+
+    train: Table
+    valid: Table | None
+    test: Table
+    held_out: bool
+    dealing: Dealing
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Rows of train, valid and test, by count."""
+        return self.dealing.rows
+
+
+def split_table(table: Table, settings: SplitSettings) -> Split:
+    """Return the table dealt into its parts.
+
+    The copies of a row are dealt one by one, by multivariate hypergeometric draws: exactly what
+    shuffling the long table does, at a cost that does not grow with its length. Sizes are exact:
+    each class has ``round(share * n)`` rows in valid and in test, and the rest in train. Groups,
+    and with ``copies="together"`` rows of equal attributes, are dealt as one, and sizes are as near
+    as that allows. Rows of one moment are never in two parts.
+
+    Raises
+    ------
+    DataError
+        If a part would lack a class.
+    """
+    if settings.together and table.group is None:
+        table = replace(table, group=attribute_groups(table.frame))
+    if isinstance(settings, NoSplit):
+        train = _weighty(table)
+        _require_classes({"train": train}, settings)
+        n, known = int(table.count.sum()), np.unique([] if table.group is None else table.group)
+        groups = None if table.group is None else (len(known), 0, len(known))
+        dealing = Dealing((n, 0, n), groups, len(known))
+        return Split(train, None, train, held_out=False, dealing=dealing)
+    dealt, cuts = _deal(table, settings)
+    parts = [take(table, count) for count in dealt]
+    dealing = _dealing(parts, cuts)
+    train, valid, test = map(_weighty, parts)
+    has_valid = bool(dealing.rows[1])
+    wanted = has_valid or getattr(settings, "has_valid", False)
+    held = {"train": train, "valid": valid, "test": test}
+    _require_classes({k: v for k, v in held.items() if wanted or k != "valid"}, settings)
+    return Split(train, valid if has_valid else None, test, held_out=True, dealing=dealing)
+
+
+def _deal(table: Table, settings: SplitSettings) -> tuple[Counts, Mapping[str, str]]:
+    """Return how many copies of each row go to train, valid and test (3, n), and the cut dates."""
+    match settings:
+        case FilesSplit():
+            return deal_files(table), {}
+        case TimeSplit():
+            dealt, cuts = deal_by_time(table, settings)
+            return dealt, {name: format_moment(cut) for name, cut in cuts.items()}
+        case FoldsSplit():
+            return deal_folds(table, settings), {}
+        case StratifiedSplit() | GroupSplit():
+            rng, shares = np.random.default_rng(settings.seed), (settings.test, settings.valid)
+            if isinstance(settings, GroupSplit) and table.group is not None:
+                return deal_groups(table, table.group, shares, rng), {}
+            if settings.together:
+                entity = attribute_groups(table.frame)
+                return deal_groups(table, entity, shares, rng, draws=1), {}
+            return deal_rows(table, shares[::-1], rng), {}
+    raise AssertionError(f"split must be one that deals; got {settings}")
+
+
+def _dealing(parts: list[Table], cuts: Mapping[str, str]) -> Dealing:
+    n_train, n_valid, n_test = (int(part.count.sum()) for part in parts)
+    train, valid, test = (None if part.group is None else np.unique(part.group) for part in parts)
+    if train is None or valid is None or test is None:
+        return Dealing((n_train, n_valid, n_test), cuts=cuts)
+    shared = len(np.intersect1d(train, test))
+    return Dealing((n_train, n_valid, n_test), (len(train), len(valid), len(test)), shared, cuts)
+
+
+CURES = {
+    "stratified": "{change}, or choose split=none",
+    "group": "{change}, or choose another split.seed",
+    "folds": "lower split.folds or split.test",
+    "time": "choose another split.{part}_from, or split=stratified",
+    "files": "put such rows into its file, or choose split=stratified data.test=null",
+    "none": "train and test need both",
+}
+
+
+def _require_classes(parts: Mapping[str, Table], settings: SplitSettings) -> None:
+    """Raise DataError unless each part holds both classes."""
+    lacking = [
+        f"{name} must hold both classes; got {int(part.count[part.y == label].sum())} rows of "
+        f"class {label:.0f}, {'positive' if label else 'negative'}"
+        f"{'' if part.weight is None else ', with a weight above 0'}: {_cure(name, settings)}"
+        for name, part in parts.items()
+        for label in (0.0, 1.0)
+        if not (part.y == label).any()
+    ]
+    if lacking:
+        raise DataError("\n".join(lacking))
+
+
+def _cure(part: str, settings: SplitSettings) -> str:
+    change = "lower split.valid or split.test" if part == "train" else f"raise split.{part}"
+    after = "test" if part == "test" else "valid"
+    return CURES[settings.name].format(change=change, part=after)
+
+
+def _weighty(table: Table) -> Table:
+    """Return the rows whose weight is above 0: the others have no part in any figure."""
+    if table.weight is None or (table.weight > 0).all():
+        return table
+    return take(table, np.where(table.weight > 0, table.count, 0))
+
+
+def take(table: Table, count: Counts) -> Table:
+    """Return the rows of the table with other counts, without those that count 0."""
+    rows = np.flatnonzero(count)
+    return Table(
+        table.frame.iloc[rows].reset_index(drop=True),
+        table.y[rows],
+        count[rows],
+        None if table.weight is None else table.weight[rows],
+        None if table.group is None else table.group[rows],
+        {name: moments[rows] for name, moments in table.dates.items()},
+        None if table.part is None else table.part[rows],
+    )
