@@ -14,8 +14,14 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.compare.comparison import Run
+from pipeline.compare.groups import by_group
 from pipeline.compare.unseen_errors import flipped, p_value
-from pipeline.compare.validation_losses import effective_weight, mean_losses, row_counts
+from pipeline.compare.validation_losses import (
+    effective_weight,
+    mean_losses,
+    row_counts,
+    row_groups,
+)
 from pipeline.compare.variance import FullGrid, effect_of
 
 
@@ -74,10 +80,10 @@ def paired_p_value(pairs: Sequence[tuple[Run, Run]]) -> float:
     from scipy.special import stdtr
 
     starts = len({a.seed[0] for a, _ in pairs}) > 1
-    repeats: dict[int, list[float]] = {}
+    repeats: dict[object, list[float]] = {}
     for a, b in pairs:
         difference = a.validation_loss - b.validation_loss
-        repeats.setdefault(a.seed[0 if starts else 1], []).append(difference)
+        repeats.setdefault(a.seed[0] if starts else a.split, []).append(difference)
     means = [np.mean(differences) for differences in repeats.values()]
     s = len(means)
     if s < 2:
@@ -131,11 +137,12 @@ def _losses_of_cells(cells: Sequence[Sequence[Run]]) -> tuple[Array, Array] | No
     """
     losses = [mean_losses(cell) for cell in cells]
     known = [of_cell for of_cell in losses if of_cell is not None]
-    splits = {frozenset(run.seed[1] for run in cell) for cell in cells}
+    splits = {frozenset(run.split for run in cell) for cell in cells}
     if len(known) < len(cells) or len(splits) != 1:
         return None
     runs = [run for cell in cells for run in cell]
-    return np.stack(known), row_counts(runs) * effective_weight(runs)
+    count, (of_groups,) = by_group(*_observations(runs), np.stack(known))
+    return of_groups, count
 
 
 def _p_value_over_rows(pairs: Sequence[tuple[Run, Run]]) -> float:
@@ -144,6 +151,12 @@ def _p_value_over_rows(pairs: Sequence[tuple[Run, Run]]) -> float:
     means = [mean_losses(runs, of) for of in (np.asarray, flipped) for runs in (firsts, seconds)]
     if any(mean is None for mean in means):
         return 0.0
-    first, second, first_other, second_other = (mean for mean in means if mean is not None)
-    count = row_counts(firsts) * effective_weight(firsts)
+    known = [mean for mean in means if mean is not None]
+    count, (first, second, *others) = by_group(*_observations(firsts), *known)
+    first_other, second_other = others
     return min(1.0, 2 * p_value(second - first, second_other - first_other, count))
+
+
+def _observations(runs: Sequence[Run]) -> tuple[Array, Array | None]:
+    """Return as how many independent rows each one counts (n,), and whom it is about."""
+    return row_counts(runs) * effective_weight(runs), row_groups(runs)

@@ -21,7 +21,12 @@ from pipeline.compare.comparison import (
 from pipeline.compare.findings import sentences
 from pipeline.compare.load import SEEDS
 from pipeline.compare.ties import find_ties
-from pipeline.compare.validation_losses import effective_weight, losses_by_start, row_counts
+from pipeline.compare.validation_losses import (
+    effective_weight,
+    losses_by_start,
+    row_counts,
+    row_groups,
+)
 from pipeline.compare.variance import shares
 from pipeline.errors import ConfigError
 
@@ -117,7 +122,7 @@ def _candidates(
     group: Sequence[Run], unfinished: Sequence[Run], params: Params
 ) -> tuple[list[Candidate], int]:
     """Return runs that differ in their seeds alone, and how many lack a split to be among them."""
-    splits = {run.seed[1] for run in group}
+    splits = {run.split for run in group}
     found = _by_configuration(sorted(group, key=lambda run: run.seed))
     lost = _by_configuration([run for run in unfinished if run.settings])
     candidates = []
@@ -138,8 +143,8 @@ def _by_configuration(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return found
 
 
-def _on_every_split(members: Sequence[Run], splits: set[int]) -> list[Run]:
-    """Return the runs of those seeds that were run on every split."""
+def _on_every_split(members: Sequence[Run], splits: set[tuple[int, int]]) -> list[Run]:
+    """Return the runs of those seeds of the start that were run on every split."""
     seen = {run.seed for run in members}
     starts = {start for start, _ in seen if all((start, split) in seen for split in splits)}
     return list({run.seed: run for run in members if run.seed[0] in starts}.values())
@@ -152,7 +157,8 @@ def _ranked(candidates: Sequence[Candidate]) -> tuple[list[Candidate], Leaderboa
     losses = [losses_by_start(candidate.runs) for candidate in ranked]
     seeds = [sorted({run.seed[0] for run in candidate.runs}) for candidate in ranked]
     runs = ranked[0].runs
-    return ranked, find_ties(losses, seeds, row_counts(runs), weight=effective_weight(runs))
+    count, group, weight = row_counts(runs), row_groups(runs), effective_weight(runs)
+    return ranked, find_ties(losses, seeds, count, group=group, weight=weight)
 
 
 def _shares(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -12,6 +12,7 @@ import numpy as np
 from nn.arrays import Array
 from pipeline.run import Status
 from pipeline.stages.certify import Certificate
+from pipeline.text import counted
 
 Value = str | int | float | bool | None
 
@@ -29,8 +30,8 @@ class Run:
     """A run of the set, as its record holds it.
 
     ``losses`` (n,) are the binary cross-entropies in nats of the distinct validation rows, of which
-    row i occurs ``count[i]`` times; None where there are none. ``curve`` maps ``epoch``,
-    ``train_loss``, ``valid_loss`` … to arrays of one value per epoch; empty where nothing trained.
+    row i occurs ``count[i]`` times and is about ``group[i]``; None where there are none. ``curve``
+    maps ``epoch``, ``train_loss`` … to arrays of one value per epoch; empty where nothing trained.
     """
 
     identity: str
@@ -40,6 +41,7 @@ class Run:
     curve: Mapping[str, Array]
     losses: Array | None = None
     count: Array | None = None
+    group: Array | None = None
     data_digest: str = ""
     overrides: tuple[str, ...] = ()
     run_id: str | None = None  # in MLflow
@@ -60,10 +62,15 @@ class Run:
         return "diverged" if self.diverged else self.status.lower()
 
     @property
-    def seed(self) -> tuple[int, int]:
-        """What distinguishes repeats: the seed of the start and the seed of the split."""
-        start, split = self.settings.get("seed"), self.settings.get("split.seed")
-        return int(start or 0), int(split or 0)
+    def split(self) -> tuple[int, int]:
+        """Which rows validate, of one way to split: the seed of the split, and the fold."""
+        seed, fold = self.settings.get("split.seed"), self.settings.get("split.fold")
+        return int(seed or 0), int(fold or 0)
+
+    @property
+    def seed(self) -> tuple[int, tuple[int, int]]:
+        """What distinguishes repeats: the seed of the start, and the split."""
+        return int(self.settings.get("seed") or 0), self.split
 
     @property
     def validation_loss(self) -> float:
@@ -71,9 +78,22 @@ class Run:
         return self.metrics.get(VALID_LOSS, math.nan)
 
 
+def has_folds(runs: Iterable[Run]) -> bool:
+    """Return whether the runs validate on folds of one table."""
+    return any("split.fold" in run.settings for run in runs)
+
+
+def format_repeats(runs: Sequence[Run]) -> str:
+    """Return with how many seeds, and on how many folds, the runs were made."""
+    if not has_folds(runs):
+        return counted(len({run.seed for run in runs}), "seed")
+    seeds = counted(len({(start, seed) for start, (seed, _) in (run.seed for run in runs)}), "seed")
+    return f"{seeds} of {counted(len({run.split[1] for run in runs}), 'fold')}"
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """One configuration: runs that differ in their seeds alone."""
+    """One configuration: runs that differ in their seeds, or folds, alone."""
 
     params: Mapping[str, Value]  # those that vary in the set, seeds left out
     runs: tuple[Run, ...]  # FINISHED, by seed
@@ -81,7 +101,7 @@ class Candidate:
 
     @property
     def n_seeds(self) -> int:
-        """With how many seeds it was run, of the start or of the split."""
+        """How many times it was trained: with how many seeds, of the start or of the split."""
         return len({run.seed for run in self.runs})
 
     def mean_metric(self, name: str) -> float:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nn.arrays import Array
 from pipeline.compare.chance import effect_p_value, effect_p_value_over_rows
-from pipeline.compare.comparison import MIN_SEEDS, Comparison, Run, Value, is_number
-from pipeline.compare.convergence import convergence_sentences, separation_sentences
+from pipeline.compare.comparison import MIN_SEEDS, Comparison, Run, Value, has_folds, is_number
+from pipeline.compare.convergence import convergence_sentences, ending, separation_sentences
 from pipeline.compare.labels import format_number, short_names, short_value
 from pipeline.compare.load import known_params
 from pipeline.compare.variance import full_grid
@@ -136,8 +136,9 @@ def _ranking(comparison: Comparison, names: Names) -> Iterator[str]:
         return
     n = int(board.tied[1:].sum())
     few = _few(comparison)
+    caveat = few or _one_start(comparison)
     if n == k - 1:
-        yield f"No difference between the {k:,} candidates is significant: all are tied.{few}"
+        yield f"No difference between the {k:,} candidates is significant: all are tied.{caveat}"
         return
     first = comparison.candidates[0].params
     best = ", ".join(f"{names.get(name, name)}={short_value(first[name], 40)}" for name in first)
@@ -145,10 +146,10 @@ def _ranking(comparison: Comparison, names: Names) -> Iterator[str]:
     lowest = f"{best} has the lowest mean validation loss, {loss} nats per row"
     if n or few:
         others = f"; {_tied(n, board.tied)} tied with it" if n else ""
-        yield f"{lowest}{others}.{few}"
+        yield f"{lowest}{others}.{caveat}"
     else:
         others = "the other one" if k == 2 else f"all {k - 1:,} others"
-        yield f"{best} is better than {others}: mean validation loss {loss} nats per row."
+        yield f"{best} is better than {others}: mean validation loss {loss} nats per row.{caveat}"
 
 
 def _tied(n: int, tied: Array) -> str:
@@ -210,8 +211,19 @@ def _reason(run: Run) -> str:
 def _few(comparison: Comparison) -> str:
     """Return that seeds are too few, where they are."""
     n = min(candidate.n_seeds for candidate in comparison.candidates)
-    few = f" {counted(n, 'seed')} {'is' if n == 1 else 'are'} too few to name a winner."
-    return few if n < MIN_SEEDS else ""
+    if n < MIN_SEEDS:
+        what = counted(n, "fold" if has_folds(comparison.finished) else "seed")
+        return f" {what} {'is' if n == 1 else 'are'} too few to name a winner."
+    return ""
+
+
+def _one_start(comparison: Comparison) -> str:
+    """Return what folds of a single start of training leave out, where it matters."""
+    runs = comparison.finished
+    matters = not all(ending(run) == "converged" for run in runs)
+    if has_folds(runs) and matters and len({run.seed[0] for run in runs}) == 1:
+        return " What another start of training would change is not known: seed=range(3) shows it."
+    return ""
 
 
 def _leading(comparison: Comparison) -> list[Mapping[str, Value]]:

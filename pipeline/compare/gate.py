@@ -9,6 +9,7 @@ import numpy as np
 from nn import Examples, binary_cross_entropy, row_logits, sigmoid
 from nn.arrays import Array
 from nn.neuron import average
+from pipeline.compare.groups import by_group
 from pipeline.compare.unseen_errors import flipped, p_value
 from pipeline.config.schema import PromoteSettings
 
@@ -18,12 +19,13 @@ class Scored:
     """How a neuron does on the distinct test rows, of which row i occurs ``count[i]`` times.
 
     ``loss`` (n,) in nats; ``right`` (n,) is 1.0 where the decision at the neuron's own threshold is
-    the label, else 0.0.
+    the label, else 0.0. Rows of one ``group`` (n,) are one observation.
     """
 
     loss: Array
     right: Array
     count: Array
+    group: Array | None = None
 
     def error(self, metric: str) -> float:
         """Return the mean log loss in nats, or the share of rows that are decided wrong."""
@@ -47,28 +49,37 @@ class Paired:
     test: str
 
 
-def score_rows(theta: Array, examples: Examples, threshold: float) -> Scored:
+def score_rows(
+    theta: Array, examples: Examples, threshold: float, group: Array | None = None
+) -> Scored:
     """Return how the neuron does on each row."""
     X, y, count = examples
     z = row_logits(theta, X)
     right = (sigmoid(z) >= threshold) == (y == 1)
-    return Scored(binary_cross_entropy(z, y), right.astype(np.float64), count)
+    return Scored(binary_cross_entropy(z, y), right.astype(np.float64), count, group)
 
 
 def paired(challenger: Scored, champion: Scored, metric: str) -> Paired:
     """Test, one-sided, whether the challenger is better than the champion on the same rows.
 
     Log losses are compared with one error more, the worst that could have happened on any of them:
-    a mean over several rows would miss a challenger that is over-confident on few.
+    a mean over several rows would miss a challenger that is over-confident on few. So are
+    decisions, by the worst of all, where rows have groups or weights: McNemar's test is of rows.
     """
-    count = challenger.count
-    if metric == "accuracy":
+    count, group = challenger.count, challenger.group
+    if metric == "accuracy" and group is None and (count == np.floor(count)).all():
         return mcnemar(challenger.right, champion.right, count)
-    difference = champion.loss - challenger.loss
-    worst = min(difference.min(), (flipped(champion.loss) - flipped(challenger.loss)).min())
-    p = p_value(difference, np.full_like(difference, worst), count)
-    test = f"Gaffke's test with one error more, of {abs(worst):.3g} nats"
-    return Paired(average(difference, count), p, test)
+    if metric == "accuracy":
+        difference, other, unit = challenger.right - champion.right, -np.ones(len(count)), ""
+    else:
+        difference, unit = champion.loss - challenger.loss, " nats"
+        other = flipped(champion.loss) - flipped(challenger.loss)
+    n, (difference, other) = by_group(count, group, difference, other)
+    worst = min(difference.min(), other.min())
+    p = p_value(difference, np.full_like(difference, worst), n)
+    of_groups = "" if group is None else f" on {len(n):,} groups"
+    test = f"Gaffke's test{of_groups} with one error more, of {abs(worst):.3g}{unit}"
+    return Paired(average(difference, n), p, test)
 
 
 def mcnemar(challenger: Array, champion: Array, count: Array) -> Paired:

@@ -20,7 +20,7 @@ FIGURES = {
     "validation loss": "mean over seeds, nats per row",
     "excess": "validation loss over that of the best, nats per row",
     "convergence": "of the run that fared worst: how far its objective is above the optimum",
-    "seeds": "runs that finished, of all where some did not",
+    "seeds": "runs, one for each seed and fold, that finished; of all where some did not",
     "95 % interval": "of the validation loss of this candidate alone",
     "excess interval": "simultaneous over all comparisons",
     "sd": "standard deviation of the validation loss over seeds",

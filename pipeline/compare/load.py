@@ -10,14 +10,14 @@ from pipeline.compare.comparison import Run, Value
 from pipeline.record import Record, published_runs
 from pipeline.text import flatten
 
-SEEDS = ("seed", "split.seed")
+SEEDS = ("seed", "split.seed", "split.fold")
 
 
 def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = None) -> Run:
     """Return the run that a record holds."""
     head = record.head
     published = [*published_runs(record.identity, record.path.parent).values()]
-    losses, count = record.validation_losses or (None, None)
+    held = record.validation_losses
     failure = record.failure
     return Run(
         identity=record.identity,
@@ -25,8 +25,9 @@ def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = No
         settings=settings_of(record.config),
         metrics=head.metrics,
         curve=record.curve,
-        losses=losses,
-        count=count,
+        losses=held.loss if held else None,
+        count=held.count if held else None,
+        group=held.group if held else None,
         data_digest=head.lineage.data_digest,
         overrides=overrides or head.overrides,
         run_id=published[0].run_id if published else None,

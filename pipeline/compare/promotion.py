@@ -173,14 +173,19 @@ def _champion(held: Version, record: Record, split: Split, registry: Registry) -
 
 def _rows_key(record: Record) -> str:
     """Return what the test rows are known by: their table and how it is split."""
-    text = json.dumps([record.head.lineage.data_digest, record.config["split"]], sort_keys=True)
+    split = record.config["split"]
+    if split["name"] == "folds":  # the test rows are the same for every fold and seed
+        split = {key: split[key] for key in ("name", "test", "copies")}
+    text = json.dumps([record.head.lineage.data_digest, split], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _format_rows(record: Record) -> str:
     """Return how many test rows there are, and of how many train has seen the attributes."""
     n, n_seen = (record.json("evaluation.json")[name] for name in ("n_rows", "n_seen"))
-    return f"{n:,} rows held out, {n_seen:,} of them with attributes that train has seen"
+    groups = record.dealing.groups if record.dealing else None
+    of_groups = f" of {counted(groups[2], 'group')}" if groups else ""
+    return f"{n:,} rows{of_groups} held out, {n_seen:,} with attributes that train has seen"
 
 
 def _format_challenge(found: Challenge) -> list[str]:

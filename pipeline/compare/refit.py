@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pipeline.compare.gate import Scored, score_rows
 from pipeline.config.schema import RunConfig
 from pipeline.errors import DataError, PipelineError
 from pipeline.record import Record
+from pipeline.stages.copies import Sampling
 from pipeline.stages.encode import encode, fit_encoder
 from pipeline.stages.predict import Model
 from pipeline.stages.split import Split
@@ -48,7 +51,11 @@ def comparable_model(champion: Record, challenger: Record, split: Split) -> tupl
 
 def score(model: Model, split: Split) -> Scored:
     """Return how the model does on the test rows."""
-    return score_rows(model.theta, encode(model.encoder, split.test, "test"), model.threshold)
+    group = Sampling.of(split.test).group
+    test = encode(model.encoder, split.test, "test")
+    return score_rows(
+        model.theta, test, model.threshold, None if group is None else group.astype(np.float64)
+    )
 
 
 def _require_columns(champion: Record, challenger: Record) -> None:
@@ -70,11 +77,18 @@ def _rows_of(record: Record) -> tuple[Any, ...]:
 
 def _recipe(champion: Record, challenger: Record) -> RunConfig:
     """Return the champion's configuration with the challenger's table, on its own columns."""
-    own, data = champion.model.data.attributes, challenger.config["data"]
-    columns = {k: v if k in own else {"kind": "ignored"} for k, v in data["columns"].items()}
+    own, data = champion.model.data.features, challenger.config["data"]
+    columns = {name: _column(tree, name in own) for name, tree in data["columns"].items()}
     return RunConfig.parse({
         **champion.config, "data": {**data, "columns": columns}, "split": challenger.config["split"]
     })  # fmt: skip
+
+
+def _column(tree: dict[str, Any], is_own: bool) -> dict[str, Any]:
+    """Return a column of the challenger's contract: what is no input may deal or weigh the rows."""
+    if is_own or tree["kind"] in ("weight", "count", "group"):
+        return tree
+    return {**tree, "parts": []} if tree["kind"] == "date" else {"kind": "ignored"}
 
 
 def _trained(config: RunConfig, split: Split) -> Model:

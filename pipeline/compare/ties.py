@@ -29,6 +29,7 @@ import numpy as np
 
 from nn.arrays import Array, require_shape
 from pipeline.compare.comparison import Leaderboard
+from pipeline.compare.groups import by_group
 from pipeline.compare.unseen_errors import flipped, lower_bound
 
 MAX_LOSS = 1e9  # nats: beyond it training has diverged, and squares would lose all digits
@@ -45,6 +46,7 @@ def find_ties(
     seeds: Sequence[Sequence[int]],
     count: Array,
     *,
+    group: Array | None = None,
     weight: float = 1.0,
     confidence: float = 0.95,
     draws: int = 2000,
@@ -69,7 +71,9 @@ def find_ties(
         Of each candidate, in nats, its seeds by the distinct rows (s_c, n), and the names of these
         seeds: an equal name is one shared source of noise.
     count
-        How many times each row occurs (n,).
+        How many times each row occurs (n,), or as how many rows its weight lets it count.
+    group
+        Whom each row is about (n,): rows of one number are one observation.
     weight
         How many independent rows each row counts as: less than 1 where rows of one table were
         drawn several times.
@@ -87,7 +91,8 @@ def find_ties(
     _require_losses(losses, seeds, count)
     rows, others = (np.stack([x.mean(axis=0) for x in xs]) for xs in (losses, map(flipped, losses)))
     seed_means = [_average(of_seeds, count) for of_seeds in losses]
-    mean, count = _average(rows, count), count * weight
+    mean = _average(rows, count)
+    count, (rows, others) = by_group(count * weight, group, rows, others)
     by_seed, freedom = _seed_influence(seed_means, seeds)
 
     best = int(np.argmin(mean))
@@ -240,9 +245,9 @@ def _require_losses(losses: Sequence[Array], seeds: Sequence[Sequence[int]], cou
     if len(losses) == 0 or len(losses) != len(seeds):
         got = f"{len(losses)} and {len(seeds)}"
         raise ValueError(f"losses and seeds must be of the same 1 or more candidates; got {got}")
-    whole = (count >= 1) & (count == np.floor(count)) & (count < np.inf)
-    if count.ndim != 1 or not whole.all() or count.sum() < 2:
-        raise ValueError(f"count (n,) must count 2 rows or more, each 1, 2, …; got {count}")
+    known = (count > 0) & (count < np.inf)
+    if count.ndim != 1 or not known.all() or count.sum() <= 1:
+        raise ValueError(f"count (n,) must be above 0, and above 1 in all; got {count}")
     for c, (of_seeds, names) in enumerate(zip(losses, seeds, strict=True)):
         if not names or len(set(names)) != len(names):
             raise ValueError(f"seeds[{c}] must be different, 1 or more; got {list(names)}")

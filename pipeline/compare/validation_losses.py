@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.compare.comparison import Run
+from pipeline.compare.comparison import Run, Value, is_number
 
 
 def mean_losses(runs: Iterable[Run], of: Callable[[Array], Array] = np.asarray) -> Array | None:
@@ -15,11 +15,11 @@ def mean_losses(runs: Iterable[Run], of: Callable[[Array], Array] = np.asarray) 
 
     ``of`` is applied to the losses of each run.
     """
-    by_split: dict[int, list[Array]] = {}
+    by_split: dict[tuple[int, int], list[Array]] = {}
     for run in runs:
         if run.losses is None:
             return None
-        by_split.setdefault(run.seed[1], []).append(of(run.losses))
+        by_split.setdefault(run.split, []).append(of(run.losses))
     return np.concatenate([np.mean(by_split[split], axis=0) for split in sorted(by_split)])
 
 
@@ -33,8 +33,15 @@ def losses_by_start(runs: Iterable[Run]) -> Array:
 
 def row_counts(runs: Iterable[Run]) -> Array:
     """Return how often each row occurs in its split (n,)."""
-    counts = {run.seed[1]: run.count for run in runs if run.count is not None}
+    counts = {run.split: run.count for run in runs if run.count is not None}
     return np.concatenate([counts[split] for split in sorted(counts)])
+
+
+def row_groups(runs: Iterable[Run]) -> Array | None:
+    """Return whom each row is about (n,); None where rows have no groups."""
+    groups = {run.split: run.group for run in runs}
+    known = [of for split in sorted(groups) if (of := groups[split]) is not None]
+    return np.concatenate(known) if known and len(known) == len(groups) else None
 
 
 def effective_weight(runs: Iterable[Run]) -> float:
@@ -42,9 +49,22 @@ def effective_weight(runs: Iterable[Run]) -> float:
 
     Splits deal the same table anew. A row is held out by each of m splits with the probability v,
     its noise is the same each time, and so the variance of a mean over all of them is
-    1 + (m - 1) v times that of as many rows that are all different.
+    1 + (m - 1) v times that of as many rows that are all different. The folds of one seed hold no
+    row twice, all of them together each row once: v is then the share of the folds that were run.
+    Rows of a group are one observation wherever they are held out, and so each counts as it is.
     """
-    splits = {run.seed[1]: run.settings.get("split.valid") for run in runs}
-    shares = [v for v in splits.values() if isinstance(v, int | float) and 0 < v < 1]
-    share = max(shares, default=1.0) if len(shares) == len(splits) else 1.0
-    return 1 / (1 + max(len(splits) - 1, 0) * share)
+    runs = list(runs)
+    if row_groups(runs) is not None:
+        return 1.0
+    of_seeds = {run.split[0]: run.settings for run in runs}
+    folds = len({run.split[1] for run in runs})
+    shares = [_held_out(settings, folds) for settings in of_seeds.values()]
+    return 1 / (1 + max(len(shares) - 1, 0) * max(shares, default=1.0))
+
+
+def _held_out(settings: Mapping[str, Value], folds: int) -> float:
+    """Return with what probability a row validates, in some of the ``folds`` that were run."""
+    share, k = settings.get("split.valid"), settings.get("split.folds")
+    if is_number(k):
+        return min(folds / k, 1.0)
+    return float(share) if is_number(share) and 0 < share < 1 else 1.0

@@ -27,7 +27,8 @@ ROUNDING = 1e-13
 
 Level = tuple[bool, Value]  # True is not 1
 Cells = dict[tuple[Level, ...], Candidate]
-Cell = Mapping[int, Sequence[float]]  # the responses of each repeat
+Repeat = int | tuple[int, int]  # the seed of the start, or the split
+Cell = Mapping[Repeat, Sequence[float]]  # the responses of each repeat
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class FullGrid:
     @property
     def repeated(self) -> Array | None:
         """Responses (L_1, …, L_p, s) of the s repeats that all cells have; None below two."""
-        common = sorted(set.intersection(*(set(cell) for cell in self.cells)))
+        common = sorted(set.intersection(*(set(cell) for cell in self.cells)), key=repr)
         values = [[np.mean(cell[repeat]) for repeat in common] for cell in self.cells]
         return np.reshape(values, (*self.shape, len(common))) if len(common) > 1 else None
 
@@ -168,9 +169,9 @@ def _repeats(runs: Sequence[Sequence[Run]], values: Sequence[Array]) -> tuple[Ce
     starts = len({run.seed[0] for cell in runs for run in cell}) > 1
     found = []
     for cell, of_cell in zip(runs, values, strict=True):
-        repeats: dict[int, list[float]] = {}
+        repeats: dict[Repeat, list[float]] = {}
         for run, value in zip(cell, of_cell, strict=True):
-            repeats.setdefault(run.seed[0 if starts else 1], []).append(float(value))
+            repeats.setdefault(run.seed[0] if starts else run.split, []).append(float(value))
         found.append(repeats)
     return tuple(found)
 

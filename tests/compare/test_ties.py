@@ -276,7 +276,7 @@ def test_a_loss_that_is_none_is_refused_by_its_place(value):
         ({"seeds": [ONE, []]}, r"seeds\[1\] must"),
         ({"losses": np.ones((2, 2, 10)), "seeds": [ONE * 2] * 2}, r"seeds\[0\] must be different"),
         ({"count": np.zeros(10)}, "count .* must"),
-        ({"count": np.full(10, 1.5)}, "count .* must"),
+        ({"count": np.full(10, -1.5)}, "count .* must"),
         ({"count": np.full(10, np.nan)}, "count .* must"),
         ({"count": np.full(10, np.inf)}, "count .* must"),
         ({"losses": np.ones((2, 1, 1)), "count": np.ones(1)}, "count .* must"),

@@ -9,6 +9,7 @@ from pipeline.compare.validation_losses import (
     losses_by_start,
     mean_losses,
     row_counts,
+    row_groups,
 )
 
 
@@ -51,3 +52,30 @@ def test_m_splits_of_an_unknown_share_weigh_as_much_as_one():
     assert effective_weight(runs) == 1 / 4
     assert effective_weight(runs[:1]) == 1
     assert effective_weight([]) == 1
+
+
+def fold(number, seed=0, start=0, k=5, **more):
+    settings = {"seed": start, "split.seed": seed, "split.fold": number, "split.folds": k}
+    losses = np.array([10.0 * number + seed, 10.0 * number + seed + 1])
+    return run({}, settings=settings, losses=losses, count=np.ones(2), **more)
+
+
+def test_the_rows_of_folds_stand_side_by_side_and_each_counts_once():
+    runs = [fold(number) for number in (3, 0, 4, 1, 2)]
+    assert mean_losses(runs).tolist() == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41]
+    assert effective_weight(runs) == 1
+
+
+def test_folds_that_are_repeated_by_seed_count_each_row_once_in_all():
+    runs = [fold(number, seed) for number in range(5) for seed in range(3)]
+    assert row_counts(runs).sum() * effective_weight(runs) == pytest.approx(10)
+    some = [fold(number, seed) for number in range(2) for seed in range(3)]
+    assert effective_weight(some) == pytest.approx(1 / (1 + 2 * 0.4))
+
+
+def test_rows_of_groups_count_as_they_are_wherever_their_group_is_held_out():
+    group = np.array([7.0, 8.0])
+    runs = [fold(number, seed, group=group) for number in range(5) for seed in range(3)]
+    assert effective_weight(runs) == 1
+    assert row_groups(runs).tolist() == [7, 8] * 15
+    assert row_groups([*runs, fold(0, 9)]) is None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from pipeline.compare.comparison import Comparison, Run
+from pipeline.compare.comparison import Comparison, Run, format_repeats, has_folds
 from pipeline.compare.convergence import TOO_EARLY
 from pipeline.compare.labels import format_interval, format_number, format_share, short_names
 from pipeline.compare.leaderboard import FIGURES, format_choice, leaderboard
@@ -57,7 +57,7 @@ def page(comparison: Comparison) -> str:
         test_rows=_test_rows(comparison),
         figures=figures,
         n_rows=_n_rows(comparison),
-        n_seeds=len({run.seed for run in comparison.finished}),
+        repeats=format_repeats(comparison.finished),
         n_coloured=N_LEADERS,
         max_axes=MAX_AXES,
         unfolded=UNFOLDED,
@@ -95,8 +95,9 @@ def _labels(comparison: Comparison) -> Iterator[str]:
 
 
 def _seed(run: Run) -> str:
-    start, split = run.seed
-    return f"seed {start}" + (f", split {split}" if split else "")
+    start, (split, fold) = run.seed
+    words = [f"seed {start}", *([f"split {split}"] if split else [])]
+    return ", ".join([*words, *([f"fold {fold}"] if has_folds([run]) else [])])
 
 
 def _n_rows(comparison: Comparison) -> str:
