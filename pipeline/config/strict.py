@@ -103,7 +103,12 @@ def _unknown(key: str, got: str, valid: list[str]) -> str:
 
 def _path(fault: ErrorDetails, tree: Any) -> Iterator[str]:
     """Yield the place of a fault as keys of the tree, without the tags that name a variant."""
+    tag = None
     for step in fault["loc"]:
+        # split.folds is a setting of split=folds: the first of the two is the name of the variant.
+        if isinstance(tree, dict) and tag is None and tree.get("name") == step == "folds":
+            tag = step
+            continue
         is_item = isinstance(tree, list | tuple) and isinstance(step, int)
         if is_item or (isinstance(tree, dict) and step in tree):
             yield str(step)
