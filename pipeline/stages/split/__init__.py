@@ -73,18 +73,19 @@ def split_table(table: Table, settings: SplitSettings) -> Split:
     DataError
         If a part would lack a class.
     """
-    if settings.together and table.group is None:
+    has_groups = table.group is not None
+    if settings.together and not has_groups:
         table = replace(table, group=attribute_groups(table.frame))
     if isinstance(settings, NoSplit):
         train = _weighty(table)
         _require_classes({"train": train}, settings)
-        n, known = int(table.count.sum()), np.unique([] if table.group is None else table.group)
-        groups = None if table.group is None else (len(known), 0, len(known))
-        dealing = Dealing((n, 0, n), groups, len(known))
+        n = int(table.count.sum())
+        groups = len(np.unique(table.group)) if table.group is not None else None
+        dealing = Dealing((n, 0, n), None if groups is None else (groups, 0, groups), groups or 0)
         return Split(train, None, train, held_out=False, dealing=dealing)
     dealt, cuts = _deal(table, settings)
     parts = [take(table, count) for count in dealt]
-    dealing = _dealing(parts, cuts)
+    dealing = _dealing(parts, cuts, has_groups=has_groups)
     train, valid, test = map(_weighty, parts)
     has_valid = bool(dealing.rows[1])
     wanted = has_valid or getattr(settings, "has_valid", False)
@@ -114,10 +115,10 @@ def _deal(table: Table, settings: SplitSettings) -> tuple[Counts, Mapping[str, s
     raise AssertionError(f"split must be one that deals; got {settings}")
 
 
-def _dealing(parts: list[Table], cuts: Mapping[str, str]) -> Dealing:
+def _dealing(parts: list[Table], cuts: Mapping[str, str], *, has_groups: bool) -> Dealing:
     n_train, n_valid, n_test = (int(part.count.sum()) for part in parts)
     train, valid, test = (None if part.group is None else np.unique(part.group) for part in parts)
-    if train is None or valid is None or test is None:
+    if not has_groups or train is None or valid is None or test is None:
         return Dealing((n_train, n_valid, n_test), cuts=cuts)
     shared = len(np.intersect1d(train, test))
     return Dealing((n_train, n_valid, n_test), (len(train), len(valid), len(test)), shared, cuts)
