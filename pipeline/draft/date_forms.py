@@ -17,7 +17,6 @@ LOOKS = re.compile(
     r"|[A-Za-z]{3,9} \d{1,2}, \d{4}.*|(19|20)\d\d[01]\d[0-3]\d"
 )
 ISO = tuple(f"%Y-%m-%d{time}" for time in TIMES)
-N_TRIED = 2000  # values; those of a column are of one form, or of none
 
 
 class DateForm(NamedTuple):
@@ -32,14 +31,13 @@ class DateForm(NamedTuple):
 
 def date_form(values: Sequence[str]) -> DateForm | None:
     """Return the form that every one of the values has; None without one."""
-    tried = values[:: max(1, len(values) // N_TRIED)]
-    if not tried or not all(LOOKS.fullmatch(value) for value in tried):
+    if not values or not all(LOOKS.fullmatch(value) for value in values):
         return None
     forms = [day + time for day in DAYS for time in TIMES]
-    fit = [form for form in forms if _all_fit(tried, form)]
+    fit = [form for form in forms if _all_fit(values, form)]
     if not fit:
         return None
-    days = sorted(datetime.strptime(value, fit[0]).isoformat() for value in tried)
+    days = sorted(datetime.strptime(value, fit[0]).isoformat() for value in values)
     iso = fit[0] in ISO
     return DateForm(
         None if iso else fit[0], fit[1] if len(fit) > 1 else None, days[0][:10], days[-1][:10],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,22 @@ import pandas as pd
 
 from pipeline import files
 from pipeline.config.contract import DataSettings
-from pipeline.config.file_settings import MISSING_VALUES
+from pipeline.config.file_settings import MISSING_VALUES, FileSettings
 from pipeline.config.strict import did_you_mean
 from pipeline.draft.contract_text import contract_text
-from pipeline.draft.kinds import Column, Guess, guess_column
+from pipeline.draft.kinds import Column, Guess, guess_column, ignored
 from pipeline.draft.notation import guess_notation
 from pipeline.draft.target import guess_target
 from pipeline.errors import ConfigError
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.duckdb_reader import parquet_names
+from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.sniff import Sniffed, sniff
 from pipeline.stages.read.source import Source, open_source
 from pipeline.stages.validate import validate
-from pipeline.text import counted, cut, quoted
+from pipeline.stages.validate.leak import Classes, find_leak
+from pipeline.stages.validate.values import column_values
+from pipeline.text import counted, cut, listed, quoted
 
 MAX_BYTES = int(DataSettings.model_fields["max_bytes"].default)
 N_NAMED = 12  # columns that a refusal names
@@ -66,8 +69,9 @@ def draft_contract(path: Path, target: str, positive: str = "", name: str = "") 
     answer = columns.pop(chosen)
     form, why = guess_notation(columns.values())
     settings |= form.model_dump(exclude_defaults=True)
-    sniffed.evidence |= dict.fromkeys(form.model_dump(exclude_defaults=True), why)
+    sniffed.evidence |= why
     guesses = {column: guess_column(values, form) for column, values in columns.items()}
+    guesses = _without_shared_marks(guesses, columns, form)
     marks = sorted({mark for guess in guesses.values() for mark in guess.marks})
     if marks:
         settings["missing_values"] = marks
@@ -147,6 +151,32 @@ def _column(rows: Rows, name: str) -> Column:
     return Column(name, text[known].reset_index(drop=True), n[known], n_missing, n_rows)
 
 
+def _without_shared_marks(
+    guesses: dict[str, Guess], columns: dict[str, Column], form: FileSettings
+) -> dict[str, Guess]:
+    """Return the guesses without marks that are numbers which another column holds as such.
+
+    A contract has one list of missing values, for every column.
+    """
+
+    def is_shared(mark: str, name: str) -> bool:
+        return any(
+            guesses[other].kind == "numeric"
+            and mark not in guesses[other].marks
+            and (parse_numbers(column.text, form) == float(mark)).any()
+            for other, column in columns.items()
+            if other != name
+        )
+
+    numbers = {m for g in guesses.values() for m in g.marks if re.fullmatch(r"-?\d+(\.0*)?", m)}
+    return {
+        name: replace(
+            guess, marks=tuple(m for m in guess.marks if m not in numbers or not is_shared(m, name))
+        )
+        for name, guess in guesses.items()
+    }
+
+
 def _marked(guesses: dict[str, Guess]) -> str:
     """Return which columns of numbers hold the marks."""
     found = [
@@ -160,10 +190,36 @@ def _marked(guesses: dict[str, Guess]) -> str:
 def _checked(
     settings: dict[str, Any], goal: Guess, guesses: dict[str, Guess]
 ) -> tuple[dict[str, Guess], tuple[str, ...]]:
-    """Return the guesses that the file keeps, and what must be edited by hand."""
+    """Return the guesses without columns that tell the target, and what must be edited by hand."""
+    _require_input(guesses)
     data = DataSettings.parse(_tree(settings, goal, guesses))
-    found = validate(read_rows(data), data)
+    rows = read_rows(data)
+    leaks = _leaks(rows, data)
+    if any(guess.kind != "ignored" for name, guess in guesses.items() if name not in leaks):
+        guesses = {**guesses, **leaks}
+        data = DataSettings.parse(_tree(settings, goal, guesses))
+        rows = read_rows(data) if leaks else rows
+    found = validate(rows, data)
     return guesses, tuple(violation.message for violation in found.violations)
+
+
+def _leaks(rows: Rows, data: DataSettings) -> dict[str, Guess]:
+    """Return which columns tell the target alone: a draft leaves them out."""
+    positive = rows.frame[data.target.name].isin(data.target.positive).to_numpy(bool)
+    classes, values = Classes.of(rows.count, positive), column_values(rows.frame, data)
+    found = {name: find_leak(values[name], classes) for name in data.features if name in values}
+    return {
+        name: ignored(f"tells the target nearly alone: {how}", "is it known before the target is?")
+        for name, how in found.items()
+        if how
+    }
+
+
+def _require_input(guesses: dict[str, Guess]) -> None:
+    """Raise ConfigError where every column is ignored."""
+    if all(guess.kind == "ignored" for guess in guesses.values()):
+        why = [f"{cut(name, 30)} ({guess.evidence})" for name, guess in guesses.items()]
+        raise ConfigError(f"INPUT must hold a column to learn from; got {', '.join(why[:5])}")
 
 
 def _tree(settings: dict[str, Any], goal: Guess, guesses: dict[str, Guess]) -> dict[str, Any]:
@@ -175,3 +231,6 @@ def _questions(goal: Guess, guesses: dict[str, Guess]) -> Iterator[str]:
     if goal.question:
         yield f"target {goal.tree['name']}: {goal.question}"
     yield from (f"column {name}: {g.question}" for name, g in guesses.items() if g.question)
+    codes = [name for name, guess in guesses.items() if guess.also == "kind: categorical"]
+    if codes:
+        yield f"few whole numbers, taken as quantities: are they codes in {listed(codes)}?"

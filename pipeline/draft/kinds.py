@@ -11,18 +11,21 @@ import numpy as np
 import pandas as pd
 
 from nn.arrays import Array
-from pipeline.config.contract import BOOLEAN
+from pipeline.config.contract import BOOLEAN, DataSettings
 from pipeline.config.file_settings import FileSettings
 from pipeline.draft.date_forms import date_form
 from pipeline.stages.read import Counts
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.validate.hints import MISSING_MARKS
+from pipeline.stages.validate.suspicion import find_sentinels
 from pipeline.stages.validate.values import BOOLEANS, Bools
 from pipeline.text import counted, quoted
 
 MAX_LISTED = 30  # categories that a draft lists
+N_DATES = 2000  # values that are tried as dates: those of a column have one form
 FEW_VALUES = 20  # of which none is an identifier
 MAX_STRANGE = 3  # other words among numbers
+MAX_CATEGORIES = int(DataSettings.model_fields["max_categories"].default)
 MAX_CODES = 10  # whole numbers that may be codes
 MOSTLY = 0.9  # share of values, above which the others are marks of missing ones
 ID_NAME = re.compile(
@@ -71,7 +74,7 @@ class Guess:
 def guess_column(column: Column, form: FileSettings) -> Guess:
     """Return the kind of the column: the first rule that holds says it."""
     rules: tuple[Callable[[Column, FileSettings], Guess | None], ...] = (
-        _empty, _constant, _boolean, _date, _identifier, _numeric, _words,
+        _empty, _constant, _boolean, _date, _identifier, _numeric, _too_many, _words,
     )  # fmt: skip
     return next(guess for rule in rules if (guess := rule(column, form)))
 
@@ -109,6 +112,8 @@ def _constant(column: Column, _: FileSettings) -> Guess | None:
 
 
 def _boolean(column: Column, _: FileSettings) -> Guess | None:
+    if len(column.text) != 2:
+        return None
     meanings = sorted(BOOLEANS.get(value.lower(), "") for value in column.text)
     return (
         _with_missing(column, {"kind": "boolean"}, _counts(column))
@@ -118,7 +123,7 @@ def _boolean(column: Column, _: FileSettings) -> Guess | None:
 
 
 def _date(column: Column, _: FileSettings) -> Guess | None:
-    found = date_form([*column.text])
+    found = date_form([*column.text[:: max(1, len(column.text) // N_DATES)]])
     if found is None:
         return None
     evidence = f"dates from {found.first} to {found.last}, as {quoted(column.text[0], 30)}"
@@ -136,13 +141,11 @@ def _identifier(column: Column, form: FileSettings) -> Guess | None:
         return None
     if each_once:
         return ignored(f"{_free_or_id(column)}: every row has another value")
-    named = ID_NAME.fullmatch(column.name) or GROUP_NAME.fullmatch(column.name)
-    held = f"{n_values:,} values in {counted(column.n_known, 'row')}"
-    if named and n_values > MAX_LISTED:
+    if n_values > MAX_LISTED and any(n.fullmatch(column.name) for n in (ID_NAME, GROUP_NAME)):
+        evidence = f"an identifier, {n_values:,} values in {counted(column.n_known, 'row')}"
         asked = "are rows of one value about the same person or thing? Then kind: group"
-        return Guess({"kind": "ignored"}, f"an identifier, {held}", asked, also="kind: group")
-    many = not is_number and n_values > max(MAX_LISTED, column.n_known / 2)
-    return ignored(f"{_free_or_id(column)}: {held}") if many else None
+        return Guess({"kind": "ignored"}, evidence, asked, also="kind: group")
+    return None
 
 
 def _is_named_or_index(column: Column, numbers: Array) -> bool:
@@ -166,14 +169,21 @@ def _numeric(column: Column, form: FileSettings) -> Guess | None:
     marks = [*column.text[~known]]
     strange = [mark for mark in marks if mark.lower() not in MISSING_MARKS]
     has_codes = column.text[known].str.fullmatch(r"0\d+").any()  # 007 is no 7
-    mostly = column.n[known].sum() >= MOSTLY * column.n_known
+    usual = int(column.n[~column.text.isin(strange).to_numpy(bool)].sum())
+    mostly = known.sum() > 1 and usual >= MOSTLY * column.n_known
     if not mostly or has_codes or len(strange) > MAX_STRANGE:
         return None
+    sentinels = find_sentinels(numbers[known])
+    known &= ~np.isin(numbers, sentinels)
+    marks = [*column.text[~known]]
     listed = ", ".join(quoted(mark, 20) for mark in strange)
     asked = f"it holds {listed} among numbers, taken as missing: what is it?" if strange else ""
     if known.sum() == 2:
         return _with_missing(column, _listed(column, known), _counts(column), asked, marks)
     evidence, also, question = _of_numbers(column.name, numbers[known])
+    if sentinels:
+        listed = " and ".join(f"{number:.10g}" for number in sentinels)
+        question = f"is {listed}, far from the rest, a missing value?"
     return _with_missing(column, {"kind": "numeric"}, evidence, asked or question, marks, also)
 
 
@@ -189,6 +199,17 @@ def _of_numbers(name: str, numbers: Array) -> tuple[str, str, str]:
     if whole and n <= MAX_CODES:
         return f"{evidence}, {n} values", "kind: categorical", ""
     return evidence, "", ""
+
+
+def _too_many(column: Column, _: FileSettings) -> Guess | None:
+    """Return that words are too many to be categories."""
+    n_values = len(column.text)
+    held = f"{n_values:,} values in {counted(column.n_known, 'row')}"
+    if n_values > max(MAX_LISTED, column.n_known / 2):
+        return ignored(f"{_free_or_id(column)}: {held}")
+    if n_values > MAX_CATEGORIES:
+        return ignored(f"too many words: {held}", "can they be grouped in the file?")
+    return None
 
 
 def _words(column: Column, form: FileSettings) -> Guess:

@@ -50,9 +50,7 @@ def guess_target(column: Column, form: FileSettings, positive: str) -> Guess:
         tree["negative"] = rest
     n = sum(int(column.n[i]) for i, value in enumerate(values) if value in chosen)
     evidence = f"{counted(n, 'row')} ({n / column.n_known:.1%}); {evidence}"
-    if column.n_missing:
-        question += f"; {counted(column.n_missing, 'row')} have no {column.name}: take them out"
-    return Guess(tree | {"kind": "target"}, evidence, question.lstrip("; "))
+    return Guess(tree | {"kind": "target"}, evidence, question)
 
 
 def _given(column: Column, positive: str) -> list[str]:

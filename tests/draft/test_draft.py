@@ -115,6 +115,35 @@ def test_a_strange_word_among_numbers_is_asked_about(path):
     assert any("'12 kg' among numbers" in question for question in draft.unsure)
 
 
+def test_a_sentinel_becomes_a_missing_value_unless_another_column_has_it(path):
+    draft = drafted(path, table(x=cycle(*range(30), 999)))
+    assert contract(draft).missing_values == ("999",)
+    assert contract(draft).columns["x"].missing == "input"
+    assert any("is 999, far from the rest, a missing value?" in asked for asked in draft.unsure)
+    shared = drafted(path, table(x=cycle(*range(30), 999), z=cycle(*range(950, 1050))))
+    assert contract(shared).missing_values == ()
+
+
+def test_a_column_that_tells_the_target_is_left_out_with_the_reason(path):
+    frame = table()
+    draft = drafted(path, frame.assign(copy=frame["answer"].map({"yes": "closed", "no": "open"})))
+    assert contract(draft).columns["copy"].kind == "ignored"
+    assert "tells the target nearly alone" in line(draft, "copy")
+
+
+def test_a_file_without_a_column_to_learn_from_is_refused(path):
+    frame = pd.DataFrame({"id": range(N), "one": "x", "answer": cycle("yes", "no", "no")})
+    with pytest.raises(ConfigError, match=r"to learn from; got id \(an identifier.*one \(constant"):
+        drafted(path, frame)
+
+
+def test_more_words_than_a_contract_allows_are_left_out(path):
+    frame = pd.concat([table(w=[f"w{i + N * k}" for i in range(N)]) for k in range(6)] * 3)
+    draft = drafted(path, frame)
+    assert contract(draft).columns["w"].kind == "ignored"
+    assert "too many words: 1,200 values in 3,600 rows" in line(draft, "w")
+
+
 @pytest.mark.parametrize(
     ("values", "positive"),
     [

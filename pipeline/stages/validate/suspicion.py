@@ -87,28 +87,32 @@ def _rare_class(classes: Classes, data: DataSettings) -> Iterator[Suspicion]:
 # --- numbers and words that are something else ---------------------------------------------------
 
 
-def _sentinels(values: ColumnValues, classes: Classes, data: DataSettings) -> Iterator[str]:
-    """Yield each number at an end of the column that seems to stand for a missing value."""
-    x = values.number
-    if np.isnan(x).all():
-        return
-    for number in {float(np.nanmin(x)), float(np.nanmax(x))}:
-        text = f"{number:.0f}"
-        if number != round(number) or not SENTINEL.fullmatch(text):
-            continue
-        rest = x[(x != number) & ~np.isnan(x)]
-        if len(rest) and _is_far(number, rest):
-            n = int(classes.count[x == number].sum())
-            held = f"from {rest.min():.6g} to {rest.max():.6g}"
-            cure = missing_cure([text], data)
-            yield f"holds {text} in {counted(n, 'row')}, and the rest {held}: {cure}"
+def find_sentinels(numbers: Array) -> list[float]:
+    """Return the lowest and the highest number if they seem to stand for a missing value.
 
-
-def _is_far(number: float, rest: Array) -> bool:
-    """Return whether the number is further from the rest than that is wide.
-
-    -1 is the only negative one of whole numbers that reach further than codes do.
+    That are -1, and numbers of nines that are further from the rest than the rest is wide.
     """
+    if not len(numbers):
+        return []
+    ends = {float(numbers.min()), float(numbers.max())}
+    return sorted(n for n in ends if SENTINEL.fullmatch(f"{n:.10g}") and _is_far(n, numbers))
+
+
+def _sentinels(values: ColumnValues, classes: Classes, data: DataSettings) -> Iterator[str]:
+    x = values.number
+    found = find_sentinels(x[~np.isnan(x)])
+    rest = x[~np.isnan(x) & ~np.isin(x, found)]
+    for number in found:
+        n, text = int(classes.count[x == number].sum()), f"{number:.10g}"
+        held = f"{counted(n, 'row')}, and the rest from {rest.min():.6g} to {rest.max():.6g}"
+        yield f"holds {text} in {held}: {missing_cure([text], data)}"
+
+
+def _is_far(number: float, numbers: Array) -> bool:
+    """Return whether the number is far from the others; -1 is if they are whole and from 0 up."""
+    rest = numbers[numbers != number]
+    if not len(rest):
+        return False
     low, high = rest.min(), rest.max()
     if number == -1:
         return bool(low >= 0 and high > FEW_VALUES and (rest == np.floor(rest)).all())
