@@ -17,6 +17,7 @@ from pipeline.stages.optimism import Optimism
 from pipeline.stages.penalty import auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
+from pipeline.stages.validate.hints import known_cure
 from pipeline.text import counted, cut, printable
 
 WIDTH = 90  # characters of a line, beside the name of its section
@@ -118,7 +119,12 @@ def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:
     yield f"{n_inputs}, learned from train alone{crosses}"
     for name, n in prepared.unseen.items():
         yield f"warning: {n:,} rows have a category of {name} that train does not: encoded as zeros"
-    yield from (f"warning: {warning}" for warning in warn_of_drift(prepared.drift, "test"))
+    for drift in prepared.drift:
+        name = drift.column  # an attribute; of a date, a part
+        column = name if name in config.data.columns else name.rpartition(".")[0]
+        if column not in config.data.known:
+            for warning in warn_of_drift([drift], "test"):
+                yield f"warning: {warning}; {known_cure(column, config.data)}"
 
 
 def _training(

@@ -232,3 +232,21 @@ def test_the_readme_shows_what_make_run_prints(first, copied):
         known = re.split(r"(?<=gradient norm )|(?<=runs/)|(?<=run )", line)[0]
         assert any(other.startswith(known) for other in told), line
     assert len(shown) > 20
+
+
+def test_a_drafted_contract_runs_as_it_is_and_is_not_overwritten(copied):
+    """From a file elsewhere to a run, without an edit."""
+    folder = copied.parent
+    rows = [f"{20 + i % 50},{'abc'[i % 3]},{'yes' if i * 7 % 10 < 3 else 'no'}" for i in range(300)]
+    (folder / "two words.csv").write_text("age,kind,answer\n" + "\n".join(rows) + "\n")
+    words = ["contract", "--input", str(folder / "two words.csv"), "--target", "answer"]
+    code, out, err = launch(copied, *words)
+    assert (code, err) == (0, "")
+    assert "conf/data/two_words.yaml of 300 rows: 1 numeric, 1 categorical" in out
+    assert 'make run ARGS="data=two_words"' in out
+    draft = (copied / "conf" / "data" / "two_words.yaml").read_bytes()
+    code, _, err = launch(copied, *words)
+    assert code == 2
+    assert "OUTPUT=conf/data/two_words_2.yaml" in err
+    assert (copied / "conf" / "data" / "two_words.yaml").read_bytes() == draft
+    assert launch(copied, "data=two_words", "train.epochs=2")[0] == 0

@@ -325,5 +325,6 @@ def test_a_column_that_differs_much_between_train_and_test_is_warned_of():
     outcome = builders.make_finished(prepared=builders.make_prepared(drift=drift))
     (warning,) = warnings(summarise(outcome))
     assert warning == (
-        "column day.days has drifted (PSI 4.20): above 400 in 0.0% of train and 98.1% of test"
+        "column day.days has drifted (PSI 4.20): above 400 in 0.0% of train and 98.1% of test; "
+        "if you know it, set data.known=[day]"
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nn.arrays import Array
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.values import Bools, ColumnValues
+from pipeline.text import quoted
 
 FEW_OF_CLASS = 50  # rows: with fewer, figures of a class are uncertain
 LEAST_OF_CLASS = 10  # rows, without which a column can tell the target by chance
@@ -53,7 +54,8 @@ def find_leak(values: ColumnValues, classes: Classes) -> str:
         n_positive = values.sums(classes.count * classes.positive)
         by_value = np.column_stack([values.sums(classes.count) - n_positive, n_positive])
         missing = by_value[values.is_missing].sum(axis=0)
-        marks = by_value[~values.is_missing]
+        common = ~values.is_missing & (by_value >= COVERED * classes.n).any(axis=1)
+        marks = {quoted(values.text[i], 30): by_value[i] for i in np.flatnonzero(common)}
         return _copied(by_value, classes.n) or _marked(missing, marks, classes.n)
     x, rows = _sampled(values, classes)
     n, is_missing = rows.sum(axis=0), np.isnan(x)
@@ -63,9 +65,10 @@ def find_leak(values: ColumnValues, classes: Classes) -> str:
     )
     missing = rows[is_missing].sum(axis=0)
     if len(numbers) <= FEW_NUMBERS:
-        return _copied(np.vstack([by_value, missing]), n) or _marked(missing, by_value, n)
-    commonest = by_value[[by_value.sum(axis=1).argmax()]]
-    marks = np.vstack([commonest, n - missing - commonest])
+        marks = {f"{number:.6g}": row for number, row in zip(numbers, by_value, strict=True)}
+        return _copied(np.vstack([by_value, missing]), n) or _marked(missing, marks, n)
+    i = int(by_value.sum(axis=1).argmax())
+    marks = {f"{numbers[i]:.6g}": by_value[i], f"not {numbers[i]:.6g}": n - missing - by_value[i]}
     return _marked(missing, marks, n) or _separated(numbers, by_value, missing, n)
 
 
@@ -89,16 +92,16 @@ def _copied(by_value: Array, n: Array) -> str:
     return f"by its values alone {_shares(n - errors, n)} are told"
 
 
-def _marked(missing: Array, by_value: Array, n: Array) -> str:
+def _marked(missing: Array, marks: dict[str, Array], n: Array) -> str:
     """Return that nearly all rows of a class, and hardly any of the other, have a mark."""
     for rows, mark in ((missing, "missing"), (n - missing, "there")):
         for label in (1, 0):
             if _is_mark(rows, label, n, NOISE):
                 return f"it is {mark} in {_shares(rows, n)}"
-    for rows in by_value:
+    for mark, rows in marks.items():
         for label in (1, 0):
             if _is_mark(rows, label, n, EXACT):
-                return f"it is the same in {_shares(rows, n)}"
+                return f"it is {mark} in {_shares(rows, n)}"
     return ""
 
 
