@@ -17,7 +17,7 @@ from pipeline.draft.date_forms import date_form
 from pipeline.stages.read import Counts
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.validate.hints import MISSING_MARKS
-from pipeline.stages.validate.suspicion import find_sentinels
+from pipeline.stages.validate.suspicion import find_sentinels, number_word
 from pipeline.stages.validate.values import BOOLEANS, Bools
 from pipeline.text import counted, quoted
 
@@ -32,7 +32,7 @@ ID_NAME = re.compile(
     r"(?i)(.*[_ .-])?(id|ids|uuid|guid|key|index|idx|nr|no|row|rownum)|.*(ID|Id)|#|"
 )
 GROUP_NAME = re.compile(r"(?i).*(customer|patient|client|user|person|household|account|subject).*")
-WEIGHT_NAME = re.compile(r"(?i)(.*[_ .-])?(weight|weights|wgt|fnlwgt|wt|sampling_weight)")
+WEIGHT_NAME = re.compile(r"(?i)(.*[_ .-])?(w|weight|weights|wgt|fnlwgt|wt)")
 COUNT_NAME = re.compile(r"(?i)(n|count|counts|freq|frequency|n_rows)")
 
 
@@ -128,7 +128,9 @@ def _date(column: Column, _: FileSettings) -> Guess | None:
         return None
     evidence = f"dates from {found.first} to {found.last}, as {quoted(column.text[0], 30)}"
     question = f"is it {found.form}, or {found.rival}?" if found.rival else ""
-    return ignored(evidence, question)
+    form = f'format: "{found.form}", ' if found.form else ""
+    also = f"kind: date, {form}parts: [month, weekday{', hour' if found.has_time else ''}]"
+    return Guess({"kind": "ignored"}, evidence, question, also=also)
 
 
 def _identifier(column: Column, form: FileSettings) -> Guess | None:
@@ -182,7 +184,7 @@ def _numeric(column: Column, form: FileSettings) -> Guess | None:
         return _with_missing(column, _listed(column, known), _counts(column), asked, marks)
     evidence, also, question = _of_numbers(column.name, numbers[known])
     if sentinels:
-        listed = " and ".join(f"{number:.10g}" for number in sentinels)
+        listed = " and ".join(number_word(number) for number in sentinels)
         question = f"is {listed}, far from the rest, a missing value?"
     return _with_missing(column, {"kind": "numeric"}, evidence, asked or question, marks, also)
 

@@ -95,7 +95,12 @@ def find_sentinels(numbers: Array) -> list[float]:
     if not len(numbers):
         return []
     ends = {float(numbers.min()), float(numbers.max())}
-    return sorted(n for n in ends if SENTINEL.fullmatch(f"{n:.10g}") and _is_far(n, numbers))
+    return sorted(n for n in ends if SENTINEL.fullmatch(number_word(n)) and _is_far(n, numbers))
+
+
+def number_word(number: float) -> str:
+    """Return a number as it is most often written: a whole one without a point."""
+    return f"{number:.0f}" if number == round(number) and abs(number) < 2**53 else repr(number)
 
 
 def _sentinels(values: ColumnValues, classes: Classes, data: DataSettings) -> Iterator[str]:
@@ -103,7 +108,7 @@ def _sentinels(values: ColumnValues, classes: Classes, data: DataSettings) -> It
     found = find_sentinels(x[~np.isnan(x)])
     rest = x[~np.isnan(x) & ~np.isin(x, found)]
     for number in found:
-        n, text = int(classes.count[x == number].sum()), f"{number:.10g}"
+        n, text = int(classes.count[x == number].sum()), number_word(number)
         held = f"{counted(n, 'row')}, and the rest from {rest.min():.6g} to {rest.max():.6g}"
         yield f"holds {text} in {held}: {missing_cure([text], data)}"
 
