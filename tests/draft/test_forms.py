@@ -67,6 +67,7 @@ def path(tmp_path: Path) -> Path:
         (written().encode("utf-16-le"), {"encoding": "utf-16-le"}),
         (written().encode("utf-8-sig"), {}),
         ("Report of May\nmade by hand\n\n" + written(), {"skip_rows": 2}),
+        ("Report,May\n" + written(), {"skip_rows": 1}),
         ("# made by hand\n" + written(), {"comment": "#"}),
         (written().replace("\n", "\r\n"), {}),
         (written().replace("\n", "\r"), {}),
@@ -89,6 +90,20 @@ def test_a_file_without_a_header_is_read_from_its_first_line(path):
     data = drafted(path, written(None), "3")
     assert changes(data) == {"names": ("c1", "c2", "c3")}
     assert read_rows(data).count.sum() == len(ROWS)
+
+
+def test_a_header_without_the_index_is_completed(path):
+    """As R writes a table with names of rows."""
+    rows = [[f"r{i}", *row] for i, row in enumerate(ROWS)]
+    data = drafted(path, written(NAMES, rows))
+    assert changes(data) == {"header": True, "names": ("index", *NAMES)}
+    assert data.columns["index"].kind == "ignored"
+    assert read_rows(data).count.sum() == len(ROWS)
+
+
+def test_the_line_for_excel_above_a_table_is_skipped(path):
+    data = drafted(path, "sep=;\n" + written(delimiter=";"))
+    assert changes(data) == {"delimiter": ";", "skip_rows": 1}
 
 
 def test_blanks_that_divide_cells_are_found(path):

@@ -31,6 +31,7 @@ MOSTLY = 0.9  # of the rows are of one length, or blanks may divide the cells
 CP1252 = re.compile(rb"[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]")  # where Latin-1 has controls
 NUMERAL = re.compile(r"\s*[+-]?(\d[\d., ]*|[.,]\d+)([eE][+-]?\d+)?\s*")
 COMMENTS = ("#", "%", "//")
+INDEX = "index"  # the name of a column that a header leaves out
 BY_BLANKS = "blanks"  # any run of spaces and tabs
 
 
@@ -177,11 +178,20 @@ def _without_prose(lines: list[str], delimiter: str, quote: str, found: Sniffed)
     """Return the lines from the first one that has as many cells as most."""
     width = _width(_split(lines, delimiter, quote))
     for i in range(len(lines)):
-        if _width(_split(lines[i : i + N_AHEAD], delimiter, quote)[:1]) == width:
+        first = _split(lines[i : i + N_AHEAD], delimiter, quote)[:1]
+        if _width(first) == width:
+            above = _split(lines[max(i - 1, 0) : i], delimiter, quote)
+            if _width(above) == width - 1 > 0 and _are_names(above[0]) and not _are_names(first[0]):
+                found.propose("header", True, "R leaves the index out of it")
+                return [f"{INDEX}{delimiter}{lines[i - 1]}", *lines[i:]]
             if any(line.strip() for line in lines[:i]):
                 found.propose("skip_rows", i, f"{counted(i, 'line')} above the table")
             return lines[i:]
     return lines
+
+
+def _are_names(cells: list[str]) -> bool:
+    return all(cell.strip() and not NUMERAL.fullmatch(cell) for cell in cells)
 
 
 def _records(lines: list[str], delimiter: str, quote: str) -> list[list[str]]:
@@ -222,6 +232,8 @@ def _header(records: list[list[str]], target: str, found: Sniffed) -> None:
         found.names = [f"c{i + 1}" for i in range(len(first))]
         found.propose("names", found.names, f"no header: {against}")
         found.unsure.append(f"names: the first line was taken for a row, as {against}")
+    elif found.names[0] == INDEX and "header" in found.settings:
+        found.propose("names", found.names, "those of the header, and one for the index")
     elif len({*found.names}) < len(found.names) or "" in found.names:
         found.names = renamed(found.names)
         found.propose("header", True, "")
