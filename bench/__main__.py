@@ -6,7 +6,7 @@ import platform
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench import optimum, rivals, whole
+from bench import optimum, rivals, scoring, whole
 from bench.clock import side_by_side
 from nn import Examples
 
@@ -23,6 +23,7 @@ def main() -> None:
         _optimum("the cars that train, one-hot", rivals.cars(1036), rounds=25)
         _optimum("numbers", rivals.numbers(), rounds=5)
     _certificate()
+    _scoring()
     _whole()
 
 
@@ -77,6 +78,15 @@ def _certificate() -> None:
         _line(f"{100 * share:.1f} %", seconds, what)
         if not words:
             _goal("certificate over the stages of the default run", share, 0.05)
+
+
+def _scoring() -> None:
+    print("\nA million rows of ten columns, scored and written to the last bit")
+    times = scoring.race(1_000_000, rounds=3)
+    for name in times.seconds:
+        _line(name, times.median(name))
+    predict, pandas = times.seconds
+    _goal(f"{predict} over {pandas}", times.ratio(predict, pandas), 1.0)
 
 
 def _whole() -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import builders
+import numpy as np
 import pytest
 
 from pipeline.config.schema import RunConfig
@@ -384,3 +385,25 @@ def test_a_number_that_is_written_into_the_page_would_be_seen(full, quick):
         return quick(record).replace("</h1>", " 0.9451</h1>")
 
     assert constants(full, planted) - ITS_OWN == {"0.9451"}
+
+
+# --- thresholds -----------------------------------------------------------------------------------
+
+
+def test_other_thresholds_stand_on_the_page_with_the_chosen_one_marked(record):
+    table = np.array([[0.1, 1.0, 0.5, 1.0, 1.25], [0.5, 0.75, 2 / 3, 1.0, 0.5]])
+    shown = record(finished(evaluation=builders.make_evaluation(thresholds=table)))
+    text, words = page(shown, {}), Page(page(shown, {})).words
+    assert "threshold decided positive precision recall mean cost 0.1 100.0%" in words
+    assert "0.5 75.0% 0.6667 1.0000 0.5000" in words
+    assert text.count('<tr class="chosen">') == 1
+    assert "no longer tested by these rows" in words
+
+
+def test_how_a_threshold_was_chosen_is_on_the_page(record):
+    evaluation = builders.make_evaluation(threshold_reason="the highest with a recall of 0.9")
+    assert (
+        "at least 0.5, the highest with a recall of 0.9."
+        in parsed(record, finished(evaluation=evaluation)).words
+    )
+    assert "at least 0.5, the threshold of the configuration." in parsed(record, finished()).words

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,17 @@ from builders import written_out
 from sklearn import metrics as sk
 
 from nn import Examples, predict_proba
+from pipeline.compare.refit import _trained
+from pipeline.config.compose import configuration
 from pipeline.config.schema import ThresholdRule
 from pipeline.errors import DataError, TrainingError
+from pipeline.record.contents import contents, metrics
+from pipeline.run import learn, prepare
+from pipeline.stages.predict import from_json
+from pipeline.stages.read import car, read_rows
+from pipeline.stages.split import split_table
 from pipeline.stages.threshold import Threshold, _shortest, choose_threshold
+from pipeline.stages.validate import validate
 
 THETA = np.array([1.0, -0.5])
 
@@ -181,3 +190,52 @@ def test_the_choice_depends_on_no_order_of_the_rows():
         order = np.random.default_rng(seed).permutation(len(valid.y))
         shuffled = Examples(*(array[order] for array in valid))
         assert choose_threshold(THETA, shuffled, rule) == choose_threshold(THETA, valid, rule)
+
+
+# --- a whole run ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cars(tmp_path_factory):
+    """The cars at a wanted recall: what was prepared, the outcome, and how it was configured."""
+    path = tmp_path_factory.mktemp("cars") / "car.data"
+    path.write_bytes(car.content())
+    words = ["evaluate.threshold={recall: 0.97}", "optimiser=newton", f"data.path={path}"]
+    config = configuration([*words, "evaluate.bootstrap=null"]).run_config()
+    prepared = prepare(config)
+    return prepared, learn(prepared, config), config
+
+
+def test_a_run_chooses_on_its_validation_rows_whatever_its_test_rows_say(cars):
+    prepared, outcome, config = cars
+    X, y, _ = written_out(prepared.valid)
+    p = predict_proba(outcome.trained.theta, X)
+    chosen = outcome.evaluation.threshold
+    assert sk.recall_score(y, p >= chosen) >= 0.97 > sk.recall_score(y, p > np.min(p[p >= chosen]))
+    flipped = Examples(prepared.test.X, 1 - prepared.test.y, prepared.test.count)
+    assert learn(replace(prepared, test=flipped), config).evaluation.threshold == chosen
+    other = Examples(prepared.valid.X, 1 - prepared.valid.y, prepared.valid.count)  # the control
+    assert learn(replace(prepared, valid=other), config).evaluation.threshold != chosen
+
+
+def test_the_model_of_a_run_decides_at_the_threshold_that_was_chosen(cars):
+    _, outcome, _ = cars
+    model = from_json(contents(outcome, None)["model.json"].decode())
+    assert model.threshold == outcome.evaluation.threshold
+    assert metrics(outcome)["test/threshold"] == model.threshold
+
+
+def test_a_champion_that_is_trained_again_chooses_again(cars):
+    _, outcome, config = cars
+    table = validate(read_rows(config.data), config.data).require()
+    model = _trained(config, split_table(table, config.split))
+    assert model.threshold == outcome.evaluation.threshold
+
+
+def test_a_run_whose_rule_no_threshold_keeps_ends_with_exit_code_4(cars):
+    prepared, _, config = cars
+    rule = ThresholdRule(rate=1e-9)
+    settings = config.evaluate.model_copy(update={"threshold": rule})
+    ended = learn(prepared, config.model_copy(update={"evaluate": settings}))
+    assert (ended.status, ended.failure.exit_code) == ("FAILED", 4)
+    assert "model.json" in contents(ended, None)

@@ -28,7 +28,7 @@ from pipeline.sweeps.report import PAGE
 from pipeline.tracking import Registry
 
 WEAK = "optimiser=gradient_descent optimiser.learning_rate=0.1 train.epochs=60"
-STRONG = "encode=crosses train.epochs=200"
+STRONG = "encode=crosses train.epochs=200 evaluate.threshold={rate:0.2}"
 
 Made = Callable[..., Sweep]
 

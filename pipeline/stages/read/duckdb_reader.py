@@ -176,6 +176,7 @@ def _ask(source: Source, sql: str, *more: Any) -> pa.Table:
     path = "".join(f"[{char}]" if char in "*?[" else char for char in str(source.path))
     with duckdb.connect(config=SETTINGS) as db:
         db.execute("SET TimeZone='UTC'")
+        db.execute("SET enable_progress_bar = false")  # it would be printed between our lines
         return db.sql(sql, params=[path, *more]).to_arrow_table()
 
 
