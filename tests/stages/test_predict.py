@@ -336,7 +336,7 @@ def test_a_category_of_which_train_has_a_single_one_is_skipped_too(places):
     assert [row["probability"] for row in scored(target)] == ["0.5", ""]
 
 
-@pytest.mark.parametrize("content", ['1,"red,s,1,no\n', "1,red,s,1,no\n\x00"])
+@pytest.mark.parametrize("content", ['1,"red,s,1,no\n', "1,red,s,1,no\n\x00", "", "\n"])
 def test_a_fault_of_the_file_is_refused_whatever_happens_to_bad_rows(model, places, content):
     source, target = places
     source.write_text(HEADER + content)

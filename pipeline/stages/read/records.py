@@ -36,15 +36,14 @@ def checked_records(
 ) -> Iterator[Record]:
     """Yield the records without the header, each of ``width`` cells.
 
-    DataError after the last one, if some were of another length or there is none.
+    DataError after the last one, if some were of another length.
     """
     irregular: dict[int, list[Record]] = {}  # the first of each length
     n_irregular: Counter[int] = Counter()
-    n_good = first_good = 0
-    for line, cells in unchecked_records(source, data, header):
+    first_good = 0
+    for line, cells in every_record(source, data, header):
         n = len(cells)
         if n == width:
-            n_good += 1
             first_good = first_good or line
             yield line, cells
             continue
@@ -60,16 +59,18 @@ def checked_records(
                 for n, shown in irregular.items()
             )
         )
-    if not n_good:
-        raise DataError(f"{source.shown} must hold rows; got a header alone")
 
 
-def unchecked_records(source: Source, data: FileSettings, header: bool) -> Iterator[Record]:
-    """Yield the records without the header, of whatever length."""
+def every_record(source: Source, data: FileSettings, header: bool) -> Iterator[Record]:
+    """Yield the records without the header, of whatever length; DataError if there is none."""
     found = records(source, data)
     if header:
         next(found)
-    yield from found
+    record = None
+    for record in found:
+        yield record
+    if record is None:
+        raise DataError(f"{source.shown} must hold rows; got a header alone")
 
 
 def records(source: Source, data: FileSettings) -> Iterator[Record]:

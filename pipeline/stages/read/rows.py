@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader
 from pipeline.stages.read.layout import Layout, read_layout, require_names
 from pipeline.stages.read.numbers import parse_numbers
-from pipeline.stages.read.records import Record, checked_records, unchecked_records
+from pipeline.stages.read.records import Record, checked_records, every_record
 from pipeline.stages.read.scan import scan
 from pipeline.stages.read.source import Source, open_source, require_sha256
 from pipeline.text import counted, listed
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Counts = npt.NDArray[np.int64]
+BATCH = 512  # records that are held as Python's objects: more would be collected as garbage, slowly
 Sought = tuple[str, frozenset[str]]  # a column, and values that it may hold
 
 
@@ -124,7 +125,7 @@ def read_any_width(path: Path, data: DataSettings) -> tuple[pd.DataFrame, Counts
 
     def padded(source: Source, data: DataSettings, columns: Layout) -> Iterator[Record]:
         width = len(columns.names)
-        found = unchecked_records(source, data, columns.header is not None)
+        found = every_record(source, data, columns.header is not None)
         for i, (line, cells) in enumerate(found):
             if len(cells) != width:
                 faults[i] = f"row must have {width} cells; got {len(cells)}"
@@ -137,8 +138,6 @@ def _in_order(
     path: Path, data: DataSettings, need_target: bool, records: Callable[..., Iterator[Record]]
 ) -> tuple[pd.DataFrame, Counts]:
     """Return the rows in the order of the file; the exact reader reads them by ``records``."""
-    import pandas as pd
-
     source = open_source(path, data.max_bytes, data.encoding)
     table = None
     if source.kind == "parquet":
@@ -150,16 +149,26 @@ def _in_order(
         if data.is_plain and not data.strip:
             table = duckdb_reader.csv_in_order(source, columns, data.delimiter, found)
     if table is None:
-        at, rows = [], []
-        for line, cells in records(source, data, columns):
-            at.append(line)
-            rows.append(tuple(map(sys.intern, cells)))  # of a long table most cells are equal
-        frame, lines = pd.DataFrame(rows, dtype="str"), np.array(at, np.int64)
+        table, lines = _gathered(records(source, data, columns))
     else:
-        frame, lines = table.to_pandas(), 1 + np.arange(table.num_rows)
+        lines = 1 + np.arange(table.num_rows)
         lines += source.kind != "parquet" and columns.header is not None
     source.require_unchanged()
-    return frame.set_axis(list(columns.names), axis="columns"), lines
+    return table.to_pandas().set_axis(list(columns.names), axis="columns"), lines
+
+
+def _gathered(records: Iterator[Record]) -> tuple[pa.Table, Counts]:
+    """Return records of one length as a table, and their lines; some at a time, to save memory."""
+    import pyarrow as pa
+
+    lines: list[int] = []
+    parts = []
+    while some := list(islice(records, BATCH)):
+        at, rows = zip(*some, strict=True)
+        lines += at
+        cells = [pa.array(column, pa.large_string()) for column in zip(*rows, strict=True)]
+        parts.append(pa.table(cells, names=[f"w{i}" for i in range(len(cells))]))
+    return pa.concat_tables(parts), np.array(lines, np.int64)
 
 
 def lines_of(
