@@ -222,7 +222,7 @@ def _whole(words: list[str]) -> list[str]:
     joined: list[str] = []
     while words:
         ends = (n for n in range(1, len(words) + 1) if _is_closed(" ".join(words[:n])))
-        n = next(ends, 1) if "=" in words[0] else 1
+        n = next(ends, 1) if "=" in words[0] and words[0][0] != "-" else 1
         joined.append(" ".join(words[:n]))
         words = words[n:]
     return joined

@@ -25,7 +25,7 @@ MAX_ATTRIBUTES = 10
 MAX_NAME = 32  # characters of an attribute
 BAR = 24  # characters of the longest bar
 FEW_DISTINCT = 5_000  # rows: of more, copies are rather the many customers of few kinds
-FOUND = 0.2  # recall below which a lower threshold is advised
+FOUND, RANKS = 0.2, 0.6  # a lower threshold is advised below this recall, from this ROC AUC on
 RISEN = 1.1  # how far above its lowest the validation loss may end without a warning,
 LEAST = 1e-3  # and by how many nats per row
 METRICS = {
@@ -251,7 +251,8 @@ def _decisions(evaluation: Evaluation, has_valid: bool) -> Iterator[str]:
             f"warning: no row is decided positive: the highest probability is {highest:.2g}, below "
             f"evaluate.threshold={evaluation.threshold:g}"
         )
-    if tp < FOUND * (tp + fn) and not evaluation.threshold_reason:
+    ranks = evaluation.metrics["roc_auc"] >= RANKS
+    if tp < FOUND * (tp + fn) and ranks and not evaluation.threshold_reason:
         rule = "{recall: 0.8}" if has_valid else "{cost: {false_positive: 1, false_negative: 10}}"
         yield f"to find more of the positive rows, use evaluate.threshold={rule}"
 

@@ -116,6 +116,7 @@ def test_make_hands_its_variables_on_as_they_were_typed(monkeypatch):
         ("'name=a b' x=1", ["name=a b", "x=1"]),
         ("data.path='a {b' x=1", ["data.path=a {b", "x=1"]),
         ("{a: x=1", ["{a:", "x=1"]),
+        ("--input=a(1.csv '--output=2).csv'", ["--input=a(1.csv", "--output=2).csv"]),
     ],
 )
 def test_blanks_within_brackets_part_no_word(typed, words):

@@ -22,6 +22,7 @@ from pipeline.config.schema import EncodeSettings
 from pipeline.errors import ConfigError, DataError
 from pipeline.record import RecordError, find, write
 from pipeline.run import learn, prepare
+from pipeline.stages import predict
 from pipeline.stages.encode import fit_encoder
 from pipeline.stages.predict import (
     Model,
@@ -124,6 +125,19 @@ def test_a_probability_is_the_same_bits_whatever_rows_stand_beside_it(model, pla
         predict_file(model, source, target)
         (row,) = scored(target)
         assert row["probability"] == together[row["id"]]
+
+
+def test_probabilities_are_the_same_bits_whatever_block_their_row_is_in(model, places, monkeypatch):
+    source, target = places
+    rng = np.random.default_rng(3)
+    lines = [f"c{i},red,{'sml'[i % 3]},{rng.gamma(1)!r},no\n" for i in range(100)]
+    source.write_text(HEADER + "".join(lines))
+    predict_file(model, source, target)
+    whole = target.read_bytes()
+    for rows in (1, 7, 100):
+        monkeypatch.setattr(predict, "BLOCK", rows)
+        predict_file(model, source, target)
+        assert target.read_bytes() == whole
 
 
 def test_any_text_in_a_cell_comes_back_as_it_was(model, places):
