@@ -14,7 +14,7 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run sweep compare promote evaluate report reproduce export import predict ui sync data contract
+COMMANDS := run tune sweep compare promote evaluate report reproduce export import predict ui sync data contract
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep clean lock
 
 help: ## this list
@@ -32,9 +32,10 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@touch $@
 
 run: ## train, evaluate and track one neuron (ARGS="key=value ...")
+tune: ## train on all but the test rows, with the penalty that folds choose (ARGS="data=...")
 sweep: ## a run for each point of a grid, and how they compare (ARGS="seed=range(5) ...", PLAN=1 only shows)
 compare: ## compare runs: SWEEP=name, id or latest, or FILTER="params.seed = '0'"
-promote: ## the best run of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest
+promote: ## the best run of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest, or RUN=...
 predict: ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv [ON_BAD_ROW=skip]
 evaluate: ## figures and drift on a labelled file, exit code 6 if worse than on test: RUN=champion INPUT=new.csv
 report: ## draw the page of a run, as of a sweep: RUN=latest (OUTPUT=page.html)

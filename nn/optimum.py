@@ -86,7 +86,7 @@ def _start(theta: Array, examples: Examples, l2: float) -> Array:
 def _lower(point: Point, examples: Examples, l2: float) -> Point | None:
     """Return a lower point along Newton's step; None where there is none."""
     here = point.found
-    step = _step(here)
+    step = newton_step(here.hessian, here.gradient)
     gain = float(here.gradient @ step)
     if not np.isfinite(gain):
         raise np.linalg.LinAlgError("gain of a step must be finite; got an overflow")
@@ -101,10 +101,10 @@ def _lower(point: Point, examples: Examples, l2: float) -> Point | None:
     return None
 
 
-def _step(here: Pass) -> Array:
-    """Return Newton's step."""
-    half, unit = cholesky(here.hessian)
-    step: Array = np.linalg.solve(half.T, np.linalg.solve(half, here.gradient / unit)) / unit
+def newton_step(hessian: Array, gradient: Array) -> Array:
+    """Return Newton's step (k,), which is to be subtracted."""
+    half, unit = cholesky(hessian)
+    step: Array = np.linalg.solve(half.T, np.linalg.solve(half, gradient / unit)) / unit
     return step
 
 

@@ -7,7 +7,7 @@ of them is written down by ``record``, published by ``tracking`` and compared by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure, failure_of
+from pipeline.stages.balance import balance
 from pipeline.stages.certify import Certificate, certify
 from pipeline.stages.copies import (
     INDEPENDENT,
@@ -36,12 +37,13 @@ from pipeline.stages.evaluate import (
 from pipeline.stages.explain import Effects, explain
 from pipeline.stages.infer import Inference, infer
 from pipeline.stages.optimism import Optimism, bootstrap_optimism
+from pipeline.stages.penalty import OUT_OF_FOLD, PenaltyPath, penalty_path
 from pipeline.stages.read import Rows, read_rows
-from pipeline.stages.split import Dealing, split_table
+from pipeline.stages.split import Dealing, join, split_table
 from pipeline.stages.surface import Surface, slice_surface
 from pipeline.stages.threshold import choose_threshold
 from pipeline.stages.train import Trained, Watch, train
-from pipeline.stages.validate import Validation, validate
+from pipeline.stages.validate import Table, Validation, validate
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -66,6 +68,7 @@ class Prepared:
     drift: tuple[Drift, ...]  # from train to test, as a split by time may show
     sampling: Sampling = INDEPENDENT  # of the train rows
     valid_group: npt.NDArray[np.int64] | None = None  # of the validation rows
+    table: Table | None = None  # the train rows, where folds are dealt of them
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -96,6 +99,7 @@ class Finished:
     optimism: Optimism | None  # None where it is not asked for, or takes too long
     effects: Effects
     surface: Surface | None  # where train.keep_path is set
+    penalty: PenaltyPath | None = None  # where train.l2 is cv
     status: Literal["FINISHED"] = "FINISHED"
 
 
@@ -128,6 +132,8 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
         validation = validate(rows, config.data)
         table = validation.require()
         split = split_table(table, config.split)
+        if config.train.rows == "train_and_valid":
+            split = join(split)
         encoder = fit_encoder(split.train, config.encode, config.data)
         train, test = encode(encoder, split.train, "train"), encode(encoder, split.test, "test")
         sampling, valid = Sampling.of(split.train), split.valid
@@ -151,6 +157,7 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
             drift=find_drift(known, split.test, independent_counts(test.count, copies)),
             sampling=sampling,
             valid_group=valid.group if valid else None,
+            table=split.train if config.train.l2 == "cv" else None,
         )
     except Exception as error:
         return Refused(rows.digest, validation, failure_of(error))
@@ -164,24 +171,36 @@ def learn(
         return Unfinished(config, prepared, prepared.failure)
     trained = certificate = None
     try:
+        penalty, out_of_fold = None, None
+        if prepared.table is not None:
+            penalty, out_of_fold = penalty_path(prepared.table, prepared.train, config)
+        settings = config.train.with_l2(penalty.chosen_l2 if penalty else config.train.l2)
+        balanced = balance(prepared.train, config.train.class_weight)
         trained = train(
-            prepared.train, prepared.valid, prepared.encoder.inputs,
-            config.optimiser, config.train, config.seed, watch,
+            balanced.rows, prepared.valid, prepared.encoder.inputs,
+            config.optimiser, settings, config.seed, watch,
         )  # fmt: skip
-        theta, l2 = trained.theta, trained.l2
-        certificate = certify(trained, prepared.train, l2)
+        l2 = trained.l2
+        certificate = certify(trained, balanced.rows, l2)
+        trained = replace(trained, theta=balanced.correct(trained.theta))
+        theta = trained.theta
         trained.require_finite(config.optimiser)
         if trained.ended == "stopped":
             failure = Failure("Stopped", "training was stopped; what it learned is kept", None, 1)
             return Unfinished(config, prepared, failure, "KILLED", trained, certificate)
-        threshold = choose_threshold(theta, prepared.valid, config.evaluate.threshold)
-        refits, valid = config.evaluate.bootstrap, prepared.valid
+        # Without validation rows folds of the training rows take their place.
+        judge, judged, group = theta, prepared.valid, prepared.valid_group
+        if judged is None and prepared.table is not None:
+            judge, judged, group = OUT_OF_FOLD, out_of_fold, prepared.table.group
+        threshold = choose_threshold(judge, judged, config.evaluate.threshold)
+        # Refits are of the objective in which each row counts as it is.
+        refits = None if config.train.class_weight else config.evaluate.bootstrap
         return Finished(
             config=config,
             prepared=prepared,
             trained=trained,
             certificate=certificate,
-            validation_losses=row_losses(theta, valid, prepared.valid_group) if valid else None,
+            validation_losses=row_losses(judge, judged, group) if judged else None,
             test_losses=independent_losses(theta, prepared.test, prepared.copies),
             evaluation=evaluate(
                 theta, prepared.test, prepared.train_share, config.evaluate, prepared.copies,
@@ -192,8 +211,9 @@ def learn(
             ),
             effects=explain(theta, prepared.encoder, prepared.inference, prepared.test),
             surface=None if trained.path is None else slice_surface(
-                trained.path, prepared.train, l2
+                trained.path, balanced.rows, l2
             ),
+            penalty=penalty,
         )  # fmt: skip
     except Exception as error:
         return Unfinished(config, prepared, failure_of(error), "FAILED", trained, certificate)

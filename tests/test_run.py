@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from pipeline.config.compose import configuration
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
+from pipeline.record.contents import metrics
 from pipeline.record.identity import environment, trace
 from pipeline.report.terminal import summarise
 from pipeline.run import Finished, Outcome, Refused, Unfinished, learn, prepare
 from pipeline.stages.drift import find_drift
+from pipeline.stages.penalty import auto_l2
 from pipeline.stages.read import car, read_rows
 from pipeline.stages.validate import validate
 
@@ -87,7 +89,7 @@ def test_a_result_holds_everything_once_it_is_finished(tmp_path, lines):
     result = launch(tmp_path / "a.csv", lines)
     assert isinstance(result, Finished)
     empty = [name for name, value in vars(result).items() if value is None]
-    assert empty == ["surface"]  # which is drawn where it is asked for
+    assert empty == ["surface", "penalty"]  # which are there where they are asked for
 
 
 def test_a_file_that_cannot_be_read_is_refused_before_there_is_a_run(tmp_path):
@@ -195,3 +197,83 @@ def test_a_split_at_random_shows_no_drift(tmp_path, lines):
     table = validate(read_rows(data), data).require()
     cheap = table.count * (table.frame["buying"] == "low").to_numpy(float)
     assert [d.column for d in find_drift(known, table, cheap) if d.is_large] == ["buying"]
+
+
+TUNED = ("optimiser=newton", "train.l2=cv", "train.rows=train_and_valid")
+
+
+def test_train_and_valid_rows_train_and_the_test_rows_stay_what_they_are(tmp_path, lines):
+    plain, tuned = (launch(tmp_path / "a.csv", lines, *words) for words in ((), TUNED))
+    assert tuned.prepared.test.X.tobytes() == plain.prepared.test.X.tobytes()
+    n_train, n_valid, n_test = plain.prepared.sizes
+    assert tuned.prepared.sizes == (n_train + n_valid, 0, n_test)
+    assert tuned.validation_losses.count.sum() == n_train + n_valid
+    assert tuned.trained.l2 == tuned.penalty.chosen_l2
+    assert tuned.certificate.verdict == "converged"
+    parts = np.vstack([plain.prepared.train.X, plain.prepared.valid.X])
+    assert (parts == tuned.prepared.train.X).all()  # words alone: nothing is learned of the rows
+
+
+def test_the_encoder_is_learned_from_the_rows_that_train(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 3)).round(3)
+    words = numbers(tmp_path / "a.csv", X, np.where(X[:, 0] > 0, "yes", "no"))
+    tuned = run([*words, "train.rows=train_and_valid", "train.l2=auto"])
+    assert tuned.prepared.train.X.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-12)
+    assert tuned.validation_losses is None
+    assert tuned.trained.l2 == auto_l2(tuned.prepared.train)
+
+
+def test_without_valid_rows_folds_choose_and_with_them_they_are_left_to_compare(tmp_path, lines):
+    kept = launch(tmp_path / "a.csv", lines, "train.l2=cv")
+    assert kept.validation_losses.count.sum() == kept.prepared.sizes[1]
+    none = launch(tmp_path / "a.csv", lines, "train.l2=cv", "split.valid=0")
+    assert none.validation_losses.count.sum() == none.prepared.sizes[0]
+
+
+def test_on_noise_no_choice_of_the_penalty_does_harm(tmp_path):
+    """30 numbers that say nothing, 90 rows; the negative control is the penalty of before."""
+    excess = {"auto": [], "cv": [], "0.0001": []}
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(150, 30)).round(3), rng.choice(["yes", "no"], 150)
+        words = [*numbers(tmp_path / "noise.csv", X, y), "optimiser=newton", "split.test=0.4"]
+        for l2, found in excess.items():
+            figures = run([*words, "evaluate.bootstrap=null", f"train.l2={l2}"]).evaluation
+            found.append(figures.metrics["log_loss"] - figures.baseline["log_loss"])
+    assert np.mean(excess["cv"]) < 0.03
+    assert np.mean(excess["auto"]) < 0.2
+    assert np.mean(excess["0.0001"]) > 0.5
+
+
+def test_with_balanced_classes_what_is_evaluated_is_corrected_and_what_is_certified_is_not(
+    tmp_path, lines
+):
+    words = ("optimiser=newton", "train.l2=0.001", "train.class_weight=balanced")
+    balanced = launch(tmp_path / "a.csv", lines, *words)
+    assert balanced.certificate.verdict == "converged"
+    assert balanced.certificate.gap == pytest.approx(0, abs=1e-12)
+    assert balanced.optimism is None  # refits would be of another objective
+    plain = launch(tmp_path / "a.csv", lines, *words[:2])
+    losses = [made.evaluation.metrics["log_loss"] for made in (plain, balanced)]
+    assert losses[1] == pytest.approx(losses[0], abs=0.02)
+    assert metrics(balanced)["valid/best_loss"] == pytest.approx(
+        np.average(balanced.validation_losses.loss, weights=balanced.validation_losses.count)
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["train.rows=train_and_valid", "train.patience=5"], ["train.patience", "null"]),
+        (["train.class_weight=balanced", "train.batch_size=9"], ["train.batch_size", "null"]),
+        (["train.l2=-1"], ["train.l2", "auto, cv or a number", "-1"]),
+        (["train.l2=true"], ["train.l2", "auto, cv or a number"]),
+    ],
+)
+def test_settings_of_training_that_do_not_go_together_are_refused(words, parts):
+    with pytest.raises(ConfigError) as refusal:
+        configuration(words)
+    for part in parts:
+        assert part in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pipeline.tracking import Published
 
 
+TUNED = ("optimiser=newton", "train.l2=cv", "train.rows=train_and_valid")
+
+
 @dataclass(frozen=True)
 class Given:
     """What was typed: flags by name, the overrides, and what those set by key."""
@@ -68,6 +71,13 @@ def run(given: Given) -> int:
     return run_and_track(job, given.words)
 
 
+def tune(given: Given) -> int:
+    """Run with the penalty that folds choose, on all rows but the test rows."""
+    typed = {word.lstrip("+~").partition("=")[0] for word in given.words}
+    words = [word for word in TUNED if word.partition("=")[0] not in typed]
+    return run(replace(given, words=words + given.words))
+
+
 def sweep(given: Given) -> int:
     """Make every run of a grid that is not done yet, or with ``plan`` say which those are."""
     from pipeline.sweeps.sweep import run_sweep, show_plan
@@ -84,10 +94,15 @@ def compare(given: Given) -> int:
 
 
 def promote(given: Given) -> int:
-    """Make the best run of a sweep the champion of the registry, if it passes the gate."""
+    """Make the best run of a sweep, or one run, the champion if it passes the gate."""
     from pipeline.config.compose import configuration
     from pipeline.sweeps.promote import promote as promote_best
+    from pipeline.sweeps.promote import promote_run
 
+    if given.options["run"]:
+        with TemporaryDirectory() as folder:
+            record = _resolve_record(given, Path(folder))
+            return promote_run(record, configuration(given.words))
     return promote_best(given.options["sweep"], configuration(given.words))
 
 

@@ -62,12 +62,17 @@ class Command:
 
 
 RUN = Option("run", "identity, id in MLflow, latest, champion or model@champion", "latest")
+CFG = Option("cfg", "job: print the configuration that would run")
 SWEEP = Option("sweep", "name, id (or its beginning), or latest", "latest")
 
 COMMANDS = (
     Command(
         "run", "train, evaluate and track one neuron", commands.run,
-        (Option("cfg", "job: print the configuration that would run"),), EVERY_SETTING,
+        (CFG,), EVERY_SETTING,
+    ),
+    Command(
+        "tune", "train on all but the test rows, with the penalty that folds choose",
+        commands.tune, (CFG,), EVERY_SETTING,
     ),
     Command(
         "sweep", "a run for each point of a grid, and how they compare", commands.sweep,
@@ -78,8 +83,9 @@ COMMANDS = (
         (SWEEP, Option("filter", "of MLflow, as: params.seed = '0'")), TRACKING,
     ),
     Command(
-        "promote", "make the best run of a sweep champion, if it passes the gate",
-        commands.promote, (SWEEP,), ("promote", "tracking"),
+        "promote", "make the best run of a sweep, or one run, champion if it passes the gate",
+        commands.promote, (SWEEP, Option("run", "this run, instead of the best of a sweep")),
+        ("promote", "tracking"),
     ),
     Command(
         "predict", "score new rows", commands.predict,

@@ -91,6 +91,7 @@ def _rows_of(run: Run) -> str:
     split = {k: v for k, v in run.settings.items() if k.startswith("split.") and k not in SEEDS}
     words = [f"{key}={value}" for key, value in sorted(split.items())]
     table = f"{run.settings.get('data.name', 'data')} (digest {run.data_digest[:8]})"
+    words += ["out of fold"] if run.is_out_of_fold else []
     return ", ".join([table, *words]) if run.losses is not None else "no validation rows"
 
 

@@ -57,6 +57,11 @@ class Run:
         return self.ended == "diverged"
 
     @property
+    def is_out_of_fold(self) -> bool:
+        """Whether its losses are of the training rows, each by folds that are without it."""
+        return self.losses is not None and self.metrics.get("rows/valid") == 0
+
+    @property
     def outcome(self) -> str:
         """How a run that did not finish ended, in one word."""
         return "diverged" if self.diverged else self.status.lower()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline import files
-from pipeline.compare.comparison import Comparison, Run
+from pipeline.compare.comparison import Comparison
 from pipeline.compare.gate import Paired, Scored, floor_fault, noise_fault, paired
 from pipeline.compare.labels import format_share
 from pipeline.compare.leaderboard import format_choice
@@ -74,18 +74,22 @@ class Challenge:
         return [text for text in (fault, noise) if text]
 
 
-def challenge(comparison: Comparison, settings: Configuration) -> Challenge | None:
-    """Return how the chosen run does against the champion; None if it is the champion.
+def challenge(record: Record, chosen: str, settings: Configuration) -> Challenge | None:
+    """Return how the run does against the champion; None if it is the champion.
+
+    ``chosen`` says why it is this one.
 
     The registry remembers that the test rows were used for this run, whatever becomes of it.
 
     Raises
     ------
     ConfigError, DataError, TrackingError
-        If there is nothing to choose, if its data are gone or others, if the store fails.
+        If it has no test rows, if its data are gone or others, if the store fails.
     """
-    record, gate = read(files.RUNS / _chosen(comparison).identity), settings.promote
-    model, chosen = _model_name(gate, record), _format_chosen(comparison)
+    if "test/log_loss" not in record.head.metrics:
+        raise ConfigError("a champion must be tested on held-out rows; got runs with split=none")
+    gate = settings.promote
+    model = _model_name(gate, record)
     say(f"{'Chosen':10}{chosen}")
     registry = Registry(settings.tracking)
     held = registry.champion(model)
@@ -117,14 +121,12 @@ def promote_best(found: Challenge, settings: Configuration, origin: Mapping[str,
     return OK
 
 
-def _chosen(comparison: Comparison) -> Run:
-    """Return the run of the lowest seed of the candidate that was chosen."""
+def chosen_run(comparison: Comparison) -> tuple[Record, str]:
+    """Return the run of the lowest seed of the candidate that was chosen, and why it was."""
     if comparison.chosen is None:
         raise ConfigError("a champion must be chosen by validation rows; got runs without any")
     best = comparison.candidates[comparison.chosen].runs[0]
-    if "test/log_loss" not in best.metrics:
-        raise ConfigError("a champion must be tested on held-out rows; got runs with split=none")
-    return best
+    return read(files.RUNS / best.identity), _format_chosen(comparison)
 
 
 def _format_chosen(comparison: Comparison) -> str:

@@ -10,10 +10,12 @@ from pipeline.compare.gate import Scored, score_rows
 from pipeline.config.schema import RunConfig
 from pipeline.errors import DataError, PipelineError
 from pipeline.record import Record
+from pipeline.stages.balance import balance
 from pipeline.stages.copies import Sampling
 from pipeline.stages.encode import encode, fit_encoder
+from pipeline.stages.penalty import OUT_OF_FOLD, penalty_path
 from pipeline.stages.predict import Model
-from pipeline.stages.split import Split
+from pipeline.stages.split import Split, join
 from pipeline.stages.threshold import choose_threshold
 from pipeline.stages.train import train
 from pipeline.text import one_line
@@ -92,13 +94,23 @@ def _column(tree: dict[str, Any], is_own: bool) -> dict[str, Any]:
 
 
 def _trained(config: RunConfig, split: Split) -> Model:
+    split = join(split) if config.train.rows == "train_and_valid" else split
     encoder = fit_encoder(split.train, config.encode, config.data)
     numbers = len(split.train.y) * len(encoder.inputs)
     if numbers > MAX_NUMBERS:
         raise DataError(f"its inputs must be at most {MAX_NUMBERS:,} numbers; got {numbers:,}")
     rows = encode(encoder, split.train, "train")
     valid = encode(encoder, split.valid, "valid") if split.valid else None
-    trained = train(rows, valid, encoder.inputs, config.optimiser, config.train, config.seed)
+    settings, out_of_fold = config.train, None
+    if settings.l2 == "cv":
+        path, out_of_fold = penalty_path(split.train, rows, config)
+        settings = settings.with_l2(path.chosen_l2)
+    balanced = balance(rows, settings.class_weight)
+    trained = train(
+        balanced.rows, valid, encoder.inputs, config.optimiser, settings, config.seed
+    )  # fmt: skip
     trained.require_finite(config.optimiser)
-    threshold = choose_threshold(trained.theta, valid, config.evaluate.threshold)
-    return Model(config.data, encoder, trained.theta, threshold.value)
+    theta = balanced.correct(trained.theta)
+    judge, judged = (theta, valid) if valid else (OUT_OF_FOLD, out_of_fold)
+    threshold = choose_threshold(judge, judged, config.evaluate.threshold)
+    return Model(config.data, encoder, theta, threshold.value)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.compare.comparison import Run, Value, is_number
+from pipeline.compare.comparison import Run, is_number
 
 
 def mean_losses(runs: Iterable[Run], of: Callable[[Array], Array] = np.asarray) -> Array | None:
@@ -56,15 +56,17 @@ def effective_weight(runs: Iterable[Run]) -> float:
     runs = list(runs)
     if row_groups(runs) is not None:
         return 1.0
-    of_seeds = {run.split[0]: run.settings for run in runs}
+    of_seeds = {run.split[0]: run for run in runs}
     folds = len({run.split[1] for run in runs})
-    shares = [_held_out(settings, folds) for settings in of_seeds.values()]
+    shares = [_held_out(run, folds) for run in of_seeds.values()]
     return 1 / (1 + max(len(shares) - 1, 0) * max(shares, default=1.0))
 
 
-def _held_out(settings: Mapping[str, Value], folds: int) -> float:
+def _held_out(run: Run, folds: int) -> float:
     """Return with what probability a row validates, in some of the ``folds`` that were run."""
-    share, k = settings.get("split.valid"), settings.get("split.folds")
+    valid, test, k = (run.settings.get(f"split.{name}") for name in ("valid", "test", "folds"))
+    if run.is_out_of_fold:
+        return 1 - test if is_number(test) else 1.0
     if is_number(k):
         return min(folds / k, 1.0)
-    return float(share) if is_number(share) and 0 < share < 1 else 1.0
+    return float(valid) if is_number(valid) and 0 < valid < 1 else 1.0

@@ -208,12 +208,12 @@ OptimiserSettings = Annotated[FirstOrder | Newton, Field(discriminator="name")]
 
 def _penalty(value: Any) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    known = 0 <= value < math.inf if is_number else value == "auto"
-    require(known, f" must be auto or a number of 0 or more; got {value!r}")
+    known = value in ("auto", "cv") or (is_number and 0 <= float(str(value)) < math.inf)
+    require(known, f" must be auto, cv or a number of 0 or more; got {value!r}")
     return value
 
 
-Penalty = Annotated[float | Literal["auto"], BeforeValidator(_penalty)]
+Penalty = Annotated[float | Literal["auto", "cv"], BeforeValidator(_penalty)]
 
 
 class TrainSettings(Settings):
@@ -221,10 +221,16 @@ class TrainSettings(Settings):
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)]
     batch_size: Annotated[int, Field(ge=1)] | None = None  # null: all rows, one step per epoch
-    l2: Penalty = 0.0  # auto: falls with the number of rows
+    l2: Penalty = 0.0  # auto: falls with the number of rows; cv: chosen by folds of them
+    rows: Literal["train", "train_and_valid"] = "train"  # which rows train
+    class_weight: Literal["balanced"] | None = None  # in the loss; probabilities are corrected
     patience: Annotated[int, Field(ge=1)] | None = None  # epochs without a better validation loss
     blas_threads: Annotated[int, Field(ge=1, le=64)] = 1  # more may change the last bit
     keep_path: bool = False  # theta of every epoch, to draw the descent on the loss surface
+
+    def with_l2(self, l2: Penalty) -> Self:
+        """Return the settings with another strength of the penalty."""
+        return self.model_copy(update={"l2": l2})
 
 
 class Costs(Settings):
@@ -327,18 +333,27 @@ class RunConfig(Settings):
         patience, batch_size = self.train.patience, self.train.batch_size
         require(
             patience is None or self.has_valid,
-            f"train.patience must be null where the split has no valid rows; got {patience}",
+            f"train.patience must be null where no valid rows are held out; got {patience}",
+        )
+        require(
+            self.train.rows == "train" or not isinstance(self.split, FoldsSplit),
+            "train.rows must be train with split=folds, of which one validates; got "
+            f"{self.train.rows}: split=stratified, or train.rows=train",
         )
         require(
             batch_size is None or not isinstance(self.optimiser, Newton),
             f"train.batch_size must be null with optimiser=newton; got {batch_size}",
         )
+        require(
+            batch_size is None or self.train.class_weight is None,
+            f"train.batch_size must be null with train.class_weight=balanced; got {batch_size}",
+        )
         threshold = self.evaluate.threshold
         needs_valid = isinstance(threshold, ThresholdRule) and threshold.cost is None
         require(
-            self.has_valid or not needs_valid,
-            "evaluate.threshold must be a number, or a cost, where the split has no valid rows to "
-            "choose it on; got a rule: set split=stratified split.valid=0.2",
+            self.train.l2 == "cv" or self.has_valid or not needs_valid,
+            "evaluate.threshold must be a number, or a cost, where there are no valid rows to "
+            "choose it on; got a rule: set train.l2=cv, or split=stratified split.valid=0.2",
         )
         weights = self.data.names_of(Weight)
         require(
@@ -382,9 +397,10 @@ class RunConfig(Settings):
 
     @property
     def has_valid(self) -> bool:
-        """Whether there are validation rows."""
-        split = self.split
-        return self.data.valid is not None if isinstance(split, FilesSplit) else split.has_valid
+        """Whether there are validation rows, which do not train."""
+        split, given = self.split, self.data.valid is not None
+        held = given if isinstance(split, FilesSplit) else split.has_valid
+        return held and self.train.rows == "train"
 
 
 class Configuration(RunConfig):

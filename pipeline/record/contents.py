@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.neuron import average
 from pipeline.config.schema import RunConfig
 from pipeline.csv_text import csv_bytes
 from pipeline.record.arrays import array_bytes, curve_csv
@@ -69,6 +70,7 @@ def metrics(outcome: Outcome) -> dict[str, float]:
     if isinstance(outcome, Finished):
         found |= _evaluated(outcome.evaluation)
         found |= _corrected(outcome.optimism)
+        found |= _validated(outcome)
         found |= {f"importance/{i.attribute}": i.loss_rise for i in outcome.effects.ranking}
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
@@ -113,6 +115,15 @@ def _evaluated(evaluation: Evaluation) -> dict[str, float]:
     return {f"{prefix}/{name}": value for name, value in tree.items()}
 
 
+def _validated(outcome: Finished) -> dict[str, float]:
+    """Return the validation loss where the curve has none: out of fold, or of other counts."""
+    losses = outcome.validation_losses
+    has_curve = outcome.prepared.valid is not None and outcome.config.train.class_weight is None
+    if losses is None or has_curve:
+        return {}
+    return {"valid/best_loss": average(losses.loss, losses.count)}
+
+
 def _corrected(optimism: Optimism | None) -> dict[str, float]:
     figures = optimism.figures if optimism else {}
     return {
@@ -144,6 +155,8 @@ def _findings(outcome: Finished) -> dict[str, bytes]:
     files["distributions.json"] = json_bytes([asdict(d) for d in outcome.prepared.distributions])
     if outcome.optimism is not None:
         files["optimism.json"] = json_bytes(asdict(outcome.optimism))
+    if outcome.penalty is not None:
+        files["penalty_path.json"] = json_bytes(asdict(outcome.penalty))
     if outcome.surface is not None:
         files["surface.json"] = json_bytes(asdict(outcome.surface))
     return files

@@ -25,8 +25,8 @@ MISSHAPEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError,
 # Every file that a record can have: whatever a server or a zip says, no other name becomes a path.
 FileName = Literal[
     "config.yaml", "curve.csv", "distributions.json", "effects.csv", "effects.json",
-    "evaluation.json", "model.json", "optimism.json", "source.diff", "split.json", "surface.json",
-    "test_losses.npy", "validation.json", "validation_losses.npy",
+    "evaluation.json", "model.json", "optimism.json", "penalty_path.json", "source.diff",
+    "split.json", "surface.json", "test_losses.npy", "validation.json", "validation_losses.npy",
 ]  # fmt: skip
 Natural = Annotated[int, Field(ge=0, lt=MAX_TIME)]
 

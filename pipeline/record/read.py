@@ -27,6 +27,7 @@ from pipeline.stages.drift import Distribution
 from pipeline.stages.evaluate import Evaluation, RowLosses
 from pipeline.stages.explain import Effects
 from pipeline.stages.optimism import Optimism
+from pipeline.stages.penalty import PenaltyPath
 from pipeline.stages.predict import Model, from_json
 from pipeline.stages.split import Dealing
 from pipeline.stages.surface import Surface
@@ -129,6 +130,12 @@ class Record:
         """The slice of the loss surface; None where the path was not kept."""
         held = "surface.json" in self.files
         return Surface.from_tree(self.json("surface.json")) if held else None
+
+    @cached_property
+    def penalty(self) -> PenaltyPath | None:
+        """What folds say of each strength of the penalty; None where they did not choose it."""
+        held = "penalty_path.json" in self.files
+        return PenaltyPath.from_tree(self.json("penalty_path.json")) if held else None
 
     @cached_property
     def validation_losses(self) -> RowLosses | None:
@@ -237,7 +244,7 @@ def _parse_all(record: Record) -> None:
         if name.endswith(".json"):
             record.json(name)
     _ = record.arrays, record.validation_losses, record.surface, record.optimism, record.dealing
-    _ = record.test_losses, record.distributions
+    _ = record.test_losses, record.distributions, record.penalty
     if record.status == "FINISHED":
         FIGURES.validate_python(record.evaluation.metrics | record.evaluation.baseline)
         EFFECTS.validate_json(record.files["effects.json"])

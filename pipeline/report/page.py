@@ -35,6 +35,7 @@ def page(record: Record, figures: Mapping[str, bytes]) -> str:
         r=record.head.model_dump(),
         **trees,
         **_effects(trees["effects"]),
+        penalty=_tree(record, "penalty_path.json"),
         ended=_ended(record),
         curve={name: values.tolist() for name, values in record.curve.items()},
         certificate=record.certificate,

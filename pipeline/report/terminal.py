@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+import numpy as np
+
 from pipeline.config.schema import RunConfig
 from pipeline.report.dealing import format_dealing
 from pipeline.run import Finished, Outcome, Prepared
@@ -14,7 +16,7 @@ from pipeline.stages.encode import OneHot
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
 from pipeline.stages.optimism import Optimism
-from pipeline.stages.penalty import auto_l2
+from pipeline.stages.penalty import PenaltyPath, auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
 from pipeline.stages.validate.hints import known_cure
@@ -54,7 +56,7 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     if isinstance(prepared, Prepared):
         yield from _section("Split", _split(prepared, config))
     if outcome.trained:
-        yield from _section("Training", _training(outcome.trained, outcome.certificate, config))
+        yield from _section("Training", _training(outcome.trained, outcome))
     if isinstance(outcome, Finished):
         yield from _section("Test", _test(outcome))
         yield from _section("Matters", _matters(outcome.effects))
@@ -82,9 +84,14 @@ def _worse(outcome: Finished) -> str:
     loss, baseline = (
         figures["log_loss"] for figures in (outcome.evaluation.metrics, outcome.evaluation.baseline)
     )
-    l2 = max(auto_l2(outcome.prepared.train), 10 * outcome.trained.l2)
-    cure = f"raise the penalty, as in train.l2={l2:.2g}"
-    if outcome.trained.curve["train_loss"][outcome.trained.best_epoch] > baseline:
+    trained, settings = outcome.trained, outcome.config.train
+    cure = "let folds choose the penalty: train.l2=cv"
+    if settings.l2 == "cv":
+        cure = "no penalty of the path is better: its attributes may say nothing of the target"
+    elif trained.l2 < auto_l2(outcome.prepared.train):
+        cure = "raise the penalty: train.l2=auto"
+    is_worse_on_train = trained.curve["train_loss"][trained.best_epoch] > baseline
+    if is_worse_on_train and settings.class_weight is None:
         cure = "the neuron is not trained, even on train: use optimiser=newton"
     return (
         f"WORSE THAN THE MAJORITY BASELINE on the test rows: log loss {loss:.4f} against "
@@ -127,9 +134,7 @@ def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:
                 yield f"warning: {warning}; {known_cure(column, config.data)}"
 
 
-def _training(
-    trained: Trained, certificate: Certificate | None, config: RunConfig
-) -> Iterator[str]:
+def _training(trained: Trained, outcome: Outcome) -> Iterator[str]:
     curve, kept, n_seen = trained.curve, trained.best_epoch, len(trained.curve["epoch"])
     if n_seen == 0:
         yield "diverged before the first epoch"
@@ -140,13 +145,25 @@ def _training(
         f"{curve['train_loss'][kept]:.4f} nats per row, "
         f"accuracy {curve['train_accuracy'][kept]:.4f}"
     )
-    if certificate is not None:
-        yield from _certified(certificate)
+    if isinstance(outcome, Finished) and outcome.penalty is not None:
+        yield _folds(outcome.penalty)
+    if outcome.certificate is not None:
+        yield from _certified(outcome.certificate)
     if "valid_loss" in curve:
         yield from _validated(trained)
     if trained.rose:
-        rate = getattr(config.optimiser, "learning_rate", 0.0)
+        rate = getattr(outcome.config.optimiser, "learning_rate", 0.0)
         yield f"warning: the loss rose: lower optimiser.learning_rate (it was {rate:g})"
+
+
+def _folds(path: PenaltyPath) -> str:
+    low, high = (float(pick(path.fold_loss[path.chosen])) for pick in (np.min, np.max))
+    best = int(path.loss.argmin())
+    return (
+        f"l2 {path.chosen_l2:g} of {len(path.l2)} from {path.l2[0]:g} to {path.l2[-1]:g}: loss out "
+        f"of fold {path.loss[path.chosen]:.4f} ({low:.4f} to {high:.4f} by fold), the strongest "
+        f"within one standard error of the lowest, {path.loss[best]:.4f} at {path.l2[best]:g}"
+    )
 
 
 def _certified(certificate: Certificate) -> Iterator[str]:
@@ -179,7 +196,7 @@ def _cure(trained: Trained, lowest: int) -> str:
     curve, kept = trained.curve, trained.best_epoch
     loss, objective = curve["train_loss"], curve["objective"]
     if loss[kept] < loss[lowest]:
-        return "a higher train.l2 or train.patience=100"
+        return f"a higher train.l2 (it was {trained.l2:g}) or train.patience=100"
     return (
         f"a lower train.l2 (it was {trained.l2:g})" if objective[kept] < objective[lowest] else ""
     )
@@ -202,7 +219,7 @@ def _test(outcome: Finished) -> Iterator[str]:
         yield f"on the {n_unseen:,.0f} rows with attributes that train has not seen:"
         names = (name for name in METRICS if f"unseen_{name}" in evaluation.metrics)
         yield from (_metric(evaluation, f"unseen_{name}", METRICS[name]) for name in names)
-    yield from _decisions(evaluation, outcome.prepared.valid is not None)
+    yield from _decisions(evaluation, outcome.validation_losses is not None)
     if outcome.optimism is not None:
         yield from _corrected(outcome.optimism)
 

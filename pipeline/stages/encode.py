@@ -169,7 +169,7 @@ def _one_hot(train: Table, attributes: tuple[str, ...], data: DataSettings) -> O
 def _categories(train: Table, name: str, data: DataSettings) -> list[str]:
     column = data.attributes[name]
     listed = column.categories if isinstance(column, Categorical) else None
-    known = sorted(set(train.frame[name]) - {MISSING}) if listed is None else [*listed]
+    known = sorted({*train.frame[name].unique()} - {MISSING}) if listed is None else [*listed]
     return [*known, MISSING] if column.missing == "input" else known
 
 

@@ -72,7 +72,7 @@ def train(
     BLAS is held to ``settings.blas_threads`` threads: of a hundred inputs or more another number of
     threads adds in another order and changes the last bits.
     """
-    l2 = auto_l2(examples) if settings.l2 == "auto" else settings.l2
+    l2 = auto_l2(examples) if isinstance(settings.l2, str) else settings.l2
     with threadpool_limits(settings.blas_threads, user_api="blas"):
         epochs = _epochs(examples, valid, optimiser, settings, l2, seed)
         seen, best, ended = _follow(epochs, settings, watch)

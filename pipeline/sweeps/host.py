@@ -96,7 +96,8 @@ class Host:
 
 def preparation(config: RunConfig) -> str:
     """Return what is equal for runs that have everything before training in common."""
-    return f"{config.data!r} {config.split!r} {config.encode!r}"
+    train = config.train
+    return f"{config.data!r} {config.split!r} {config.encode!r} {train.rows} {train.l2 == 'cv'}"
 
 
 def _whole_record(folder: Path) -> Record | None:

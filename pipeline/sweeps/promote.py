@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.compare.promotion import challenge, promote_best
+from pipeline.compare.promotion import challenge, chosen_run, promote_best
 from pipeline.config.schema import Configuration
-from pipeline.errors import OK
+from pipeline.errors import OK, ConfigError
+from pipeline.record import Record
 from pipeline.sweeps.manifest import find_sweep
 from pipeline.sweeps.report import PAGE, compare_sweep, write_page
 
@@ -25,9 +26,18 @@ def promote(word: str, settings: Configuration) -> int:
     """
     sweep = find_sweep(word)
     comparison = compare_sweep(sweep)
-    found = challenge(comparison, settings)
+    found = challenge(*chosen_run(comparison), settings)
     if found is None:
         return OK
     write_page(replace(comparison, test_uses=found.uses), sweep.folder / PAGE)
     origin = {"oneuron.sweep": sweep.id, "oneuron.sweep_name": sweep.name}
     return promote_best(found, settings, origin)
+
+
+def promote_run(record: Record, settings: Configuration) -> int:
+    """Make this very run the champion, if it passes the gate; errors are those of ``promote``."""
+    if record.status != "FINISHED":
+        got = f"{record.identity[:12]}, {record.status}"
+        raise ConfigError(f"RUN must name a run that is FINISHED; got {got}")
+    found = challenge(record, f"run {record.identity[:12]}, named by RUN", settings)
+    return OK if found is None else promote_best(found, settings, {})

@@ -229,3 +229,19 @@ def test_predict_takes_every_setting_of_the_form_of_a_file():
         "data.header": 3,
         "evaluate.threshold": 0.25,
     }
+
+
+@pytest.mark.parametrize(
+    ("typed", "made"),
+    [
+        ([], [*commands.TUNED]),
+        (["data=breast_cancer"], [*commands.TUNED, "data=breast_cancer"]),
+        (["optimiser=adam"], [*commands.TUNED[1:], "optimiser=adam"]),
+        (["++train.l2=auto"], [commands.TUNED[0], commands.TUNED[2], "++train.l2=auto"]),
+    ],
+)
+def test_tune_is_a_run_of_three_settings_that_can_be_replaced(monkeypatch, typed, made):
+    seen = []
+    monkeypatch.setattr(commands, "run", lambda given: seen.append(given.words) or 0)
+    assert commands.tune(parse("tune", typed)) == 0
+    assert seen == [made]

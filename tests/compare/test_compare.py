@@ -47,6 +47,33 @@ def test_runs_that_differ_in_seeds_alone_are_one_candidate_and_the_best_is_first
     assert list(found.board.tied) == [True, False, False]
 
 
+def test_the_penalty_that_auto_gave_says_how_simple_a_candidate_is():
+    runs = []
+    for l2, resolved in (("auto", 0.05), (0.01, 0.01), (0.1, 0.1)):
+        for seed in range(3):
+            made = measured({"train.l2": l2}, seed, 0.5 * (l2 == 0.1))
+            runs.append(dataclasses.replace(made, metrics=made.metrics | {"l2": resolved}))
+    found = compare("s", runs)
+    assert found.candidates[found.chosen].params == {"train.l2": "auto"}
+
+
+def test_losses_out_of_fold_are_not_compared_with_those_of_validation_rows():
+    plain = [measured({}, seed) for seed in range(3)]
+    folds = [
+        dataclasses.replace(
+            run,
+            metrics=run.metrics | {"rows/valid": 0.0},
+            settings={**run.settings, "train.l2": "cv", "train.rows": "train_and_valid"},
+        )
+        for run in plain[:2]
+    ]
+    found = compare("s", [*plain, *folds])
+    assert len(found.finished) == 3
+    ((reason, n),) = found.left_out
+    assert (n, "out of fold" in reason) == (2, True)
+    assert len(compare("s", folds).finished) == 2
+
+
 def test_the_mean_over_seeds_ranks_and_not_the_best_seed():
     steady = [measured({RATE: 1.0}, seed, 0.10) for seed in range(3)]
     wild = [measured({RATE: 0.1}, seed, excess) for seed, excess in enumerate((0.0, 0.3, 0.3))]

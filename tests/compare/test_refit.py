@@ -57,6 +57,21 @@ def test_the_refit_is_a_run_of_the_champions_recipe_on_the_challengers_rows(tabl
     assert "trained again" in how
 
 
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"epochs": 20, "l2": "auto"},
+        {"epochs": 20, "l2": "cv", "rows": "train_and_valid"},
+        {"epochs": 20, "l2": 0.01, "class_weight": "balanced"},
+    ],
+)
+def test_a_penalty_that_rows_choose_is_chosen_anew_by_the_challengers_rows(train):
+    recipe = {"optimiser": {"name": "newton"}, "train": train}
+    model, _ = fitted(record(**recipe), record("old", 1))
+    again = config("old", 1, **recipe)
+    assert np.array_equal(model.theta, learn(prepare(again), again).trained.theta)
+
+
 def test_on_the_same_rows_the_champion_is_as_it_was():
     champion = record(**RECIPE)
     model, how = fitted(champion, record())

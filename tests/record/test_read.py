@@ -336,6 +336,7 @@ HOSTILE_FILES = {
     "losses are a pickle": {"validation_losses.npy": b"\x80\x04N."},
     "optimism has words": {"optimism.json": b'{"refits": "many"}'},
     "surface is a number": {"surface.json": b"3"},
+    "path is a list": {"penalty_path.json": b"[]"},
 }
 
 

@@ -14,6 +14,7 @@ from pipeline.stages.drift import Drift
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
+from pipeline.stages.penalty import PenaltyPath
 
 GOLDEN = """\
 One neuron on tiny: gradient_descent, learning rate 0.1, l2 0.001, seed 0
@@ -70,6 +71,31 @@ def curve(**series):
 
 def test_the_summary_of_a_run_that_finished():
     assert summarise(builders.make_finished()) == GOLDEN
+
+
+def test_the_penalty_that_was_used_is_named_with_how_it_was_chosen():
+    def title(l2):
+        config = builders.CONFIG | {"train": {"epochs": 4, "l2": l2}}
+        return summarise(builders.make_finished(config=config)).splitlines()[0]
+
+    assert "l2 0.001, " in title(0.001)
+    assert "l2 0.001 (auto), " in title("auto")
+    assert "l2 0.001 (cv), " in title("cv")
+
+
+def test_what_folds_say_of_the_penalty_stands_in_one_sentence():
+    path = PenaltyPath(
+        l2=np.array([1.0, 0.1, 0.01]),
+        loss=np.array([0.6, 0.41, 0.4]),
+        error=np.array([0.05, 0.02, 0.0]),
+        fold_loss=np.array([[0.7, 0.5], [0.32, 0.5], [0.3, 0.5]]),
+        chosen=1,
+    )
+    text = " ".join(summarise(builders.make_finished(penalty=path)).split())
+    assert (
+        "l2 0.1 of 3 from 1 to 0.01: loss out of fold 0.4100 (0.3200 to 0.5000 by fold), the "
+        "strongest within one standard error of the lowest, 0.4000 at 0.01" in text
+    )
 
 
 def test_every_figure_stands_with_its_interval_beside_the_majority_baseline():
@@ -141,7 +167,7 @@ def test_a_neuron_that_is_worse_than_the_baseline_is_called_so_in_the_first_line
     assert "WORSE" not in GOLDEN
     worse = builders.make_evaluation(baseline={"log_loss": 0.2999})
     first = " ".join(summarise(builders.make_finished(evaluation=worse)).splitlines()[:2])
-    for part in ("WORSE", "0.3000", "0.2999", "train.l2=0.013"):
+    for part in ("WORSE", "0.3000", "0.2999", "train.l2=auto"):
         assert part in first
     untrained = curve(train_loss=[0.7, 0.6, 0.5, 0.4, 0.31])
     text = summarise(builders.make_finished(evaluation=worse, trained=untrained))

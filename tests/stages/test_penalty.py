@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from builders import CONFIG
+from scipy.stats import sem
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from nn import Examples, mean_loss, newton, row_logits
-from pipeline.config.schema import Newton, TrainSettings
-from pipeline.stages.penalty import auto_l2
+from nn import Examples, binary_cross_entropy, mean_loss, newton, objective, row_logits
+from pipeline.config.schema import Newton, RunConfig, TrainSettings
+from pipeline.errors import DataError
+from pipeline.stages.encode import encode, fit_encoder
+from pipeline.stages.penalty import OUT_OF_FOLD, PATH, auto_l2, deal_folds, optima, penalty_path
 from pipeline.stages.train import train
+from pipeline.stages.validate.validation import Table
 
 NEWTON = Newton(name="newton")
 LOGISTIC_VARIANCE = np.random.default_rng(0).logistic(size=1_000_000).var()
@@ -66,3 +76,156 @@ def test_sixty_inputs_of_noise_do_little_harm_and_less_than_scikit_learns_defaul
         harm_of_c1.append(mean_loss(z, others.y, others.count) - np.log(2))
     assert np.mean(harm) < 0.15
     assert np.mean(harm_of_c1) > 0.5
+
+
+# --- chosen by folds ------------------------------------------------------------------------------
+
+COLUMNS = {
+    "word": {"kind": "categorical"},
+    "x": {"kind": "numeric"},
+    "gap": {"kind": "numeric", "missing": "input"},
+}
+
+
+def a_table(n=150, seed=0, group=None) -> Table:
+    """Rows that occur up to three times, with a word that is rare and a number that may lack."""
+    rng = np.random.default_rng(seed)
+    x, gap = rng.normal(3, 2, n), np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n))
+    word = rng.choice(["a", "b", "rare"], n, p=[0.6, 0.38, 0.02])
+    y = (x - 3 + (word == "a") + rng.logistic(size=n) > 0).astype(float)
+    frame = pd.DataFrame({"word": word, "x": x, "gap": gap})
+    return Table(frame, y, rng.integers(1, 4, n), group=group)
+
+
+def settings(**train) -> RunConfig:
+    tree = {
+        **CONFIG,
+        "data": {**CONFIG["data"], "columns": COLUMNS},
+        "train": {"epochs": 50, "l2": "cv", **train},
+    }
+    return RunConfig.parse(tree)
+
+
+def path_of(table, config):
+    examples = encode(fit_encoder(table, config.encode, config.data), table, "train")
+    return penalty_path(table, examples, config)
+
+
+def by_scikit_learn(table: Table, held: np.ndarray, l2: float) -> np.ndarray:
+    """The logits of the rows of a fold by a pipeline that was fitted to the others."""
+    frame = table.frame.assign(lacks=table.frame["gap"].isna().astype(float))
+    count = table.count - held
+    train, valid = np.flatnonzero(count), np.flatnonzero(held)
+    long = np.repeat(train, count[train])  # scalers and penalties that know of no counts
+    columns = ColumnTransformer([
+        ("words", OneHotEncoder(handle_unknown="ignore"), ["word"]),
+        ("numbers", make_pipeline(StandardScaler(), SimpleImputer()), ["x", "gap"]),
+        ("lacks", "passthrough", ["lacks"]),
+    ])  # fmt: skip
+    n = table.count.sum()
+    model = LogisticRegression(C=1 / (n * l2), tol=1e-10, max_iter=10_000)
+    fitted = make_pipeline(columns, model).fit(frame.iloc[long], table.y[long])
+    return fitted.decision_function(frame.iloc[valid])
+
+
+def test_the_loss_out_of_fold_is_scikit_learns_with_all_that_is_learned_learned_in_the_fold():
+    table, config = a_table(), settings()
+    path, found = path_of(table, config)
+    logits = np.zeros(len(table.y))
+    for i, held in enumerate(deal_folds(table, config.seed)):
+        rows = np.flatnonzero(held)
+        own = by_scikit_learn(table, held, path.chosen_l2)
+        logits[rows] += own * held[rows] / table.count[rows]
+        loss = np.average(binary_cross_entropy(own, table.y[rows]), weights=held[rows])
+        assert path.fold_loss[path.chosen, i] == pytest.approx(loss, rel=1e-5)
+    assert row_logits(OUT_OF_FOLD, found.X) == pytest.approx(logits, abs=1e-4)
+    assert path.loss[path.chosen] == pytest.approx(mean_loss(logits, found.y, found.count), 1e-5)
+
+
+def test_chosen_is_the_strongest_within_one_standard_error_of_the_lowest_of_rows_written_out():
+    table, config = a_table(n=400), settings()
+    path, _ = path_of(table, config)
+    places = {path.chosen - 1: False, path.chosen: True, int(path.loss.argmin()): True}
+    logits = {i: np.zeros(len(table.y)) for i in places}
+    for held in deal_folds(table, config.seed):
+        rows = np.flatnonzero(held)
+        for i, of_strength in logits.items():
+            own = by_scikit_learn(table, held, path.l2[i])
+            of_strength[rows] += own * held[rows] / table.count[rows]
+    long = {i: np.repeat(binary_cross_entropy(z, table.y), table.count) for i, z in logits.items()}
+    best = long.pop(int(path.loss.argmin()))
+    for i, losses in long.items():
+        apart, is_within = losses - best, places[i]
+        assert (apart.mean() <= sem(apart)) == is_within
+        assert path.error[i] == pytest.approx(sem(apart), rel=1e-3)
+    assert path.chosen < path.loss.argmin()
+
+
+@pytest.mark.parametrize("signal", [0.0, 3.0, 1e3])  # the last one separates
+def test_on_the_path_every_optimum_is_scikit_learns(signal):
+    some = rows(120, 8, np.random.default_rng(5), signal=signal)
+    path = auto_l2(some) * PATH
+    n = some.count.sum()
+    for l2, theta in zip(path, optima(some, path), strict=True):
+        model = LogisticRegression(C=1 / (n * l2), tol=1e-12, max_iter=10_000)
+        model.fit(some.X, some.y, sample_weight=some.count)
+        own = objective(np.append(model.coef_[0], model.intercept_[0]), some, l2)
+        assert objective(theta, some, l2) == pytest.approx(own, abs=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_copy_of_a_row_is_in_one_fold_and_each_fold_has_its_share_of_each_class(seed):
+    table = a_table(seed=seed)
+    folds = np.array([*deal_folds(table, seed)])
+    assert (folds.sum(axis=0) == table.count).all()
+    for label in (0.0, 1.0):
+        sizes = (folds * (table.y == label)).sum(axis=1)
+        assert max(sizes) - min(sizes) <= 1
+    again, other = (np.array([*deal_folds(table, s)]) for s in (seed, seed + 1))
+    assert (again == folds).all()
+    assert (other != folds).any()
+
+
+def test_a_group_is_in_one_fold_and_counts_as_one_in_the_standard_error():
+    group = np.random.default_rng(0).integers(0, 30, 150)
+    table, config = a_table(group=group), settings()
+    folds = np.array([*deal_folds(table, 0)])
+    assert all(len({*np.flatnonzero(folds[:, group == g].any(axis=1))}) == 1 for g in range(30))
+    path, _ = path_of(table, config)
+    apart, _ = path_of(a_table(), config)
+    assert path.l2[0] == apart.l2[0]
+    assert path.error[0] != pytest.approx(apart.error[0], rel=0.01)
+
+
+def test_folds_that_leave_one_class_are_refused_with_the_setting_that_helps():
+    table = a_table(n=30, group=np.arange(30) % 2)
+    table = Table(table.frame, (table.group == 1).astype(float), table.count, group=table.group)
+    with pytest.raises(DataError, match=r"both classes.*train\.l2=auto"):
+        path_of(table, settings())
+
+
+def test_the_choice_is_made_again_bit_for_bit():
+    (one, found), (two, again) = (path_of(a_table(), settings()) for _ in range(2))
+    assert found.X.tobytes() == again.X.tobytes()
+    assert one.chosen == two.chosen
+    assert (one.loss == two.loss).all()
+
+
+def test_on_noise_the_strongest_penalty_is_chosen():
+    rng = np.random.default_rng(0)
+    table = a_table(n=300)
+    noise = Table(table.frame, rng.integers(0, 2, 300).astype(float), table.count)
+    path, _ = path_of(noise, settings())
+    assert path.l2[path.chosen] >= 10 * path.l2[8]  # the rule's
+    assert path.loss[path.chosen] < np.log(2) + 0.01
+
+
+def test_a_single_row_of_a_class_does_not_end_the_choice():
+    table = a_table(n=60)
+    y = np.zeros(60)
+    y[3] = 1
+    with pytest.raises(DataError, match="both classes"):  # it is in some fold
+        path_of(Table(table.frame, y, np.ones(60, np.int64)), settings())
+    y[7] = 1
+    path, _ = path_of(Table(table.frame, y, np.ones(60, np.int64)), settings())
+    assert np.isfinite(path.loss).all()

@@ -23,7 +23,7 @@ from pipeline.run import learn, prepare
 from pipeline.stages.predict import predict_file
 from pipeline.stages.read import car
 from pipeline.sweeps.manifest import Member, Sweep, write_sweep
-from pipeline.sweeps.promote import promote
+from pipeline.sweeps.promote import promote, promote_run
 from pipeline.sweeps.report import PAGE
 from pipeline.tracking import Registry
 
@@ -202,3 +202,15 @@ def test_a_figure_that_the_record_does_not_give_again_is_refused(made, monkeypat
     )
     with pytest.raises(DataError, match="on record"):
         challenge("named")
+
+
+def test_a_run_that_was_tuned_is_promoted_by_its_name(made):
+    """It has no validation rows of its own: folds of those that trained it were it."""
+    words = "optimiser=newton train.l2=cv train.rows=train_and_valid"
+    (member,) = made("tuned", words).members
+    record = find(member.identity)
+    assert promote_run(record, configuration([])) == 0
+    assert promote_run(record, configuration([])) == 0  # it is champion already
+    (plain,) = made("plain", "split=none train.epochs=5").members
+    with pytest.raises(ConfigError, match="held-out rows"):
+        promote_run(find(plain.identity), configuration([]))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.config.contract import DataSettings
 from pipeline.record import Record
 from pipeline.report.figures import descent, forest, learning_curve, scores, style
+from pipeline.report.figures.penalty import draw_penalty
 from pipeline.report.figures.style import Caption, label
 
 if TYPE_CHECKING:
@@ -26,10 +27,14 @@ def drawings(record: Record) -> dict[str, Figure]:
     drawn = {}
     if record.curve and len(record.curve["epoch"]):
         held_out = f"{valid} valid rows held out" if valid != "0" else "NOT HELD OUT: no valid rows"
+        if record.penalty is not None and valid == "0":
+            held_out = "validated by folds"
         text = f"{train} train rows, {held_out} ({label(data.name)})"
-        caption = Caption(text, warn=valid == "0")
+        caption = Caption(text, warn="NOT" in held_out)
         drawn["curves"] = learning_curve.draw_learning_curve(record, caption)
     trained_on = Caption(f"learned from {train} train rows ({label(data.name)})")
+    if record.penalty is not None:
+        drawn["penalty"] = draw_penalty(record.penalty, trained_on)
     if record.surface is not None:
         drawn["surface"] = descent.draw_descent(record.surface, trained_on)
     if record.status == "FINISHED":

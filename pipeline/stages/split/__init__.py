@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +93,38 @@ def split_table(table: Table, settings: SplitSettings) -> Split:
     held = {"train": train, "valid": valid, "test": test}
     _require_classes({k: v for k, v in held.items() if wanted or k != "valid"}, settings)
     return Split(train, valid if has_valid else None, test, held_out=True, dealing=dealing)
+
+
+def join(split: Split) -> Split:
+    """Return the split with its validation rows among those that train, after these."""
+    if split.valid is None:
+        return split
+    train, known = stack(split.train, split.valid), split.dealing
+    (n_train, n_valid, n_test), groups, shared = known.rows, known.groups, known.shared
+    if groups is not None and train.group is not None and split.test.group is not None:
+        groups = len(np.unique(train.group)), 0, groups[2]
+        shared = len(np.intersect1d(train.group, split.test.group))
+    cuts = {name: cut for name, cut in known.cuts.items() if name != "valid"}
+    dealing = Dealing((n_train + n_valid, 0, n_test), groups, shared, cuts)
+    return replace(split, train=train, valid=None, dealing=dealing)
+
+
+def stack(first: Table, second: Table) -> Table:
+    """Return the rows of one table and then those of another of the same columns."""
+    import pandas as pd
+
+    def both(one: Any, other: Any) -> Any:
+        return None if one is None else np.concatenate([one, other])
+
+    return Table(
+        pd.concat([first.frame, second.frame], ignore_index=True),
+        both(first.y, second.y),
+        both(first.count, second.count),
+        both(first.weight, second.weight),
+        both(first.group, second.group),
+        {name: both(first.dates[name], second.dates[name]) for name in first.dates},
+        both(first.part, second.part),
+    )
 
 
 def _deal(table: Table, settings: SplitSettings) -> tuple[Counts, Mapping[str, str]]:

@@ -103,7 +103,7 @@ def deal_folds(table: Table, settings: FoldsSplit) -> Counts:
     )  # fmt: skip
     if group is None:
         rest, test = deal_rows(table, [settings.test], for_test)
-        valid = _fold_of_rows(table.y, rest, settings, rng)
+        valid = row_folds(table.y, rest, k, rng)[settings.fold]
         return np.stack([rest - valid, valid, test])
     is_test = place_groups(table, group, [settings.test], for_test) == 0
     part = np.full(len(group), -1)
@@ -113,17 +113,23 @@ def deal_folds(table: Table, settings: FoldsSplit) -> Counts:
     return np.where([~is_test & ~is_valid, is_valid, is_test], table.count, 0)
 
 
-def _fold_of_rows(y: Array, rest: Counts, settings: FoldsSplit, rng: np.random.Generator) -> Counts:
-    """Return the copies of each row in the fold that validates; sizes differ by 1 at most."""
-    k, first, valid = settings.folds, 0, np.zeros_like(rest)
+def row_folds(y: Array, rest: Counts, k: int, rng: np.random.Generator) -> Counts:
+    """Return the copies of each row in each fold (k, n), by class; sizes differ by 1 at most."""
+    first, dealt = 0, np.zeros((k, len(rest)), rest.dtype)
     for label in (0.0, 1.0):
         rows = np.flatnonzero(y == label)
         n, more = divmod(int(rest[rows].sum()), k)
         sizes = [n + ((fold - first) % k < more) for fold in range(k)]
         first += more
         left, *folds = _drawn(rest[rows], sizes[1:], rng)
-        valid[rows] = [left, *folds][settings.fold]
-    return valid
+        dealt[:, rows] = [left, *folds]
+    return dealt
+
+
+def group_folds(table: Table, group: Places, k: int, rng: np.random.Generator) -> Counts:
+    """Return the copies of each row in each fold (k, n), each group in one of them."""
+    fold = place_groups(table, group, [1 / k] * (k - 1), rng)
+    return np.where(fold == np.arange(k)[:, None], table.count, 0)
 
 
 def _rows(table: Table, rows: Places) -> Table:
