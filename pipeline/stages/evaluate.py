@@ -136,8 +136,8 @@ def evaluate(
     n_seen = int(copies.rows_of(test.count)[copies.seen].sum())
     whole = replace(whole, held_out=held_out, n_seen=n_seen)
     new = ~copies.seen
-    unseen = Examples(*(array[new] for array in test))
-    n, n_positive = unseen.count.sum(), unseen.count @ unseen.y
+    unseen, of_table = Examples(*(array[new] for array in test)), copies.rows_of(test.count)[new]
+    n, n_positive = of_table.sum(), of_table @ unseen.y
     too_few = n < MIN_UNSEEN or min(n_positive, n - n_positive) < MIN_UNSEEN_OF_CLASS
     if too_few or whole.n_seen == 0:
         return whole
@@ -158,12 +158,15 @@ def evaluate_rows(
     threshold: Threshold,
 ) -> Evaluation:
     """Return the evaluation on these rows, whatever train has seen of them."""
+    of_table = sampling.rows_of(rows.count)
+    # Weighted rows add up to the rows of the table: their numbers are shown.
+    rows = rows._replace(count=rows.count * (of_table.sum() / rows.count.sum()))
     X, y, count = rows
     z = row_logits(theta, X)  # the bits that a prediction gives
     p = sigmoid(z)
     decided = p >= threshold.value
     weighted = confusion(y, decided, count)
-    (tn, fp), (fn, tp) = confusion(y, decided, sampling.rows_of(count)).astype(np.int64).tolist()
+    (tn, fp), (fn, tp) = confusion(y, decided, of_table).astype(np.int64).tolist()
     n_effective, *of_class = (
         effective_size(np.where(part, 1.0, 0.0), count, sampling)
         for part in (np.ones(len(y), bool), y == 1, decided)

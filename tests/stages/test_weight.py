@@ -70,6 +70,7 @@ def test_every_metric_is_that_of_scikit_learn_with_sample_weight():
     assert {k: found.baseline[k] for k in baseline} == pytest.approx(baseline, abs=1e-12)
     assert found.confusion == tuple(map(tuple, sk.confusion_matrix(y, d).tolist()))  # rows are rows
     assert (found.n_rows, found.n_positive) == (400, int(y.sum()))
+    assert found.calibration[:, 2].sum() == pytest.approx(400)  # numbers that are shown add up
     assert found.metrics["effective_rows"] == pytest.approx(w.sum() ** 2 / (w**2).sum())
 
 
