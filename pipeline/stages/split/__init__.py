@@ -24,7 +24,14 @@ from pipeline.stages.split.deal import deal_files, deal_folds, deal_groups, deal
 from pipeline.stages.split.time import deal_by_time, format_moment
 from pipeline.stages.validate.validation import Table
 
-PARTS = ("train", "valid", "test")
+CURES = {  # where a part lacks a class
+    "stratified": "{change}, or choose split=none",
+    "group": "{change}, or choose another split.seed",
+    "folds": "lower split.folds or split.test",
+    "time": "choose another split.{part}_from, or split=stratified",
+    "files": "put such rows into its file, or choose split=stratified data.test=null",
+    "none": "train and test need both",
+}
 
 
 @dataclass(frozen=True)
@@ -78,21 +85,27 @@ def split_table(table: Table, settings: SplitSettings) -> Split:
     if settings.together and not has_groups:
         table = replace(table, group=attribute_groups(table.frame))
     if isinstance(settings, NoSplit):
-        train = _weighty(table)
-        _require_classes({"train": train}, settings)
-        n = int(table.count.sum())
-        groups = len(np.unique(table.group)) if table.group is not None else None
-        dealing = Dealing((n, 0, n), None if groups is None else (groups, 0, groups), groups or 0)
-        return Split(train, None, train, held_out=False, dealing=dealing)
+        return _whole(table, settings)
     dealt, cuts = _deal(table, settings)
     parts = [take(table, count) for count in dealt]
     dealing = _dealing(parts, cuts, has_groups=has_groups)
     train, valid, test = map(_weighty, parts)
-    has_valid = bool(dealing.rows[1])
-    wanted = has_valid or getattr(settings, "has_valid", False)
     held = {"train": train, "valid": valid, "test": test}
-    _require_classes({k: v for k, v in held.items() if wanted or k != "valid"}, settings)
+    has_valid = dealing.rows[1] > 0
+    if not has_valid and not getattr(settings, "has_valid", False):
+        del held["valid"]
+    _require_classes(held, settings)
     return Split(train, valid if has_valid else None, test, held_out=True, dealing=dealing)
+
+
+def _whole(table: Table, settings: NoSplit) -> Split:
+    """Return all rows as train and as test."""
+    n = int(table.count.sum())
+    groups = None if table.group is None else len(np.unique(table.group))
+    dealing = Dealing((n, 0, n), None if groups is None else (groups, 0, groups), groups or 0)
+    train = _weighty(table)
+    _require_classes({"train": train}, settings)
+    return Split(train, None, train, held_out=False, dealing=dealing)
 
 
 def join(split: Split) -> Split:
@@ -155,16 +168,6 @@ def _dealing(parts: list[Table], cuts: Mapping[str, str], *, has_groups: bool) -
         return Dealing((n_train, n_valid, n_test), cuts=cuts)
     shared = len(np.intersect1d(train, test))
     return Dealing((n_train, n_valid, n_test), (len(train), len(valid), len(test)), shared, cuts)
-
-
-CURES = {
-    "stratified": "{change}, or choose split=none",
-    "group": "{change}, or choose another split.seed",
-    "folds": "lower split.folds or split.test",
-    "time": "choose another split.{part}_from, or split=stratified",
-    "files": "put such rows into its file, or choose split=stratified data.test=null",
-    "none": "train and test need both",
-}
 
 
 def _require_classes(parts: Mapping[str, Table], settings: SplitSettings) -> None:

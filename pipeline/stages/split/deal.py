@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from nn.arrays import Array
 from pipeline.config.schema import FoldsSplit
-from pipeline.stages.copies import attribute_groups
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.validation import Table
 
@@ -97,10 +96,7 @@ def deal_folds(table: Table, settings: FoldsSplit) -> Counts:
     neither the fold nor the seed of the folds.
     """
     k, rng = settings.folds, np.random.default_rng(settings.seed)
-    for_test = np.random.default_rng(TEST_SEED)
-    group = table.group if table.group is not None or not settings.together else attribute_groups(
-        table.frame
-    )  # fmt: skip
+    for_test, group = np.random.default_rng(TEST_SEED), table.group
     if group is None:
         rest, test = deal_rows(table, [settings.test], for_test)
         valid = row_folds(table.y, rest, k, rng)[settings.fold]
