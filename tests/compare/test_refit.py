@@ -32,7 +32,8 @@ def _tables(project):
 
 def config(table="old", split=0, columns=None, **more) -> RunConfig:
     data = {**CONFIG["data"], "path": f"data/{table}.csv", "columns": columns or COLUMNS}
-    tree = {**CONFIG, "data": data, "split": {**CONFIG["split"], "seed": split}, **more}
+    dealt = split if isinstance(split, dict) else {**CONFIG["split"], "seed": split}
+    tree = {**CONFIG, "data": data, "split": dealt, **more}
     return RunConfig.parse(tree)
 
 
@@ -105,3 +106,15 @@ def test_where_the_refit_fails_the_champion_stays_as_it_was_and_the_lines_say_wh
 def test_a_champion_that_reads_a_column_which_the_challenger_lacks_is_refused():
     with pytest.raises(DataError, match=r"got c, .*promote\.model"):
         fitted(record(), record(split=1, columns=COLUMNS | {"c": {"kind": "ignored"}}))
+
+
+def test_the_champion_is_trained_again_on_the_groups_and_weights_of_its_challenger():
+    """Its own contract knows neither: they deal and weigh rows, and are no input."""
+    columns = {"a": COLUMNS["a"], "b": {"kind": "group"}, "c": {"kind": "weight"}}
+    own = {"a": COLUMNS["a"], "b": {"kind": "ignored"}, "c": {"kind": "ignored"}}
+    by_group = {"name": "group", "seed": 0}
+    challenger = record("new", by_group, columns)
+    model, how = fitted(record(columns=own, **RECIPE), challenger)
+    again = config("new", by_group, columns, **RECIPE)
+    assert "trained again" in how
+    assert np.array_equal(model.theta, learn(prepare(again), again).trained.theta)
