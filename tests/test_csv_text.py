@@ -1,5 +1,6 @@
 """What is written as CSV is read back as it was, and no spreadsheet runs any of it."""
 
+import ast
 import csv
 import io
 import random
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.csv_text import csv_bytes
+from pipeline.files import PROJECT
 
 FORMULAS = [
     "=cmd|' /C calc'!A0", "=1+1", "+cmd", "+1+1", "-1+cmd|'x'!A1", "-2+3", "@SUM(A1)", "\tx", "\rx",
@@ -63,3 +65,16 @@ def test_csv_of_no_row_is_its_header_and_a_name_is_guarded_too():
 
 def test_csv_of_half_a_surrogate_pair_is_text():
     assert csv_bytes([("a", ["\ud800"])]) == b"a\n\\ud800\n"
+
+
+def test_no_other_module_writes_csv():
+    """What it does not write is not guarded."""
+    writers = {"to_csv", "write_csv", "writer", "DictWriter"}
+    calls = {
+        (path.name, node.func.attr)
+        for path in (PROJECT / "pipeline").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert ("file_kinds.py", "namelist") in calls  # the control: calls are found
+    assert not {call for call in calls if call[1] in writers}
