@@ -6,6 +6,7 @@ What is drafted is read by the reader and checked by the rules of a run before i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from pipeline.stages.read.source import Source, open_source
 from pipeline.stages.validate import validate
 from pipeline.stages.validate.leak import Classes, find_leak
 from pipeline.stages.validate.values import column_values
-from pipeline.text import counted, cut, listed, quoted
+from pipeline.text import YAML_WORDS, counted, cut, listed, quoted
 
 MAX_BYTES = int(DataSettings.model_fields["max_bytes"].default)
 N_NAMED = 12  # columns that a refusal names
@@ -41,7 +42,6 @@ N_NAMED = 12  # columns that a refusal names
 class Draft:
     """A contract as YAML, what it was unsure of, and what must be edited before it runs."""
 
-    name: str
     text: str
     n_rows: int
     kinds: dict[str, int]  # how many columns are of each
@@ -62,48 +62,44 @@ def draft_contract(path: Path, target: str, positive: str = "", name: str = "") 
     source = open_source(path, MAX_BYTES)
     sniffed = _sniff(source, target)
     chosen = _require_target(sniffed, target, source)
-    name = name or safe_name(path)
-    settings = {"name": name, "path": _path(path), **sniffed.settings}
+    settings = {"name": name or safe_name(path), "path": _path(path), **sniffed.settings}
     rows = read_rows(_provisional(settings, sniffed.names, chosen))
     columns = {column: _column(rows, column) for column in sniffed.names}
     answer = columns.pop(chosen)
     form, why = guess_notation(columns.values())
-    settings |= form.model_dump(exclude_defaults=True)
-    sniffed.evidence |= why
+    goal = guess_target(answer, form, positive)
     guesses = {column: guess_column(values, form) for column, values in columns.items()}
     guesses = _without_shared_marks(guesses, columns, form)
-    marks = sorted({mark for guess in guesses.values() for mark in guess.marks})
-    if marks:
-        settings["missing_values"] = marks
-        sniffed.evidence["missing_values"] = _marked(guesses)
-    goal = guess_target(answer, form, positive)
+    settings |= form.model_dump(exclude_defaults=True) | _marks(guesses)
     guesses, edits = _checked(settings, goal, guesses)
-    head = (
-        f"Drafted by `make contract` from {path.name}, {counted(answer.n_rows, 'row')}. Read it, "
-        "and change what is not so:\na comment is the evidence for a guess, UNSURE a question."
-    )
-    head += "".join(f"\nMUST BE EDITED: {edit}" for edit in edits)
+    evidence = {**sniffed.evidence, **why, "missing_values": _marked(guesses)}
     return Draft(
-        name=name,
-        text=contract_text(head, settings, sniffed.evidence, goal, guesses),
+        text=contract_text(_head(path, answer.n_rows, edits), settings, evidence, goal, guesses),
         n_rows=answer.n_rows,
-        kinds=dict(pd.Series([g.kind for g in guesses.values()]).value_counts()),
+        kinds=dict(Counter(guess.kind for guess in guesses.values()).most_common()),
         unsure=(*sniffed.unsure, *_questions(goal, guesses)),
         edits=edits,
     )
+
+
+def _head(path: Path, n_rows: int, edits: tuple[str, ...]) -> str:
+    """Return what stands above the draft."""
+    drafted = f"Drafted by `make contract` from {path.name}, {counted(n_rows, 'row')}."
+    asked = "Read it, and change what is not so:\na comment is the evidence, UNSURE a question."
+    return "\n".join([f"{drafted} {asked}", *(f"MUST BE EDITED: {edit}" for edit in edits)])
+
+
+def _marks(guesses: dict[str, Guess]) -> dict[str, list[str]]:
+    """Return the setting of missing values, where columns of numbers hold some."""
+    marks = sorted({mark for guess in guesses.values() for mark in guess.marks})
+    return {"missing_values": marks} if marks else {}
 
 
 def safe_name(path: Path) -> str:
     """Return the name of the file as a word that Hydra takes: letters, digits, _ and -."""
     stem = re.sub(r"(?i)\.(csv|tsv|txt|data|dat|parquet|gz)", "", path.name)
     word = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:60]
-    is_word = re.match("[A-Za-z]", word) and word.lower() not in (
-        "null",
-        "true",
-        "false",
-        "nan",
-        "inf",
-    )
+    is_word = re.match("[A-Za-z]", word) and word.lower() not in (*YAML_WORDS, "nan", "inf")
     return word if is_word else f"table_{word}".rstrip("_")
 
 

@@ -86,6 +86,17 @@ def test_the_form_of_a_file_is_drafted(path, content, expected):
     assert sorted({(a.replace("Köln €", "Köln"), b, c) for a, b, c in cells}) == table
 
 
+def test_a_damaged_archive_is_refused_as_in_a_run(path):
+    path.write_bytes(gzip.compress(written().encode())[:-9])
+    with pytest.raises(DataError, match="intact gzip"):
+        draft_contract(path, "antwort")
+
+
+def test_bytes_that_windows_does_not_have_are_latin_1(path):
+    content = written().encode("latin-1").replace(b"Bonn", b"Bonn\x81\x92")
+    assert drafted(path, content).encoding == "latin-1"
+
+
 def test_a_file_without_a_header_is_read_from_its_first_line(path):
     data = drafted(path, written(None), "3")
     assert changes(data) == {"names": ("c1", "c2", "c3")}

@@ -6,7 +6,6 @@ comes here: it reads by the contract alone.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
@@ -18,17 +17,15 @@ from typing import Any
 from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
 from pipeline.stages.read.duckdb_reader import SETTINGS
-from pipeline.stages.read.encodings import MARKS
+from pipeline.stages.read.head import read_head
 from pipeline.stages.read.layout import renamed
 from pipeline.stages.read.records import MAX_CELL, SEPARATORS
 from pipeline.stages.read.source import Source
 from pipeline.text import counted, quoted
 
-HEAD = 2**21  # bytes that the layout is guessed from
-N_LINES = 5000  # of them, at most
+N_LINES = 5000  # that the layout is guessed from
 N_AHEAD = 50  # lines that a record may have
 MOSTLY = 0.9  # of the rows are of one length, or blanks may divide the cells
-CP1252 = re.compile(rb"[\x80\x82-\x8c\x8e\x91-\x9c\x9e\x9f]")  # where Latin-1 has controls
 NUMERAL = re.compile(r"\s*[+-]?(\d[\d., ]*|[.,]\d+)([eE][+-]?\d+)?\s*")
 COMMENTS = ("#", "%", "//")
 INDEX = "index"  # the name of a column that a header leaves out
@@ -60,8 +57,11 @@ def sniff(source: Source, target: str, max_bytes: int) -> Sniffed:
     DataError where no delimiter gives it two columns.
     """
     found = Sniffed()
-    text = _decoded(source, found, max_bytes)
-    lines = _without_comments(io.StringIO(text, newline="").readlines()[:N_LINES], found)
+    head = read_head(source, max_bytes)
+    if head.encoding != "utf-8":
+        found.propose("encoding", head.encoding, head.why)
+        found.unsure.append(f"encoding {head.encoding}: are accents and signs as they should be?")
+    lines = _without_comments(io.StringIO(head.text, newline="").readlines()[:N_LINES], found)
     delimiter, quote = _dialect(lines, found)
     lines = _without_prose(lines, delimiter, quote, found)
     records = _records(lines, delimiter, quote)
@@ -70,43 +70,6 @@ def sniff(source: Source, target: str, max_bytes: int) -> Sniffed:
     _header(records, target, found)
     _spaces(_split(lines, delimiter, quote, blanks=True)[found.has_header :], found)
     return found
-
-
-def _decoded(source: Source, found: Sniffed, max_bytes: int) -> str:
-    """Return the text of the first lines, in the encoding that all bytes of the file allow."""
-    with source.open() as file:
-        head = file.read(HEAD)
-    marked = next((names[0] for mark, names in MARKS.items() if head.startswith(mark)), "utf-8")
-    if marked != "utf-8":
-        found.propose("encoding", marked, "a byte order mark")
-        return head.decode(marked, "replace")
-    encoding, why = _encoding(source, max_bytes)
-    if encoding != "utf-8":
-        found.propose("encoding", encoding, why)
-        found.unsure.append(f"encoding {encoding}: are letters with accents what they should be?")
-    text = head.decode(encoding, "replace").removeprefix("\ufeff")
-    return text if len(head) < HEAD else text[: text.rfind("\n") + 1]
-
-
-def _encoding(source: Source, max_bytes: int) -> tuple[str, str]:
-    """Return the encoding of a file that has no mark of it, and why."""
-    n_zero, n_bytes, first_zero, special, is_utf8 = 0, 0, 0, b"", True
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for chunk in source.chunks(max_bytes):
-        first_zero = first_zero or n_bytes + chunk.find(0)
-        n_zero, n_bytes = n_zero + chunk.count(0), n_bytes + len(chunk)
-        special = special or b"".join(CP1252.findall(chunk)[:1])
-        try:
-            is_utf8 = is_utf8 and decoder.decode(chunk) is not None
-        except UnicodeDecodeError:
-            is_utf8 = False
-    if n_zero * 3 > n_bytes:
-        return f"utf-16-{'le' if first_zero % 2 else 'be'}", "every other byte is zero"
-    if is_utf8:
-        return "utf-8", ""
-    if special:
-        return "cp1252", f"it is no UTF-8, and byte 0x{special.hex()} no letter of Latin-1"
-    return "latin-1", "it is no UTF-8"
 
 
 def _without_comments(lines: list[str], found: Sniffed) -> list[str]:
