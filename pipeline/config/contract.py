@@ -1,14 +1,27 @@
 """The data contract: what the file of a table is like, and what each of its columns must hold."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from pipeline.config.file_settings import FileSettings, Name, Names
 from pipeline.config.strict import Settings, Texts, did_you_mean, require
 
 Missing = Literal["refuse", "input"]
+
+
+def _day(text: str) -> str:
+    """Return a day in ISO 8601."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        rule = f' must be a day of ISO 8601, as "2026-01-31"; got {text!r}'
+        raise ValueError(rule) from None
+
+
+AsOf = Annotated[str, AfterValidator(_day)]
 
 
 class Categorical(Settings):
@@ -172,6 +185,7 @@ class DataSettings(FileSettings):
     max_categories: Annotated[int, Field(ge=2)] = 1000
     max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
     max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
+    as_of: AsOf = "2100-01-01"  # a day in ISO 8601; later dates are suspicious
     known: Names = ()  # columns, or the target, whose suspicions a person has judged
     card: Card = Card()
 

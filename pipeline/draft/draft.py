@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,10 @@ def draft_contract(path: Path, target: str, positive: str = "", name: str = "") 
     goal = guess_target(answer, form, positive)
     guesses = {column: guess_column(values, form) for column, values in columns.items()}
     guesses = _without_shared_marks(guesses, columns, form)
-    settings |= form.model_dump(exclude_defaults=True) | _marks(guesses)
+    settings |= form.model_dump(exclude_defaults=True) | _marks(guesses) | _today(guesses)
     guesses, edits = _checked(settings, goal, guesses)
     evidence = {**sniffed.evidence, **why, "missing_values": _marked(guesses)}
+    evidence["as_of"] = "the day of this draft: later dates are warned of"
     return Draft(
         text=contract_text(_head(path, answer.n_rows, edits), settings, evidence, goal, guesses),
         n_rows=answer.n_rows,
@@ -87,6 +89,12 @@ def _head(path: Path, n_rows: int, edits: tuple[str, ...]) -> str:
     drafted = f"Drafted by `make contract` from {path.name}, {counted(n_rows, 'row')}."
     asked = "Read it, and change what is not so:\na comment is the evidence, UNSURE a question."
     return "\n".join([f"{drafted} {asked}", *(f"MUST BE EDITED: {edit}" for edit in edits)])
+
+
+def _today(guesses: dict[str, Guess]) -> dict[str, str]:
+    """Return the day after which dates are suspicious, where a column may be one of dates."""
+    has_dates = any(guess.also.startswith("kind: date") for guess in guesses.values())
+    return {"as_of": f"{datetime.now(UTC):%Y-%m-%d}"} if has_dates else {}
 
 
 def _marks(guesses: dict[str, Guess]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,8 @@ def _date(column: Column, _: FileSettings) -> Guess | None:
         return None
     evidence = f"dates from {found.first} to {found.last}, as {quoted(column.text[0], 30)}"
     question = f"is it {found.form}, or {found.rival}?" if found.rival else ""
+    if found.last > f"{datetime.now(UTC):%Y-%m-%d}":
+        question = question or f"its last date, {found.last}, is in the future: what is it?"
     form = f'format: "{found.form}", ' if found.form else ""
     also = f"kind: date, {form}parts: [month, weekday{', hour' if found.has_time else ''}]"
     return Guess({"kind": "ignored"}, evidence, question, also=also)

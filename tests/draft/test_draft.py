@@ -93,6 +93,17 @@ def test_a_column_gets_its_kind_with_the_evidence(path, values, kind, says):
     assert says in line(draft, "x")
 
 
+def test_dates_are_left_out_with_the_kind_to_paste(path):
+    days = pd.date_range("2023-01-01", periods=N)
+    draft = drafted(
+        path, table(day=days.strftime("%d.%m.%Y"), late=days + pd.Timedelta(days=90_000))
+    )
+    assert '{kind: date, format: "%d.%m.%Y", parts: [month, weekday]}' in line(draft, "day")
+    assert "in the future" in line(draft, "late")
+    assert contract(draft).as_of < "2100"
+    assert contract(drafted(path, table())).as_of == "2100-01-01"
+
+
 def test_missing_values_become_inputs_and_are_counted(path):
     draft = drafted(path, table(x=cycle(1.5, 2, 7.5, ""), w=cycle("a", "b", "?")))
     columns = contract(draft).columns

@@ -13,15 +13,15 @@ from typing import Literal
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.config.contract import Categorical, DataSettings, Feature, Numeric
+from pipeline.config.contract import Categorical, DataSettings, Date, Feature, Numeric
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.hints import known_cure, missing_cure
 from pipeline.stages.validate.leak import FEW_OF_CLASS, Classes, find_leak
 from pipeline.stages.validate.values import Bools, ColumnValues
-from pipeline.text import column_setting, counted
+from pipeline.text import column_setting, counted, quoted
 
-Kind = Literal["leak", "identifier", "sentinel", "numbers", "class"]
+Kind = Literal["leak", "identifier", "sentinel", "numbers", "class", "future"]
 
 FEW_VALUES = 20  # of which none is an identifier
 FEW_NUMBERS = 10  # different ones that may be codes
@@ -61,6 +61,8 @@ def _of_column(
         yield from (("sentinel", what) for what in _sentinels(values, classes, data))
         if _is_index(values, classes):
             yield "identifier", f"numbers the rows, each number once: {ignore}"
+    elif isinstance(column, Date):
+        yield from (("future", what) for what in _future(column, values, classes, data))
     elif isinstance(column, Categorical) and column.categories is None:
         m, n = int((~values.is_missing).sum()), int(classes.n.sum())
         if m >= FEW_VALUES and m > n / 2:
@@ -122,6 +124,25 @@ def _is_far(number: float, numbers: Array) -> bool:
     if number == -1:
         return bool(low >= 0 and high > FEW_VALUES and (rest == np.floor(rest)).all())
     return bool(max(low - number, number - high) > high - low > 0)
+
+
+def _future(
+    column: Date, values: ColumnValues, classes: Classes, data: DataSettings
+) -> Iterator[str]:
+    """Yield that dates are later than the day that the contract names: the clock is not asked."""
+    import pandas as pd
+
+    known = values.text.mask(values.is_missing)
+    form = column.format or "ISO8601"
+    moments = pd.to_datetime(known, format=form, errors="coerce", utc=True)
+    late = (moments >= pd.Timestamp(data.as_of, tz="UTC") + pd.Timedelta(days=1)).to_numpy(bool)
+    if late.any():
+        n = int(values.sums(classes.count)[late].sum())
+        last = known[late].iloc[int(moments[late].argmax())]
+        yield (
+            f"holds {quoted(last, 30)} and {counted(n, 'row')} in all after data.as_of="
+            f"{data.as_of}: mend them, or set data.as_of to a later day"
+        )
 
 
 def _is_index(values: ColumnValues, classes: Classes) -> bool:

@@ -179,6 +179,23 @@ def test_numbers_as_words_and_an_index_are_named():
     assert kinds(np.arange(300) * 3 % 100, y, NUMERIC) == set()
 
 
+def test_dates_after_a_given_day_are_named_whatever_the_clock_says():
+    y = np.random.default_rng(0).random(300) < 0.5
+    days = pd.date_range("2023-01-01", periods=300)
+    iso = {"kind": "date", "parts": ["month"]}
+    german = iso | {"format": "%d.%m.%Y"}
+    assert kinds(days.strftime("%Y-%m-%d"), y, iso) == set()
+    assert kinds(days.strftime("%Y-%m-%dT12:00"), y, iso, as_of="2023-10-27") == set()
+    (found,) = suspicions(days.strftime("%d.%m.%Y"), y, german, as_of="2023-10-25")
+    assert "'27.10.2023' and 2 rows in all after data.as_of=2023-10-25" in found.text
+    assert kinds(["2123-01-01", *days[1:].strftime("%Y-%m-%d")], y, iso) == {"future"}
+
+
+def test_the_day_must_be_one():
+    with pytest.raises(ConfigError, match='as_of must be a day of ISO 8601, as "2026-01-31"'):
+        DataSettings.parse(make_data({"age": NUMERIC}).model_dump(mode="json") | {"as_of": "soon"})
+
+
 def test_a_class_of_few_rows_is_named():
     assert kinds(np.arange(500) % 7, np.arange(500) < 49, NUMERIC) == {"class"}
     assert kinds(np.arange(500) % 7, np.arange(500) % 10 == 0, NUMERIC) == set()
