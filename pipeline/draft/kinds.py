@@ -213,7 +213,11 @@ def _too_many(column: Column, _: FileSettings) -> Guess | None:
     if n_values > max(MAX_LISTED, column.n_known / 2):
         return ignored(f"{_free_or_id(column)}: {held}")
     if n_values > MAX_CATEGORIES:
-        return ignored(f"too many words: {held}", "can they be grouped in the file?")
+        # As many as a contract allows have more rows each than the next one.
+        least = max(20, int(np.sort(column.n)[-MAX_CATEGORIES]) + 1)
+        asked = "may those of few rows share one input, infrequent?"
+        also = f"kind: categorical, min_count: {least}"
+        return Guess({"kind": "ignored"}, f"too many words: {held}", asked, also=also)
     return None
 
 

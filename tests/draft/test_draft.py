@@ -153,6 +153,7 @@ def test_more_words_than_a_contract_allows_are_left_out(path):
     draft = drafted(path, frame)
     assert contract(draft).columns["w"].kind == "ignored"
     assert "too many words: 1,200 values in 3,600 rows" in line(draft, "w")
+    assert "or {kind: categorical, min_count: 20}" in line(draft, "w")
 
 
 @pytest.mark.parametrize(
