@@ -10,6 +10,7 @@ from pipeline.errors import DataError
 
 MARKS = {  # of a file that says itself what it is
     codecs.BOM_UTF8: ("utf-8", "utf-8-sig"),
+    codecs.BOM_UTF32_LE: ("utf-32", "utf-32-le"),
     codecs.BOM_UTF16_LE: ("utf-16", "utf-16-le"),
     codecs.BOM_UTF16_BE: ("utf-16", "utf-16-be"),
 }
@@ -23,6 +24,8 @@ def refuse_mark(name: str, head: bytes, encoding: str) -> None:
                 f"{name} must be {encoding} text; got the byte order mark of "
                 f"{encodings[0].upper()}: set data.encoding={encodings[0]}"
             )
+        if head.startswith(mark):
+            return
 
 
 def transcoded(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[bytes]:
@@ -43,6 +46,11 @@ def transcoded(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[by
                 f"{name} must be {encoding} text (data.encoding); got byte "
                 f"0x{error.object[error.start]:02x} at offset {offset}, line {line}"
                 f"{_decoding_hint(encoding, is_end=not chunk)}"
+            ) from None
+        except UnicodeError:  # of UTF-16 and UTF-32 alone
+            raise DataError(
+                f"{name} must begin with a byte order mark, as data.encoding={encoding} says; got "
+                f"none: set data.encoding={encoding}-le (or -be)"
             ) from None
         n_bytes, n_lines = n_bytes + len(chunk), n_lines + text.count("\n")
         is_ascii = is_ascii and chunk.isascii()

@@ -94,6 +94,9 @@ def records(source: Source, data: FileSettings) -> Iterator[Record]:
                 if cells and (cells != [""] or not data.strip):
                     yield reader.line_num - len(lines) + 1, cells
                 lines.clear()
+        except UnicodeError:
+            source.require_unchanged()  # its bytes were looked at before
+            raise
         except csv.Error as error:
             first = reader.line_num - len(lines) + 1
             what = _malformed(str(error), first, lines, delimiter, quote)

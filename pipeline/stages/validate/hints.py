@@ -39,6 +39,7 @@ NUMBER_MARKS: tuple[tuple[str, str | None], ...] = (  # decimal, thousands; the 
 )  # fmt: skip
 MARKED = re.compile(r"\s*[+-]?[\d.,_'\u2019\u00a0\u202f ]+\s*")
 N_MARKS = 20  # marks of missing values that one setting names
+N_READ = 10_000  # values of a column that are read with other marks
 N_HINTS = 20  # values that are looked at
 SENTINEL = re.compile(r"-?9{2,}([.,]0*)?|-?9{2,}[.,]9+|-1([.,]0*)?")
 NO_NUMBER = (
@@ -107,7 +108,7 @@ def category_hint(value: str, allowed: tuple[str, ...], name: str) -> str:
 
 def number_hint(bad: list[str], values: ColumnValues, name: str, data: DataSettings) -> str:
     """Return why ``bad`` values of a column are not read as numbers, and the cure, or ""."""
-    marks = _number_marks(values, data)
+    marks = _number_marks(bad, values, data)
 
     def hint(value: str) -> str:
         return marks if marks and MARKED.fullmatch(value) else _no_number(value, name)
@@ -115,12 +116,15 @@ def number_hint(bad: list[str], values: ColumnValues, name: str, data: DataSetti
     return hint_of(bad, data, hint)
 
 
-def _number_marks(values: ColumnValues, data: DataSettings) -> str:
+def _number_marks(bad: list[str], values: ColumnValues, data: DataSettings) -> str:
     """Return the decimal mark and mark of thousands by which most values are numbers.
 
     Found by reading them so; both where two are as good, and "" where none is better than now.
     """
-    text = values.text[~values.is_missing].str.strip(BLANKS)
+    import pandas as pd
+
+    known = values.text[:N_READ][~values.is_missing[:N_READ]]
+    text = pd.Series([*bad, *known], dtype="str").str.strip(BLANKS)
 
     def read(decimal: str, thousands: str | None) -> Array:
         changes = {"decimal": decimal, "thousands": thousands}

@@ -128,7 +128,16 @@ def test_rows_to_predict_are_read_in_the_same_form(path, form):
     assert sorted(frame["g"]) == sorted(table.frame["g"])
 
 
-ENCODINGS = ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "cp850"]
+ENCODINGS = [
+    "utf-8",
+    "utf-8-sig",
+    "latin-1",
+    "cp1252",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32",
+]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -350,6 +359,12 @@ def test_two_encodings_in_a_file_are_refused_with_the_line(path):
     message = refusal(path, PLAIN.encode() + "3,é,no\n".encode("latin-1"))
     assert "0xe9 at offset 49, line 5" in message
     assert "data.encoding=latin-1" in message
+
+
+def test_utf_16_without_a_mark_is_refused_with_the_order_to_set(path):
+    content = PLAIN.encode("utf-16-le")
+    assert "data.encoding=utf-16-le" in refusal(path, content, encoding="utf-16")
+    assert len(table_of(path, content, encoding="utf-16-le").y) == 3
 
 
 def test_text_of_utf_16_that_is_cut_off_is_refused(path):
