@@ -150,7 +150,7 @@ def _training(trained: Trained, outcome: Outcome) -> Iterator[str]:
     if outcome.certificate is not None:
         yield from _certified(outcome.certificate)
     if "valid_loss" in curve:
-        yield from _validated(trained)
+        yield from _validated(trained, is_auto=outcome.config.train.l2 == "auto")
     if trained.rose:
         rate = getattr(outcome.config.optimiser, "learning_rate", 0.0)
         yield f"warning: the loss rose: lower optimiser.learning_rate (it was {rate:g})"
@@ -173,13 +173,14 @@ def _certified(certificate: Certificate) -> Iterator[str]:
         yield f"warning: the gradient is off by {error:.1e} of its size, by five-point differences"
 
 
-def _validated(trained: Trained) -> Iterator[str]:
+def _validated(trained: Trained, *, is_auto: bool) -> Iterator[str]:
     losses, kept = trained.curve["valid_loss"], trained.best_epoch
     lowest = int(losses.argmin())
     yield (
         f"validation loss {losses[kept]:.4f}, accuracy {trained.curve['valid_accuracy'][kept]:.4f}"
     )
     cure = _cure(trained, lowest)
+    cure = "a penalty that folds choose, train.l2=cv," if cure and is_auto else cure
     if cure and losses[kept] > max(RISEN * losses[lowest], losses[lowest] + LEAST):
         yield (
             f"warning: the validation loss was lower, {losses[lowest]:.4f}, at epoch {lowest:,}: "
