@@ -83,6 +83,13 @@ def test_the_penalty_that_was_used_is_named_with_how_it_was_chosen():
     assert "l2 0.001 (cv), " in title("cv")
 
 
+def test_where_the_rule_has_chosen_a_bad_penalty_folds_are_advised():
+    config = builders.CONFIG | {"train": {"epochs": 4, "l2": "auto"}}
+    worse = curve(valid_loss=[0.7, 0.3, 0.4, 0.5, 0.6])
+    (warning,) = warnings(summarise(builders.make_finished(config=config, trained=worse)))
+    assert "train.l2=cv" in warning
+
+
 def test_what_folds_say_of_the_penalty_stands_in_one_sentence():
     path = PenaltyPath(
         l2=np.array([1.0, 0.1, 0.01]),
@@ -227,10 +234,8 @@ def test_a_rule_is_advised_where_few_positive_rows_are_found(confusion, reason, 
     evaluation = builders.make_evaluation(
         confusion=confusion, threshold_reason=reason, metrics=metrics | rates
     )
-    prepared = builders.make_prepared(**({} if valid else {"valid": None}))
-    text = " ".join(
-        summarise(builders.make_finished(evaluation=evaluation, prepared=prepared)).split()
-    )
+    lacking = {} if valid else {"validation_losses": None}
+    text = " ".join(summarise(builders.make_finished(evaluation=evaluation, **lacking)).split())
     assert (f"use evaluate.threshold={advised}" in text) == (advised is not None)
     assert "evaluate.threshold={" in text or advised is None
     assert ("threshold 0.5 is the lowest" in text) == bool(reason)
