@@ -1,6 +1,7 @@
 """A file becomes its distinct rows, as text, each with its count; nothing is guessed."""
 
+from pipeline.stages.read.lines import lines_of
 from pipeline.stages.read.parts import read_rows
-from pipeline.stages.read.rows import Counts, Rows, lines_of, read_any_width, read_in_order
+from pipeline.stages.read.rows import Counts, Rows, read_any_width, read_in_order
 
 __all__ = ["Counts", "Rows", "lines_of", "read_any_width", "read_in_order", "read_rows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -20,9 +20,10 @@ from pipeline.config.contract import Count, DataSettings
 from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader
-from pipeline.stages.read.layout import Layout, read_layout, require_names
+from pipeline.stages.read.layout import Layout
+from pipeline.stages.read.lines import layout_of, lines_of, records_of
 from pipeline.stages.read.numbers import parse_numbers
-from pipeline.stages.read.records import Record, checked_records, every_record
+from pipeline.stages.read.records import Record, every_record
 from pipeline.stages.read.scan import scan
 from pipeline.stages.read.source import Source, open_source, require_sha256
 from pipeline.text import counted, listed
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 Counts = npt.NDArray[np.int64]
 BATCH = 512  # records that are held as Python's objects: more would be collected as garbage, slowly
-Sought = tuple[str, frozenset[str]]  # a column, and values that it may hold
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def read_in_order(
     ``need_target`` it may not. Lines are physical ones (of parquet: the rows), from 1. DataError as
     ``read_rows``; ``data.sha256`` is not asked for.
     """
-    return _in_order(path, data, need_target, _records)
+    return _in_order(path, data, need_target, records_of)
 
 
 def read_any_width(path: Path, data: DataSettings) -> tuple[pd.DataFrame, Counts, dict[int, str]]:
@@ -141,11 +141,11 @@ def _in_order(
     source = open_source(path, data.max_bytes, data.encoding)
     table = None
     if source.kind == "parquet":
-        columns = _layout(source, data, need_target)
+        columns = layout_of(source, data, need_target)
         table = duckdb_reader.parquet_in_order(source, columns, data)
     else:
         found = scan(source, data.delimiter, data.max_bytes)
-        columns = _layout(source, data, need_target)
+        columns = layout_of(source, data, need_target)
         if data.is_plain and not data.strip:
             table = duckdb_reader.csv_in_order(source, columns, data.delimiter, found)
     if table is None:
@@ -171,57 +171,12 @@ def _gathered(records: Iterator[Record]) -> tuple[pa.Table, Counts]:
     return pa.concat_tables(parts), np.array(lines, np.int64)
 
 
-def lines_of(
-    path: Path, data: DataSettings, values: Sequence[Sought], limit: int = 5
-) -> list[tuple[int, ...]]:
-    """Return for each (column, values) the first lines on which the column holds one of them.
-
-    One pass, only for a table that has violations. A file that has gone meanwhile has no lines.
-    """
-    try:
-        source = open_source(files.PROJECT / path, data.max_bytes, data.encoding)
-        columns = _layout(source, data)
-        if source.kind == "parquet":
-            return duckdb_reader.parquet_lines(source, columns, data, values, limit)
-        return _csv_lines(_records(source, data, columns), columns, values, limit)
-    except (DataError, OSError):
-        return [()] * len(values)
-
-
-def _csv_lines(
-    records: Iterator[Record], columns: Layout, values: Sequence[Sought], limit: int
-) -> list[tuple[int, ...]]:
-    found: list[list[int]] = [[] for _ in values]
-    places = [columns.names.index(name) for name, _ in values]
-    sought = [(at, bad, of) for at, (_, bad), of in zip(places, values, found, strict=True) if bad]
-    for line, cells in records:
-        for place, bad, lines in sought:
-            if cells[place] in bad and len(lines) < limit:
-                lines.append(line)
-                sought = [each for each in sought if len(each[2]) < limit]
-        if not sought:
-            break
-    return [tuple(lines) for lines in found]
-
-
-def _layout(source: Source, data: DataSettings, need_target: bool = True) -> Layout:
-    if source.kind != "parquet":
-        return read_layout(source, data, need_target)
-    names = duckdb_reader.parquet_names(source, data.max_bytes)
-    require_names(source.shown, names, data, need_target)
-    return Layout(names)
-
-
-def _records(source: Source, data: DataSettings, columns: Layout) -> Iterator[Record]:
-    return checked_records(source, data, len(columns.names), columns.header is not None)
-
-
 def _counted(source: Source, data: DataSettings, wanted: list[str]) -> pa.Table:
     """Return the counted rows, in no order: the wanted columns, then the count as ``n``."""
     if source.kind == "parquet":
-        return duckdb_reader.count_parquet(source, _layout(source, data), data, wanted)
+        return duckdb_reader.count_parquet(source, layout_of(source, data), data, wanted)
     found = scan(source, data.delimiter, data.max_bytes)
-    columns = _layout(source, data)
+    columns = layout_of(source, data)
     table = None
     if data.is_plain:
         table = duckdb_reader.count_csv(source, columns, wanted, data.delimiter, found)
@@ -236,7 +191,7 @@ def _count_by_csv(
 
     places = [columns.names.index(name) for name in wanted]
     seen = Counter(
-        tuple(cells[place] for place in places) for _, cells in _records(source, data, columns)
+        tuple(cells[place] for place in places) for _, cells in records_of(source, data, columns)
     )
     cells = [pa.array(column, pa.large_string()) for column in zip(*seen, strict=True)]
     n = pa.array(seen.values(), pa.int64())

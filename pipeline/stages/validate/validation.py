@@ -14,8 +14,9 @@ from pipeline import files
 from pipeline.config.contract import Boolean, DataSettings, Feature, Group, Numeric, Weight
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
+from pipeline.stages.read.lines import lines_of
 from pipeline.stages.read.parts import file_of
-from pipeline.stages.read.rows import Counts, Rows, lines_of
+from pipeline.stages.read.rows import Counts, Rows
 from pipeline.stages.validate.profile import (
     ColumnProfile,
     count_contradictions,
