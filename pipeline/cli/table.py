@@ -110,7 +110,7 @@ COMMANDS = (
         commands.reproduce,
         (RUN, Option("from", "source: by the code on record"),
          Option("trust", "yes: run code that was not made on this machine")),
-        ("data.path", "train.blas_threads", "tracking"),
+        ("data.path", "data.valid", "data.test", "train.blas_threads", "tracking"),
     ),
     Command(
         "export", "write the record of a run to a zip", commands.export,

@@ -10,6 +10,7 @@ from pipeline.compare.comparison import Run, Value
 from pipeline.record import Record, published_runs
 from pipeline.text import flatten
 
+PATHS = ("data.path", "data.valid", "data.test")
 SEEDS = ("seed", "split.seed", "split.fold")
 
 
@@ -45,9 +46,9 @@ def unrecorded_run(overrides: tuple[str, ...], reason: str, log: str | None) -> 
 
 
 def settings_of(config: Mapping[str, object]) -> dict[str, Value]:
-    """Return the configuration by dotted names; a list is its JSON text. The path is no setting."""
+    """Return the configuration by dotted names; a list is its JSON text. Paths are no settings."""
     pairs = flatten(dict(config))
-    return {name: _plain(value) for name, value in pairs if name != "data.path"}
+    return {name: _plain(value) for name, value in pairs if name not in PATHS}
 
 
 def known_params(run: Run, varying: Sequence[str]) -> dict[str, Value]:

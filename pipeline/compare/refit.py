@@ -20,6 +20,7 @@ from pipeline.stages.threshold import choose_threshold
 from pipeline.stages.train import train
 from pipeline.text import one_line
 
+PLACES = ("path", "valid", "test", "sha256")  # of files: the digest says which rows they hold
 MAX_NUMBERS = 2**28  # of the inputs of all distinct train rows: 2 GiB
 FAVOURED = "it is compared as it is: it may know some of the test rows, which favours it"
 
@@ -73,7 +74,7 @@ def _require_columns(champion: Record, challenger: Record) -> None:
 
 def _rows_of(record: Record) -> tuple[Any, ...]:
     """Return what determines which rows are train and test rows."""
-    data = {k: v for k, v in record.config["data"].items() if k not in ("path", "sha256")}
+    data = {k: v for k, v in record.config["data"].items() if k not in PLACES}
     return record.head.lineage.data_digest, data, record.config["split"]
 
 

@@ -166,10 +166,11 @@ def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     for key, value in changes.items():
         group, _, name = key.partition(".")
         tree[group][name] = value
-    path = tree["data"]["path"]
-    write_if_missing(path)
-    # The digest on record is of every cell, and is compared afterwards.
-    tree["data"] |= {"path": str(files.PROJECT / path), "sha256": None}
+    data = tree["data"]
+    write_if_missing(data["path"])
+    held = {name: data.get(name) for name in ("path", "valid", "test")}
+    data |= {name: str(files.PROJECT / path) for name, path in held.items() if path is not None}
+    data["sha256"] = None  # the digest on record is of every cell, and is compared afterwards
     return tree
 
 
