@@ -14,7 +14,7 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run tune sweep compare promote evaluate report reproduce export import predict ui sync data contract
+COMMANDS := run tune sweep compare promote evaluate scorecard report reproduce export import predict ui sync data contract
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep clean lock
 
 help: ## this list
@@ -39,6 +39,7 @@ promote: ## the best run of a sweep becomes champion if it passes the gate of co
 predict: ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv [ON_BAD_ROW=skip]
 evaluate: ## figures and drift on a labelled file, exit code 6 if worse than on test: RUN=champion INPUT=new.csv
 report: ## draw the page of a run, as of a sweep: RUN=latest (OUTPUT=page.html)
+scorecard: ## a run of words and bins as whole points: RUN=latest OUTPUT=scorecard.csv
 reproduce: ## train a run again and say whether it is the same: RUN=latest (FROM=source: by its own code)
 export: ## write a run to one file: RUN=latest OUTPUT=run.zip
 import: ## take in a run that was exported elsewhere: INPUT=run.zip

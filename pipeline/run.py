@@ -26,7 +26,7 @@ from pipeline.stages.copies import (
     independent_counts,
 )
 from pipeline.stages.drift import Distribution, Drift, distributions, find_drift
-from pipeline.stages.encode import Encoder, count_unseen, encode, fit_encoder
+from pipeline.stages.encode import Encoder, encode, find_unseen, fit_encoder
 from pipeline.stages.evaluate import (
     Evaluation,
     RowLosses,
@@ -58,7 +58,7 @@ class Prepared:
     held_out: bool  # False where train and test are the same rows
     train_share: float  # of positive rows
     encoder: Encoder
-    unseen: dict[str, int]  # rows with a category that train lacks, by attribute
+    unseen: dict[str, dict[str, int]]  # categories that train lacks, and their rows
     train: Examples
     valid: Examples | None
     test: Examples
@@ -129,7 +129,7 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
     rows = rows or read_rows(config.data)
     validation = None
     try:
-        validation = validate(rows, config.data)
+        validation = validate(rows, config.encode.completed(config.data))
         table = validation.require()
         split = split_table(table, config.split)
         if config.train.rows == "train_and_valid":
@@ -147,7 +147,7 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
             held_out=split.held_out,
             train_share=split.train.share,
             encoder=encoder,
-            unseen=count_unseen(encoder, table),
+            unseen=find_unseen(encoder, table),
             train=train,
             valid=encode(encoder, valid, "valid") if valid else None,
             test=test,

@@ -108,6 +108,7 @@ def promote(given: Given) -> int:
 
 def predict(given: Given) -> int:
     """Score the rows of a file with the model of a run."""
+    from pipeline.stages.encode import format_unseen
     from pipeline.stages.predict import predict_file
 
     threshold, on_bad_row = given.values.get("evaluate.threshold"), given.options["on_bad_row"]
@@ -129,8 +130,9 @@ def predict(given: Given) -> int:
     instead = "" if threshold is None else f" (the run's is {model.threshold})"
     say(f"decided at threshold {chosen.threshold}{instead}")
     say(f"written to {target}")
-    for attribute, n in done.unseen.items():
-        say(f"warning: {n:,} rows have a category of {attribute} that train did not: zeros")
+    for attribute, found in done.unseen.items():
+        n = counted(sum(found.values()), "row")
+        say(f"warning: {n} with a category of {attribute} that train lacks: {format_unseen(found)}")
     if not done.n_skipped:
         return OK
     skipped = f"{counted(done.n_skipped, 'row')} not scored; column reason says why:"
@@ -151,6 +153,22 @@ def evaluate(given: Given) -> int:
         write_output(output, to_json(found))
     say(format_monitored(found))
     return WORSE if found.is_worse else OK
+
+
+def scorecard(given: Given) -> int:
+    """Write the points of a run whose attributes are words and bins."""
+    from pipeline.config.compose import configuration
+    from pipeline.report.scorecard import format_scorecard, rise, test_rows, to_csv
+    from pipeline.report.scorecard import scorecard as card_of
+
+    settings, record = configuration(given.words).scorecard, _finished_record(given)
+    card, rows = card_of(record.model, settings), test_rows(record)
+    measured = None if rows is None else rise(card, record.model, rows)
+    target = Path(given.options["output"])
+    write_output(target, to_csv(card))
+    say("\n".join(format_scorecard(card, settings, measured)))
+    say(f"written to {target}")
+    return OK
 
 
 def reproduce(given: Given) -> int:

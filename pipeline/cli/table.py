@@ -106,6 +106,10 @@ COMMANDS = (
         (RUN, Option("output", "page to write; without it, beside the record")), TRACKING,
     ),
     Command(
+        "scorecard", "write a run of words and bins as whole points", commands.scorecard,
+        (RUN, Option("output", "CSV to write", "scorecard.csv")), ("scorecard", "tracking"),
+    ),
+    Command(
         "reproduce", "train a run again from its record, and say whether it is the same",
         commands.reproduce,
         (RUN, Option("from", "source: by the code on record"),

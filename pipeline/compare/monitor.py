@@ -25,7 +25,7 @@ from pipeline.stages.copies import (
     independent_counts,
 )
 from pipeline.stages.drift import Drift, find_drift
-from pipeline.stages.encode import count_unseen, encode
+from pipeline.stages.encode import encode, find_unseen
 from pipeline.stages.evaluate import CURVES, Evaluation, evaluate, independent_losses
 from pipeline.stages.intervals import wilson
 from pipeline.stages.read import Rows, read_rows
@@ -65,7 +65,7 @@ class Monitored:
     test: Evaluation
     calibration: Calibration
     drift: tuple[Drift, ...]
-    unseen: dict[str, int]
+    unseen: dict[str, dict[str, int]]  # categories that train lacks, and their rows
     rise: Rise | None
 
     @property
@@ -102,7 +102,7 @@ def monitor(record: Record, path: Path, form: Mapping[str, Any] | None = None) -
         test=record.evaluation,
         calibration=_calibration(record, examples, float(count.sum())),
         drift=find_drift(record.distributions, table, count),
-        unseen=count_unseen(model.encoder, table),
+        unseen=find_unseen(model.encoder, table),
         rise=rise_of_loss(losses, record.test_losses)
         if is_held_out else None,
     )  # fmt: skip

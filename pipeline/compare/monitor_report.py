@@ -35,7 +35,8 @@ def _input(found: Monitored) -> Iterator[str]:
     yield f"scored by run {found.run[:12]}"
     if found.is_training_table:
         yield "warning: the run was made of this very table, and trained on most of its rows"
-    for attribute, n in found.unseen.items():
+    for attribute, categories in found.unseen.items():
+        n = sum(categories.values())
         yield f"warning: {n:,} rows have a category of {attribute} that train did not: zeros"
 
 

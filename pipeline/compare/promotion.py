@@ -154,7 +154,7 @@ def _split(record: Record) -> Split:
             f"data must be those that the run was made of, digest {digest[:8]}; got "
             f"{rows.digest[:8]} in {config.data.path}: run the sweep again"
         )
-    return split_table(validate(rows, config.data).require(), config.split)
+    return split_table(validate(rows, config.encode.completed(config.data)).require(), config.split)
 
 
 def _scored(record: Record, split: Split) -> Scored:

@@ -62,8 +62,8 @@ def score(model: Model, split: Split) -> Scored:
 
 
 def _require_columns(champion: Record, challenger: Record) -> None:
-    kinds = {name: column.kind for name, column in challenger.model.data.attributes.items()}
-    columns = champion.model.data.attributes.items()
+    kinds = {name: column.kind for name, column in challenger.model.data.features.items()}
+    columns = champion.model.data.features.items()
     lacking = [name for name, column in columns if kinds.get(name) != column.kind]
     if lacking:
         raise DataError(

@@ -1,15 +1,25 @@
 """The data contract: what the file of a table is like, and what each of its columns must hold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    model_validator,
+)
 
+from pipeline.config.date_settings import PARTS, Date, Missing
 from pipeline.config.file_settings import FileSettings, Name, Names
 from pipeline.config.strict import Settings, Texts, did_you_mean, require
 
-Missing = Literal["refuse", "input"]
+MinCount = Annotated[int, Field(ge=2)]
 
 
 def _day(text: str) -> str:
@@ -30,15 +40,44 @@ class Categorical(Settings):
     kind: Literal["categorical"]
     categories: Annotated[Names, Field(min_length=2)] | None = None  # null: learned from train
     missing: Missing = "refuse"  # input: a missing value is a category of its own
+    min_count: MinCount | None = None  # those of fewer train rows share one input, "infrequent"
+
+
+def _increasing(edges: Sequence[float]) -> Sequence[float]:
+    ordered = all(low < high for low, high in pairwise(edges))
+    require(ordered, f" must increase; got {[*edges]}")
+    return edges
+
+
+Edges = Annotated[
+    tuple[float, ...], Strict(False), Field(min_length=1), AfterValidator(_increasing)
+]
+NBins = Annotated[int, Field(ge=2, le=1000)]
+# So many, of equally many train rows, or where they meet.
+Bins = Annotated[
+    Annotated[NBins, Tag("number")] | Annotated[Edges, Tag("edges")],
+    Discriminator(lambda value: "edges" if isinstance(value, list | tuple) else "number"),
+]
+Knots = Annotated[int, Field(ge=2, le=50)]
 
 
 class Numeric(Settings):
-    """A column of numbers, standardised; its bounds are inclusive."""
+    """A column of numbers, standardised, in bins or as a curve; its bounds are inclusive."""
 
     kind: Literal["numeric"]
     minimum: float | None = None
     maximum: float | None = None
     missing: Missing = "refuse"  # input: train's mean, and an input that says "it was missing"
+    bins: Bins | None = None
+    monotone: Literal["increasing", "decreasing"] | None = None  # bins that break it are merged
+    spline: Knots | None = None  # knots of a natural cubic spline; 2: a straight line
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        require(self.bins is None or self.spline is None, " must have bins or spline; got both")
+        has_bins = self.monotone is None or self.spline is None
+        require(has_bins, ".monotone must go with bins; got spline")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -62,19 +101,6 @@ class Boolean(Settings):
 
     kind: Literal["boolean"]
     missing: Missing = "refuse"  # input: a missing value is a category of its own
-
-
-Part = Literal["year", "month", "weekday", "hour", "days"]
-
-
-class Date(Settings):
-    """A day or a moment: its parts are attributes, and a split may go by it."""
-
-    kind: Literal["date"]
-    format: Name | None = None  # of strptime, as "%d.%m.%Y"; null: ISO 8601
-    parts: Annotated[tuple[Part, ...], Strict(False)] = ()  # days: since reference
-    reference: Name | None = None  # a date in ISO 8601; null: the first of train
-    missing: Missing = "refuse"
 
 
 class Weight(Settings):
@@ -116,13 +142,6 @@ Column = Annotated[
 Attribute = Categorical | Numeric
 Feature = Categorical | Numeric | Boolean | Date
 Used = Categorical | Numeric | Boolean | Date | Weight | Count | Group
-
-# The values of the attribute that a part of a date is; days, and years, are numbers.
-PARTS: dict[str, tuple[str, ...]] = {
-    "month": tuple(map(str, range(1, 13))),
-    "weekday": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
-    "hour": tuple(map(str, range(24))),
-}
 
 
 def _attributes(name: str, column: Used) -> Iterator[tuple[str, Attribute]]:
@@ -201,7 +220,12 @@ class DataSettings(FileSettings):
     @property
     def features(self) -> dict[str, Feature]:
         """The columns that attributes are made of: what a row to predict must have."""
-        return {n: c for n, c in self.used.items() if not isinstance(c, Weight | Count | Group)}
+        return {
+            name: column
+            for name, column in self.used.items()
+            if isinstance(column, Categorical | Numeric | Boolean)
+            or (isinstance(column, Date) and column.parts)
+        }
 
     @property
     def attributes(self) -> dict[str, Attribute]:

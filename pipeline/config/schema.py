@@ -21,9 +21,12 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config.contract import Categorical, DataSettings, Date, Group, Weight
-from pipeline.config.file_settings import Name, once_each
+from pipeline.config.contract import Categorical, DataSettings, Group, Weight
+from pipeline.config.date_settings import Date
+from pipeline.config.encode_settings import EncodeSettings
+from pipeline.config.file_settings import Name
 from pipeline.config.strict import Settings, Texts, did_you_mean, require
+from pipeline.text import column_setting
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 # Of the split, not of training: equal test rows for every `seed`.
@@ -151,19 +154,6 @@ SplitSettings = Annotated[
     StratifiedSplit | GroupSplit | TimeSplit | FilesSplit | FoldsSplit | NoSplit,
     Field(discriminator="name"),
 ]
-
-
-class EncodeSettings(Settings):
-    """How attributes become inputs."""
-
-    # Attributes joined before one-hot.
-    crosses: Annotated[tuple[Annotated[Texts, Field(min_length=2)], ...], Strict(False)] = ()
-    unseen: Literal["refuse", "zeros"] = "refuse"  # a category that train does not have
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        once_each([name for cross in self.crosses for name in cross], ".crosses")
-        return self
 
 
 LearningRate = Annotated[float, Field(gt=0)]
@@ -309,6 +299,15 @@ class PromoteSettings(Settings):
     model: Name | None = None  # in the registry; null: the name of the data
 
 
+class ScorecardSettings(Settings):
+    """What the points of a scorecard stand for; no part of a result."""
+
+    score: float = 600.0  # points at which the odds are ``odds`` to 1
+    odds: Annotated[float, Field(gt=0)] = 50.0
+    pdo: Annotated[float, Field(gt=0)] = 20.0  # points that double the odds
+    of: Literal["negative", "positive"] = "negative"  # class whose odds rise with the points
+
+
 class RunConfig(Settings):
     """Everything that determines a result."""
 
@@ -321,11 +320,21 @@ class RunConfig(Settings):
     evaluate: EvaluateSettings
 
     @model_validator(mode="after")
-    def _crosses_exist(self) -> Self:
-        known = [n for n, c in self.data.attributes.items() if isinstance(c, Categorical)]
-        rule = f"encode.crosses must name categorical attributes of data={self.data.name}"
+    def _shapes_exist(self) -> Self:
+        attributes = {n: self.encode.complete(c) for n, c in self.data.attributes.items()}
+        known = [n for n, c in attributes.items() if isinstance(c, Categorical) or c.bins]
+        rule = f"encode.crosses must name categories or bins of data={self.data.name}"
         for name in (name for cross in self.encode.crosses for name in cross):
-            require(name in known, f"{rule}; got {name!r}{did_you_mean(name, known)}")
+            number = f"; it has bins with {column_setting(name, 'bins', '5')}"
+            cure = number if name in attributes else did_you_mean(name, known)
+            require(name in known, f"{rule}; got {name!r}{cure}")
+        for name, column in attributes.items():
+            shaped = isinstance(column, Categorical) or not column.monotone or column.bins
+            bins = column_setting(name, "bins", "5")
+            require(
+                bool(shaped),
+                f"data.columns.{name}.monotone must go with bins; got none: set {bins}",
+            )
         return self
 
     @model_validator(mode="after")
@@ -409,6 +418,7 @@ class Configuration(RunConfig):
     tracking: TrackingSettings
     sweep: SweepSettings
     promote: PromoteSettings
+    scorecard: ScorecardSettings
 
     def run_config(self) -> RunConfig:
         """Return the part that determines the result."""

@@ -12,7 +12,7 @@ from pipeline.report.dealing import format_dealing
 from pipeline.run import Finished, Outcome, Prepared
 from pipeline.stages.certify import GRADIENT_ERROR, Certificate
 from pipeline.stages.drift import warn_of_drift
-from pipeline.stages.encode import OneHot
+from pipeline.stages.encode import OneHot, format_unseen
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
 from pipeline.stages.optimism import Optimism
@@ -124,8 +124,9 @@ def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:
     crosses = f", among them combinations of {', '.join(joined)}" if joined else ""
     n_inputs = counted(len(prepared.encoder.inputs), "input")
     yield f"{n_inputs}, learned from train alone{crosses}"
-    for name, n in prepared.unseen.items():
-        yield f"warning: {n:,} rows have a category of {name} that train does not: encoded as zeros"
+    for name, found in prepared.unseen.items():
+        rows = counted(sum(found.values()), "row")
+        yield f"warning: {rows} with a category of {name} that train lacks: {format_unseen(found)}"
     for drift in prepared.drift:
         name = drift.column  # an attribute; of a date, a part
         column = name if name in config.data.columns else name.rpartition(".")[0]

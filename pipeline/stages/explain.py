@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from nn import Examples
 from nn.arrays import Array
-from pipeline.stages.encode import Encoder
+from pipeline.stages.curves import Curve, curve_contrasts
+from pipeline.stages.encode import ABSENT, Encoder, Standard
 from pipeline.stages.importance import Importance, importance
-from pipeline.stages.infer import NO_WEIGHT, AttributeTest, Effect, Inference
+from pipeline.stages.infer import (
+    NO_WEIGHT,
+    AttributeTest,
+    Effect,
+    Inference,
+)
 from pipeline.stages.one_thread import on_one_thread
 
 
@@ -25,6 +33,7 @@ class Effects:
     intercept: float
     tests: tuple[AttributeTest, ...] = ()
     method: str = ""  # of the estimates, as a sentence
+    curves: tuple[Curve, ...] = ()  # of numbers that are no straight line
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Self:
@@ -35,6 +44,7 @@ class Effects:
             tree["intercept"],
             tuple(AttributeTest(**test) for test in tree["tests"]),
             tree["method"],
+            tuple(Curve(**curve) for curve in tree.get("curves", ())),
         )
 
 
@@ -47,7 +57,24 @@ def explain(theta: Array, encoder: Encoder, inference: Inference, test: Examples
     weights = (inference.centring @ theta).tolist()
     effects = tuple(
         replace(effect, weight=None if effect.note in NO_WEIGHT else weight)
-        for effect, weight in zip(inference.effects, weights[:-1], strict=True)
+        for effect, weight in zip(_per_unit(inference, encoder), weights[:-1], strict=True)
+    )
+    contrasts = [curve_contrasts(c, encoder, inference.centring) for c in inference.curves]
+    curves = tuple(
+        replace(curve, weight=tuple((rows @ theta).tolist()))
+        for curve, rows in zip(inference.curves, contrasts, strict=True)
     )
     ranking = importance(theta, encoder, test)
-    return Effects(effects, ranking, weights[-1], inference.tests, inference.method)
+    return Effects(effects, ranking, weights[-1], inference.tests, inference.method, curves)
+
+
+def _per_unit(inference: Inference, encoder: Encoder) -> Iterator[Effect]:
+    """Yield the effects, those of straight lines with the odds ratio of one unit of the column."""
+    deviations = {b.name: b.deviation for b in encoder.blocks if isinstance(b, Standard)}
+    for effect in inference.effects:
+        deviation = 0.0 if effect.label == ABSENT else deviations.get(effect.attribute, 0.0)
+        if effect.log_odds is None or not deviation:
+            yield effect
+        else:
+            slope = min(max(effect.log_odds / deviation, -700.0), 700.0)  # exp(710) overflows
+            yield replace(effect, per_unit=math.exp(slope))

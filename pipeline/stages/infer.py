@@ -27,6 +27,7 @@ from nn.likelihood import (
 )
 from pipeline.stages.bounds import Weighted, self_concordance, whitener
 from pipeline.stages.copies import INDEPENDENT, Sampling, effective_size
+from pipeline.stages.curves import Curve, blank_curves, bounded, curve_contrasts
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.intervals import Z
 from pipeline.stages.one_thread import on_one_thread
@@ -55,7 +56,8 @@ class Effect:
     ``log_odds`` is the estimate of the effect in the population, ``low`` and ``high`` bound it at
     95 %, ``odds_ratio`` is its exponential; None where train does not say, and ``note`` says why.
     ``weight`` is what the trained neuron uses instead, in log-odds: penalised, and as far as
-    training went. Both are centred over the categories that train has.
+    training went. Both are centred over the categories that train has. ``per_unit`` is the odds
+    ratio of one unit of a column of numbers that is a straight line.
     """
 
     attribute: str
@@ -67,6 +69,7 @@ class Effect:
     low: float | None = None
     high: float | None = None
     note: str = ""
+    per_unit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Inference:
     tests: tuple[AttributeTest, ...]
     method: str  # a sentence: which likelihood, or why there are no intervals
     centring: Array
+    curves: tuple[Curve, ...] = ()
 
 
 @on_one_thread
@@ -100,6 +104,7 @@ def infer(train: Examples, encoder: Encoder, sampling: Sampling = INDEPENDENT) -
     """
     present = train.count @ (train.X != 0) > 0
     blank = _blank(encoder, centring(encoder, present), present)
+    blank = replace(blank, curves=blank_curves(encoder, train.X))
     with np.errstate(all="ignore"):
         try:
             return _infer(train, encoder, blank, sampling)
@@ -154,19 +159,42 @@ def _infer(train: Examples, encoder: Encoder, blank: Inference, sampling: Sampli
     contrasts = blank.centring[wanted]
     identified = _identified(contrasts, kept, onto)
     inside = contrasts[identified][:, kept]
+    rows = [curve_contrasts(curve, encoder, blank.centring) for curve in blank.curves]
     if not sampling.is_simple:
         found = _robust(design, best, sampling, inside, is_maximum=method == LIKELIHOOD)
         effects = _filled(blank.effects, wanted, identified, found.estimates)
         tests = _wald_tests(encoder, onto, best, found)
+        if found.covariance is not None:
+            quantile = _student(found.freedom)
+            curves = _bounded(blank, rows, kept, onto, best, found.covariance * quantile**2)
+            blank = replace(blank, curves=curves)
         return replace(blank, effects=effects, tests=tests, method=found.method)
     small = len(train.y) * (len(kept) ** 2 / 2 + COST) * 2 * len(inside) < MAX_WORK
     ends = (
         profile_ends(best, inside, design, Z) if small else expanded_ends(best, inside, design, Z)
     )
     effects = _filled(blank.effects, wanted, identified, _estimates(best, inside, ends))
+    covariance = np.linalg.inv(best.information[0])
+    curves = _bounded(blank, rows, kept, onto, best, covariance * Z**2)
+    filled = replace(blank, effects=effects, curves=curves, method=method)
     if not small:
-        return replace(blank, effects=effects, method=f"{method}; {EXPANDED}")
-    return Inference(effects, _tests(encoder, onto, design, best), method, blank.centring)
+        return replace(filled, method=f"{method}; {EXPANDED}")
+    return replace(filled, tests=_tests(encoder, onto, design, best))
+
+
+def _bounded(
+    blank: Inference, rows: list[Array], kept: list[int], onto: Array, best: Point, square: Array
+) -> tuple[Curve, ...]:
+    """Return the curves with estimates and intervals where they are identified.
+
+    ``square`` (r, r) is the covariance times the square of the quantile.
+    """
+    return tuple(
+        bounded(curve, each[:, kept], best.beta[0], square)
+        if _identified(each, kept, onto).all()
+        else curve
+        for curve, each in zip(blank.curves, rows, strict=True)
+    )
 
 
 def _filled(
@@ -247,8 +275,6 @@ def _robust(
     Wald's, by the sandwich and Student's t with as many degrees of freedom as there are independent
     observations, less one (Cameron and Miller 2015, Journal of Human Resources 50:317-372).
     """
-    from scipy.special import stdtrit
-
     group, rows = sampling.group, sampling.rows
     n = (
         int(design.count.sum() if rows is None else rows.sum())
@@ -263,13 +289,20 @@ def _robust(
         return _Robust(estimates, None, n - 1, f"no intervals: {why}")
     covariance = n / (n - 1) * robust_covariance(best.beta[0], design, group, rows)
     errors = np.sqrt(np.sum(contrasts @ covariance * contrasts, axis=1))
-    half = float(stdtrit(n - 1, 0.975)) * errors
+    half = _student(n - 1) * errors
     columns = zip(values.tolist(), errors.tolist(), half.tolist(), strict=True)
     estimates = [
         {"log_odds": v, "standard_error": e, "odds_ratio": _odds(v), "low": v - h, "high": v + h}
         for v, e, h in columns
     ]
     return _Robust(estimates, covariance, n - 1, f"{ROBUST}, {n:,} {word}")
+
+
+def _student(freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))
 
 
 def _wald_tests(

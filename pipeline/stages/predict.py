@@ -19,7 +19,7 @@ from pipeline.config.contract import Categorical, DataSettings
 from pipeline.csv_text import csv_bytes
 from pipeline.errors import ConfigError, DataError, reason_of
 from pipeline.stages.bad_rows import find_reasons
-from pipeline.stages.encode import Encoder, OneHot, count_unseen, encode
+from pipeline.stages.encode import Encoder, OneHot, encode, find_unseen
 from pipeline.stages.read import Counts, read_any_width, read_in_order
 from pipeline.stages.validate import MISSING, Table
 from pipeline.stages.validate.validation import check_rows, convert
@@ -52,14 +52,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was scored: rows, rows decided positive, and rows with a category unknown to train.
+    """What was scored: rows, rows decided positive, and the categories unknown to train.
 
     ``n_rows`` counts those that ``skipped`` says why they were not: rules, and rows that break it.
     """
 
     n_rows: int
     n_positive: int
-    unseen: dict[str, int]
+    unseen: dict[str, dict[str, int]]
     n_skipped: int = 0
     skipped: tuple[str, ...] = ()
 
@@ -112,8 +112,8 @@ def predict_file(model: Model, source: Path, target: Path, *, skip: bool = False
 
 def score(
     model: Model, frame: pd.DataFrame, lines: Counts, place: str
-) -> tuple[Array, Counts, dict[str, int]]:
-    """Return probability and decision of each row of text, and rows with an unseen category.
+) -> tuple[Array, Counts, dict[str, dict[str, int]]]:
+    """Return probability and decision of each row of text, and unseen categories.
 
     DataError if any row breaks the contract; ``lines`` (n,) and ``place`` say where the rows are.
     """
@@ -122,7 +122,7 @@ def score(
     if violations:
         raise DataError(bounded(violation.message for violation in violations))
     rows = convert(frame, columns, model.data)
-    unseen = count_unseen(model.encoder, _table(rows))
+    unseen = find_unseen(model.encoder, _table(rows))
     if unseen and model.encoder.unseen == "refuse":
         encode(model.encoder, _table(rows), place)  # which says so
     known = replace(model.encoder, unseen="zeros")
@@ -158,10 +158,13 @@ def contract_for_new_rows(data: DataSettings, encoder: Encoder) -> DataSettings:
         for block in encoder.blocks
         if isinstance(block, OneHot)
         for name, values in zip(block.attributes, zip(*block.categories, strict=True), strict=True)
+        if name not in block.infrequent  # which takes any word
     }
     columns = {
         name: column.model_copy(update={"categories": learned[name]})
-        if isinstance(column, Categorical) and column.categories is None and len(learned[name]) > 1
+        if isinstance(column, Categorical)
+        and column.categories is None
+        and len(learned.get(name, ())) > 1
         else column
         for name, column in data.columns.items()
     }
@@ -218,7 +221,7 @@ def _require_free(frame: pd.DataFrame, model: Model, names: Sequence[str]) -> No
         if name in frame:
             cure = (
                 "rename it in the table and its contract, and train again"
-                if name in model.data.attributes
+                if name in model.data.features
                 else "leave it out, it is not needed"
             )
             raise DataError(f"column {name!r} must not be in INPUT, the prediction adds it: {cure}")

@@ -23,7 +23,12 @@ from pipeline.files import CONF
 from pipeline.text import bounded
 
 MAX_JOBS = 10_000
-COMMON = ("sweep", "tracking", "promote")  # no part of a run: the same for all runs of a sweep
+COMMON = (
+    "sweep",
+    "tracking",
+    "promote",
+    "scorecard",
+)  # no part of a run: the same for all runs of a sweep
 UNNAMED = "sweep"  # the name of a sweep that was given none
 
 

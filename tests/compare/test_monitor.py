@@ -116,11 +116,8 @@ def test_a_column_that_has_drifted_is_named_before_the_others(look):
     report = format_monitored(found)
     assert "age " in report
     assert "city has categories that train did not: Köln" in report
-    assert found.unseen == {
-        "city": (
-            people(4, older=20, cities=("Bonn", "Kiel", "Ulm", "Köln"))["city"] == "Köln"
-        ).sum()
-    }
+    assert [*found.unseen] == ["city"]
+    assert [*found.unseen["city"]] == ["Köln"]
 
 
 def test_no_line_is_longer_than_a_terminal_and_nothing_in_it_is_obeyed(look):

@@ -261,7 +261,7 @@ def test_a_rule_is_advised_where_few_positive_rows_are_found(confusion, reason, 
             {"trained": curve(objective=[0.7, 0.3, 0.4, 0.5, 0.71])},
             ["optimiser.learning_rate", "0.1"],
         ),
-        ({"prepared": builders.make_prepared(unseen={"safety": 1234})}, ["1,234", "safety"]),
+        ({"prepared": builders.make_prepared(unseen={"safety": {"x": 1234}})}, ["1,234", "safety"]),
         ({"evaluation": builders.make_evaluation(n_seen=3)}, ["split.copies=together"]),
         (
             {"evaluation": builders.make_evaluation(confusion=((2, 0), (2, 0)))},
@@ -321,7 +321,7 @@ def test_no_line_is_longer_than_a_hundred_characters_whatever_the_table_holds():
         certificate=Certificate("no finite optimum", 0.134, 0.2, 0.0982, 0.1, 1e-9, names),
         effects=Effects((), ranking, 0.3),
         trained=curve(valid_loss=[0.7, 0.3, 0.4, 0.5, 0.6]),
-        prepared=builders.make_prepared(unseen={"long " * 40: 3}),
+        prepared=builders.make_prepared(unseen={"long " * 40: {"odd " * 40: 3}}),
     )
     text = summarise(made)
     assert max(map(len, text.splitlines())) <= 100

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config.contract import DataSettings
 from pipeline.record import Record
-from pipeline.report.figures import descent, forest, learning_curve, scores, style
+from pipeline.report.figures import descent, effect_curves, forest, learning_curve, scores, style
 from pipeline.report.figures.penalty import draw_penalty
 from pipeline.report.figures.style import Caption, label
 
@@ -51,7 +51,10 @@ def _findings(record: Record, data: DataSettings, trained_on: Caption) -> dict[s
     text = f"{evaluation.n_rows:,} {which}; {evaluation.n_positive:,} are {positive}"
     rows = Caption(f"{text} ({label(data.name)})", warn=not evaluation.held_out)
     bins = record.config["evaluate"]["calibration_bins"]
-    return {
+    curves = {}
+    if effects.curves:
+        curves["effect_curves"] = effect_curves.draw_effect_curves(effects, positive, trained_on)
+    return curves | {
         "effects": forest.draw_effects(effects, positive, trained_on),
         "importance": forest.draw_importance(effects.ranking, rows),
         "confusion": scores.draw_confusion(evaluation, classes, rows),

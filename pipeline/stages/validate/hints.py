@@ -11,10 +11,11 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.config.contract import DataSettings
+from pipeline.config.date_settings import parse_moment
 from pipeline.config.file_settings import BLANKS
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.validate.values import ColumnValues
-from pipeline.text import quoted, setting, skeleton
+from pipeline.text import column_setting, quoted, setting, skeleton
 
 MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 DATE = re.compile(
@@ -161,6 +162,14 @@ def _no_number(value: str, name: str) -> str:
     return next((hint for form, hint in NO_NUMBER if form.fullmatch(text)), "")
 
 
+def date_hint(name: str, bad: list[str]) -> str:
+    """Return the format by which most of the values are dates, as a setting, or ""."""
+    n = {form: sum(parse_moment(value, form) is not None for value in bad) for form in FORMATS}
+    most = max(n.values())
+    ways = [column_setting(name, "format", f"'{form}'") for form in FORMATS if n[form] == most]
+    return f"set {' or '.join(ways)}" if most else ""
+
+
 def _strange_characters(value: str) -> str:
     if value.strip(" ") != value and skeleton(value) == value.strip(" "):
         return SPACES
@@ -175,6 +184,13 @@ def _as_number(value: str) -> str:
     except ValueError:
         return ""
 
+
+FORMATS = [
+    day + time
+    for day in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d-%b-%Y", "%d %B %Y",
+                "%b %d, %Y", "%d.%m.%y", "%m/%d/%y")
+    for time in ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
+]  # fmt: skip
 
 # Two values that are the same after this differ by that; "": by strange characters.
 ALIKE: tuple[tuple[Callable[[str], str], str], ...] = (

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.config.contract import Categorical, DataSettings, Date, Feature, Numeric, Target
+from pipeline.config.contract import Categorical, DataSettings, Feature, Numeric, Target
+from pipeline.config.date_settings import Date
 from pipeline.config.file_settings import BLANKS
-from pipeline.stages.read.rows import Counts, Rows
+from pipeline.stages.copies import row_hashes
+from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.hints import (
     BLANK,
     MISSING_MARKS,
@@ -64,26 +66,32 @@ def profile_columns(
         _numeric(name, columns[name], count)
         if isinstance(column, Numeric)
         else _categorical(
-            name, words_of(data.features[name], columns[name]), column, count, count * positive
+            name,
+            words_of(data.features.get(name, column), columns[name]),
+            column,
+            count,
+            count * positive,
         )
         for name, column in data.attributes.items()
         if name in columns
     )
 
 
-def count_contradictions(rows: Rows, positive: Bools, data: DataSettings) -> tuple[int, int]:
+def count_contradictions(
+    columns: dict[str, ColumnValues], count: Counts, positive: Bools, data: DataSettings
+) -> tuple[int, int]:
     """Return how many rows share every attribute with one of the other class.
 
-    And how many of them every model of these attributes gets wrong. Rows are sorted, so such rows
-    stand side by side.
+    And how many of them every model of these attributes gets wrong.
     """
-    is_new = np.zeros(len(rows.count), dtype=bool)
-    for name in data.features:
-        cells = rows.frame[name]
-        is_new |= (cells != cells.shift()).to_numpy(bool)
-    group = np.cumsum(is_new)
-    n_positive = np.bincount(group, weights=rows.count * positive)
-    total = np.bincount(group, weights=rows.count)
+    import pandas as pd
+
+    kinds = data.attributes | data.features
+    values = {n: words_of(kinds[n], columns[n]) for n in data.attributes if n in columns}
+    codes = {n: v.number if v.place is None else v.place for n, v in values.items()}
+    _, group = np.unique(row_hashes(pd.DataFrame(codes, copy=False)), return_inverse=True)
+    n_positive = np.bincount(group, weights=count * positive)
+    total = np.bincount(group, weights=count)
     minority = np.minimum(n_positive, total - n_positive)
     return int(total[minority > 0].sum()), int(minority.sum())
 

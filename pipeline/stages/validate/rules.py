@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,10 +18,12 @@ from pipeline.config.contract import (
     Used,
     Weight,
 )
+from pipeline.config.date_settings import Date, parse_moment
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.hints import (
     SENTINEL,
     category_hint,
+    date_hint,
     hint_of,
     missing_cure,
     number_hint,
@@ -29,7 +32,8 @@ from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, liste
 from pipeline.text import column_setting, quoted
 
 CONTROL = r"[\x00-\x1f\x7f]"
-LARGEST = 1e100  # the squares of more, and their sums, overflow
+LARGEST = 1e100  # no measurement is larger; what is, stands for a missing value
+N_PROBED = 20  # values that are tried as dates
 N_LISTED = 12  # allowed values that a message lists
 
 
@@ -49,10 +53,14 @@ class Rule:
 Rules = dict[str, list[Rule]]
 
 
-def contract_rules(columns: dict[str, ColumnValues], data: DataSettings) -> Rules:
-    """Return the rules of each of the columns, the target among them where it is there."""
+def contract_rules(columns: dict[str, ColumnValues], data: DataSettings, count: Counts) -> Rules:
+    """Return the rules of the ``columns`` of the file, whose rows occur ``count`` (n,) times."""
     contract = {**data.used, data.target.name: data.target}
-    return {name: [*_rules(name, contract[name], columns[name], data)] for name in columns}
+    return {
+        name: [*_rules(name, column, columns[name], data, count)]
+        for name, column in contract.items()
+        if name in columns
+    }
 
 
 def table_rules(
@@ -81,7 +89,7 @@ def table_rules(
 
 
 def _rules(
-    name: str, column: Used | Target, values: ColumnValues, data: DataSettings
+    name: str, column: Used | Target, values: ColumnValues, data: DataSettings, count: Counts
 ) -> Iterator[Rule]:
     is_optional = getattr(column, "missing", "refuse") == "input"
     if not is_optional:
@@ -102,10 +110,12 @@ def _rules(
                 values.is_missing | is_word,
                 lambda bad: hint_of(bad, data, lambda _: ""),
             )
+        case Date():
+            yield _date_rule(name, column, values)
         case Categorical() | Target() if _is_closed(column):
             yield _one_of(name, listed_values(column), values, data)
         case _:
-            yield from _word_rules(name, column, values, data)
+            yield from _word_rules(name, column, values, data, count)
 
 
 def _ignore(name: str) -> str:
@@ -120,15 +130,36 @@ def _missing_hint(name: str, column: Used | Target) -> str:
 
 
 def _word_rules(
-    name: str, column: Used | Target, values: ColumnValues, data: DataSettings
+    name: str, column: Used | Target, values: ColumnValues, data: DataSettings, count: Counts
 ) -> Iterator[Rule]:
     is_plain = ~values.text.str.contains(CONTROL).to_numpy(bool)
     yield Rule("must hold no control characters", values.is_missing | is_plain)
-    n, limit = len(values.text), data.max_categories
     if isinstance(column, Categorical):
-        text = f"must have at most {limit} different values (data.max_categories)"
-        cure = f"got {n}: is it an identifier? Then {_ignore(name)}"
-        yield Rule(text, n <= limit, lambda _: cure)
+        yield _few_categories(name, column, values, data, count)
+
+
+def _few_categories(
+    name: str, column: Categorical, values: ColumnValues, data: DataSettings, count: Counts
+) -> Rule:
+    """Return the rule that bounds the number of inputs: rare categories share one."""
+    n, limit, n_rows = len(values.text), data.max_categories, np.sort(values.sums(count))
+    if n > limit and column.min_count is not None:
+        n = int(np.sum(n_rows >= column.min_count)) + 1
+    dates = values.text[:N_PROBED].map(lambda value: parse_moment(value, None) is not None)
+    cure = f"is it an identifier? Then {_ignore(name)}; or group the rare ones with " + (
+        column_setting(name, "min_count", str(max(20, int(n_rows[-limit:][0]) + 1)))
+    )
+    if dates.all():
+        cure = f"is it a date? Then set {column_setting(name, 'kind', 'date')}"
+    text = f"must have at most {limit} different values (data.max_categories)"
+    return Rule(text, n <= limit, lambda _: f"got {n}: {cure}")
+
+
+def _date_rule(name: str, column: Date, values: ColumnValues) -> Rule:
+    iso = "of ISO 8601, as 2024-12-31 or 2024-12-31T23:59"
+    form = f"like {column.format}" if column.format else iso
+    known = np.zeros(0, bool) if values.moment is None else ~np.isnat(values.moment)
+    return Rule(f"must be a date {form}", values.is_missing | known, partial(date_hint, name))
 
 
 def _is_closed(column: Categorical | Target) -> bool:

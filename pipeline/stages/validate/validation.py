@@ -12,11 +12,13 @@ import numpy.typing as npt
 from nn.arrays import Array
 from pipeline import files
 from pipeline.config.contract import Boolean, DataSettings, Feature, Group, Numeric, Weight
+from pipeline.config.date_settings import Date
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.lines import lines_of
 from pipeline.stages.read.parts import file_of
 from pipeline.stages.read.rows import Counts, Rows
+from pipeline.stages.validate.dates import Moments
 from pipeline.stages.validate.profile import (
     ColumnProfile,
     count_contradictions,
@@ -112,7 +114,7 @@ def validate(rows: Rows, data: DataSettings, *, of_columns: bool = True) -> Vali
     frame, count = rows.frame, rows.count
     columns = column_values(frame, data)
     positive = frame[data.target.name].isin(data.target.positive).to_numpy(bool)
-    contradictory, wrong = count_contradictions(rows, positive, data)
+    contradictory, wrong = count_contradictions(columns, count, positive, data)
     n_rows = int(count.sum())
     of_table = table_rules(columns[data.target.name], count, contradictory / n_rows, data)
     violations = (
@@ -123,7 +125,7 @@ def validate(rows: Rows, data: DataSettings, *, of_columns: bool = True) -> Vali
     if not violations:
         table = Table(
             convert(frame, columns, data), positive.astype(np.float64), count,
-            _weight(columns, data), _group(columns, data), part=rows.part,
+            _weight(columns, data), _group(columns, data), moments(columns), part=rows.part,
         )  # fmt: skip
     return Validation(
         n_rows=n_rows,
@@ -153,8 +155,9 @@ def bad_rows(
     frame: pd.DataFrame, columns: dict[str, ColumnValues], data: DataSettings, lines: Counts
 ) -> list[tuple[Violation, Bools]]:
     """Return the rules as ``check_rows``, and which rows (n,) break each."""
-    rules = _of_values(contract_rules({name: columns[name] for name in data.features}, data))
-    found = broken_rules(frame, columns, np.ones(len(frame), np.int64), rules)
+    count = np.ones(len(frame), np.int64)
+    rules = contract_rules({name: columns[name] for name in data.features}, data, count)
+    found = broken_rules(frame, columns, count, _of_values(rules))
     rows = [frame[violation.column].isin(bad).to_numpy(bool) for violation, bad in found]
     places = [tuple(np.sort(lines[is_bad])[:N_PREDICT_LINES].tolist()) for is_bad in rows]
     return [
@@ -172,24 +175,46 @@ def convert(
     attributes = {
         name: each
         for column in data.features.items()
-        for name, each in _attributes(*column, columns[column[0]], frame)
+        for name, each in _attributes(*column, columns, frame)
     }
     return pd.DataFrame(attributes, copy=False)  # into one block, for nothing
 
 
 def _attributes(
-    name: str, column: Feature, values: ColumnValues, frame: pd.DataFrame
+    name: str, column: Feature, columns: dict[str, ColumnValues], frame: pd.DataFrame
 ) -> Iterator[tuple[str, pd.Series[Any]]]:
     """Yield the attributes that a column is, each with a cell for each row."""
     import pandas as pd
 
+    values = columns[name]
     if isinstance(column, Numeric):
         yield name, pd.Series(values.number, frame.index)
+        return
+    if isinstance(column, Date):
+        for part in column.parts:
+            yield f"{name}.{part}", _part(columns[f"{name}.{part}"], frame)
         return
     words = frame[name]
     if isinstance(column, Boolean):
         words = words.str.lower().map(BOOLEANS).fillna("").astype("str")
     yield name, words.mask(values.of_rows(values.is_missing), MISSING)
+
+
+def _part(values: ColumnValues, frame: pd.DataFrame) -> pd.Series[Any]:
+    import pandas as pd
+
+    if values.place is None:
+        return pd.Series(values.number, frame.index)
+    return values.text.mask(values.is_missing, MISSING).iloc[values.place].set_axis(frame.index)
+
+
+def moments(columns: dict[str, ColumnValues]) -> dict[str, Moments]:
+    """Return the moment of each row, in UTC, by the name of the column of dates."""
+    return {
+        name: values.moment[values.place]
+        for name, values in columns.items()
+        if values.moment is not None
+    }
 
 
 def _weight(columns: dict[str, ColumnValues], data: DataSettings) -> Array | None:
@@ -233,7 +258,7 @@ def _row_violations(
     rows: Rows, columns: dict[str, ColumnValues], data: DataSettings, of_columns: bool
 ) -> list[Violation]:
     """Return the rules that rows break, with the first lines of the file that show it."""
-    rules = contract_rules(columns, data)
+    rules = contract_rules(columns, data, rows.count)
     found = broken_rules(
         rows.frame, columns, rows.count, rules if of_columns else _of_values(rules)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ from pipeline.config.contract import (
     Used,
     Weight,
 )
+from pipeline.config.date_settings import PARTS, Date, Part
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.rows import Counts
+from pipeline.stages.validate.dates import Moments, parse_moments, part_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,13 +41,15 @@ class ColumnValues:
 
     They are different ones, and ``place`` (n,) says which of them each row has. A numeric column
     has one for each row, and no ``place``: to find equal ones takes longer than to parse them all.
-    ``number`` (m,) is NaN where the text is missing, or not that of a finite number.
+    ``number`` (m,) is NaN where the text is missing, or not that of a finite number. ``moment``
+    (m,), of a column of dates, is NaT where the text is missing or no date.
     """
 
     text: pd.Series[str]
     place: npt.NDArray[np.intp] | None
     is_missing: Bools
     number: Array
+    moment: Moments | None = None
 
     def sums(self, weights: Counts) -> Counts:
         """Return for each value the sum of its rows' weights; exact below 2^53."""
@@ -57,15 +61,34 @@ class ColumnValues:
         """Return for each row what ``by_value`` says of its value."""
         return by_value if self.place is None else by_value[self.place]
 
+    def part(self, part: Part, column: Date) -> ColumnValues:
+        """Return a part of a column of dates as the attribute that it is."""
+        import pandas as pd
+
+        number = part_of(part, cast(Moments, self.moment), column.reference)
+        place = np.arange(len(number)) if self.place is None else self.place
+        if part not in PARTS:  # a number for each row, as every numeric column has
+            rows = self.text.iloc[place].reset_index(drop=True)
+            return ColumnValues(rows, None, np.isnan(number)[place], number[place])
+        words = np.array([*PARTS[part], ""])  # the last one where there is no date
+        code, known = pd.factorize(np.nan_to_num(number, nan=len(words) - 1).astype(np.intp))
+        text = pd.Series(words[known], dtype="str")
+        is_missing = (text == "").to_numpy(bool)
+        return ColumnValues(text, code[place], is_missing, np.full(len(text), np.nan))
+
 
 def column_values(frame: pd.DataFrame, data: DataSettings) -> dict[str, ColumnValues]:
-    """Return the values of each column that is used, and of the target where the frame has it."""
+    """Return the values of the columns of the frame, and of each part of a date."""
     columns = {**data.used, data.target.name: data.target}  # a count is read already
-    return {
+    found = {
         name: _values(frame[name], column, data)
         for name, column in columns.items()
         if name in frame and not isinstance(column, Count)
     }
+    for name, column in data.used.items():
+        if isinstance(column, Date) and name in found:
+            found |= {f"{name}.{part}": found[name].part(part, column) for part in column.parts}
+    return found
 
 
 def words_of(column: Used, values: ColumnValues) -> ColumnValues:
@@ -92,9 +115,13 @@ def _values(cells: pd.Series[str], column: Used | Target, data: DataSettings) ->
         is_missing = cells.isin(marks).to_numpy(bool) | np.isin(number, _numbers(marks, data))
         number = np.where(is_missing, np.nan, number)
         return ColumnValues(cells.reset_index(drop=True), None, is_missing, number)
-    place, values = pd.factorize(cells)
-    text = pd.Series(values, dtype="str")
-    return ColumnValues(text, place, text.isin(marks).to_numpy(bool), np.full(len(text), np.nan))
+    place, distinct = pd.factorize(cells)
+    text = pd.Series(distinct, dtype="str")
+    is_missing = text.isin(marks).to_numpy(bool)
+    moment = None
+    if isinstance(column, Date):
+        moment = parse_moments(text.mask(is_missing, ""), column.format)
+    return ColumnValues(text, place, is_missing, np.full(len(text), np.nan), moment)
 
 
 def _numbers(marks: set[str], data: DataSettings) -> Array:

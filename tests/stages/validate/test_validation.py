@@ -110,7 +110,8 @@ GOLDEN = {
     "control": r"column safety must hold no control characters; got 'lo\x1bw' in 1 row (0.1 %), "
     "line 10",
     "many": "column buying must have at most 1000 different values (data.max_categories); got "
-    "1728: is it an identifier? Then set data.columns.buying.kind=ignored",
+    "1728: is it an identifier? Then set data.columns.buying.kind=ignored; or group the rare ones "
+    "with data.columns.buying.min_count=20",
     "number": "column x must be a number; got 'a' (2), 'b' (1) in 3 rows (75.0 %), lines 1, 2, 3",
     "minimum": "column x must be at least 0; got '-1' in 1 row (25.0 %), line 2; if "
     "it stands for a missing value, set data.missing_values=[-1]",

@@ -8,7 +8,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from pipeline.config.schema import EncodeSettings
 from pipeline.errors import DataError
-from pipeline.stages.encode import count_unseen, encode, fit_encoder
+from pipeline.stages.encode import encode, find_unseen, fit_encoder
 from pipeline.stages.validate import MISSING
 
 ONEHOT = EncodeSettings()
@@ -87,9 +87,11 @@ def test_a_category_of_the_contract_keeps_its_input_though_no_row_has_it():
 
 
 def test_an_unseen_category_is_refused_with_the_number_of_rows_and_the_cures():
-    encoder = fit_encoder(make_table({"a": ["x", "y"]}, [0, 1]), ONEHOT, WORDS)
+    encoder = fit_encoder(
+        make_table({"a": ["x", "y"]}, [0, 1]), EncodeSettings(unseen="refuse"), WORDS
+    )
     later = make_table({"a": ["x", "new"]}, [0, 1], [5, 3])
-    with pytest.raises(DataError, match=r"^column a .* got 3 rows .*encode.unseen=zeros"):
+    with pytest.raises(DataError, match=r"^column a .* got 'new' \(3\) in 3 rows .*unseen=zeros"):
         encode(encoder, later, "test")
 
 
@@ -98,7 +100,7 @@ def test_an_unseen_category_may_become_zeros_and_is_counted():
     encoder = fit_encoder(make_table({"a": ["x", "y"]}, [0, 1]), settings, WORDS)
     later = make_table({"a": ["x", "new"]}, [0, 1], [5, 3])
     assert encode(encoder, later, "test").X.tolist() == [[1.0, 0.0], [0.0, 0.0]]
-    assert count_unseen(encoder, later) == {"a": 3}
+    assert find_unseen(encoder, later) == {"a": {"new": 3}}
 
 
 def test_joined_attributes_become_one_block_of_all_combinations(cars, car_data):
