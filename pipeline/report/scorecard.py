@@ -138,11 +138,13 @@ def _weights(block: object, own: Array, model: Model) -> tuple[list[str], Array]
 
 def _is_open(block: OneHot, model: Model) -> bool:
     """Return whether a row may have none of the categories."""
-    words = [name for name in block.attributes if name not in block.edges]
-    kinds = (model.data.attributes[name] for name in words)
-    return any(getattr(kind, "categories", ()) is None for kind in kinds) or any(
-        block.infrequent[name] not in {c for category in block.categories for c in category}
-        for name in block.infrequent
+    known = {word for category in block.categories for word in category}
+    return any(
+        block.infrequent[name] not in known
+        if name in block.infrequent
+        else getattr(model.data.attributes[name], "categories", ()) is None
+        for name in block.attributes
+        if name not in block.edges
     )
 
 

@@ -85,6 +85,16 @@ def test_a_category_that_train_lacks_has_points_of_its_own():
     assert [line.label for line in card.lines if line.attribute == "a"] == ["p", "q", "r", OTHER]
 
 
+def test_where_rare_words_share_a_line_any_other_is_among_them():
+    words = {"kind": "categorical", "min_count": 2}
+    data = make_data({"a": words, "x": {"kind": "numeric", "bins": [2.5]}})
+    table = make_table({"a": list("ppqqrs"), "x": X}, [0, 1] * 3)
+    encoder = fit_encoder(table, EncodeSettings(), data)
+    model = Model(data, encoder, np.zeros(len(encoder.inputs) + 1), 0.5)
+    lines = scorecard(model, ScorecardSettings()).lines
+    assert [line.label for line in lines if line.attribute == "a"] == ["p", "q", "infrequent"]
+
+
 def test_a_straight_line_has_no_points_and_the_refusal_says_how_to_get_them():
     data = make_data({"a": LISTED, "x": {"kind": "numeric"}})
     with pytest.raises(ConfigError, match=r"got numbers in x: train with encode=bins"):
