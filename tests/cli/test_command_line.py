@@ -197,14 +197,15 @@ def test_the_readmes_table_of_ones_own_works_as_it_is_written(tmp_path, store_te
     project = copy_project(tmp_path / "project", store_template)
     text = (PROJECT / "README.md").read_text()
     yaml = re.search(r"conf/data/loans.yaml.*?```yaml\n(.*?)```", text, re.DOTALL).group(1)
-    assert len(yaml.splitlines()) <= 10
+    assert len(yaml.splitlines()) <= 11
     (project / "conf" / "data" / "loans.yaml").write_text(yaml)
-    lines = ["customer;purpose;housing;income;age;defaulted"]
+    lines = ["customer;purpose;housing;income;age;applied;defaulted"]
     for i in range(400):
         housing = ("own", "rent", "free", "")[i % 4]
         income = "" if i % 9 == 0 else str(1000 + 37 * (i % 61))
         risky = (i * 7 + (i % 4 == 1) * 300 - (i % 61) * 9) % 400 < 120
         row = [f"c{i}", ("car", "home", "tour")[i % 3], housing, income, str(18 + i % 60)]
+        row.append(f"{1 + i % 28:02}.{1 + i % 12:02}.2024")
         lines.append(";".join([*row, "yes" if risky else "no"]))
     (project / "data").mkdir(exist_ok=True)
     (project / "data" / "loans.csv").write_text("\n".join(lines) + "\n")
