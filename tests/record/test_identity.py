@@ -244,7 +244,7 @@ ROWS: dict[str, tuple[list[Change], set[str]]] = {
         NONE,
     ),
     "parquet in place of CSV, with the same texts": ([as_parquet], NONE),
-    "the file's name or place": ([moved], NONE),
+    "the name or place of the file, of `data.valid`, `data.test`": ([moved], NONE),
     "the pin `data.sha256`, `data.max_bytes`": (
         [lambda w: w.words["car"].append("data.sha256=null"),
          lambda w: w.all_words("data.max_bytes=1000000")],
