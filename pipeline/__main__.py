@@ -40,7 +40,8 @@ def main() -> NoReturn:
 
 def _run(words: list[str]) -> int:
     """Run the command that the words begin with; without one, ``run``, or ``sweep`` with -m."""
-    from pipeline.cli.table import BY_NAME, overview, parse
+    from pipeline.cli.arguments import parse
+    from pipeline.cli.table import BY_NAME, overview
 
     name, rest = (words[0], words[1:]) if words and words[0] in BY_NAME else ("run", words)
     if name == "run" and {"-m", "--multirun"} & {*rest}:

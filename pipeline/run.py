@@ -7,115 +7,27 @@ of them is written down by ``record``, published by ``tracking`` and compared by
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-
-from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure, failure_of
 from pipeline.stages.balance import balance
-from pipeline.stages.certify import Certificate, certify
-from pipeline.stages.copies import (
-    INDEPENDENT,
-    Copies,
-    Sampling,
-    find_copies,
-    independent_counts,
-)
-from pipeline.stages.drift import Distribution, Drift, distributions, find_drift
-from pipeline.stages.encode import Encoder, encode, find_unseen, fit_encoder
-from pipeline.stages.evaluate import (
-    Evaluation,
-    RowLosses,
-    evaluate,
-    independent_losses,
-    row_losses,
-)
-from pipeline.stages.explain import Effects, explain
-from pipeline.stages.infer import Inference, infer
-from pipeline.stages.optimism import Optimism, bootstrap_optimism
-from pipeline.stages.penalty import OUT_OF_FOLD, PenaltyPath, penalty_path
+from pipeline.stages.certify import certify
+from pipeline.stages.copies import Sampling, find_copies, independent_counts
+from pipeline.stages.drift import distributions, find_drift
+from pipeline.stages.encode import encode, find_unseen, fit_encoder
+from pipeline.stages.evaluate import evaluate, independent_losses, row_losses
+from pipeline.stages.explain import explain
+from pipeline.stages.infer import infer
+from pipeline.stages.optimism import bootstrap_optimism
+from pipeline.stages.outcome import Finished, Outcome, Prepared, Refused, Unfinished
+from pipeline.stages.penalty import OUT_OF_FOLD, penalty_path
 from pipeline.stages.read import Rows, read_rows
-from pipeline.stages.split import Dealing, join, split_table
-from pipeline.stages.surface import Surface, slice_surface
+from pipeline.stages.split import join, split_table
+from pipeline.stages.surface import slice_surface
 from pipeline.stages.threshold import choose_threshold
-from pipeline.stages.train import Trained, Watch, train
-from pipeline.stages.validate import Table, Validation, validate
-
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything before training."""
-
-    data_digest: str
-    validation: Validation
-    dealing: Dealing
-    held_out: bool  # False where train and test are the same rows
-    train_share: float  # of positive rows
-    encoder: Encoder
-    unseen: dict[str, dict[str, int]]  # categories that train lacks, and their rows
-    train: Examples
-    valid: Examples | None
-    test: Examples
-    copies: Copies
-    inference: Inference  # of the train rows, whatever is trained on them
-    distributions: tuple[Distribution, ...]  # of train's columns, for other files to differ from
-    drift: tuple[Drift, ...]  # from train to test, as a split by time may show
-    sampling: Sampling = INDEPENDENT  # of the train rows
-    valid_group: npt.NDArray[np.int64] | None = None  # of the validation rows
-    table: Table | None = None  # the train rows, where folds are dealt of them
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """Rows of train, valid and test, by count."""
-        return self.dealing.rows
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Data that break their contract or cannot be split or encoded, and why."""
-
-    data_digest: str
-    validation: Validation | None
-    failure: Failure
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Everything that a run finds out."""
-
-    config: RunConfig
-    prepared: Prepared
-    trained: Trained
-    certificate: Certificate
-    validation_losses: RowLosses | None  # None without validation rows
-    test_losses: RowLosses
-    evaluation: Evaluation
-    optimism: Optimism | None  # None where it is not asked for, or takes too long
-    effects: Effects
-    surface: Surface | None  # where train.keep_path is set
-    penalty: PenaltyPath | None = None  # where train.l2 is cv
-    status: Literal["FINISHED"] = "FINISHED"
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A run that was refused, diverged, stopped or crashed, and what it found out until then."""
-
-    config: RunConfig
-    prepared: Prepared | Refused
-    failure: Failure
-    status: Literal["FAILED", "KILLED"] = "FAILED"
-    trained: Trained | None = None
-    certificate: Certificate | None = None
-
-
-Outcome = Finished | Unfinished
+from pipeline.stages.train import Watch, train
+from pipeline.stages.validate import validate
 
 
 def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:

@@ -24,7 +24,6 @@ from pipeline.errors import Failure
 from pipeline.record import Record, write
 from pipeline.record.head import seal_of
 from pipeline.record.identity import COMPUTING, RECORDED, Environment
-from pipeline.run import Finished, Prepared, Refused, Unfinished
 from pipeline.stages.certify import Certificate
 from pipeline.stages.copies import Copies
 from pipeline.stages.drift import Distribution
@@ -34,6 +33,7 @@ from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
 from pipeline.stages.infer import Effect, Inference
 from pipeline.stages.optimism import Corrected, Optimism
+from pipeline.stages.outcome import Finished, Prepared, Refused, Unfinished
 from pipeline.stages.read import car
 from pipeline.stages.split import Dealing
 from pipeline.stages.train import Trained

@@ -11,8 +11,9 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.record.contents import metrics
 from pipeline.record.identity import environment, trace
 from pipeline.report.terminal import summarise
-from pipeline.run import Finished, Outcome, Refused, Unfinished, learn, prepare
+from pipeline.run import learn, prepare
 from pipeline.stages.drift import find_drift
+from pipeline.stages.outcome import Finished, Outcome, Refused, Unfinished
 from pipeline.stages.penalty import auto_l2
 from pipeline.stages.read import car, read_rows
 from pipeline.stages.validate import validate

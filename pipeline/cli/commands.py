@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline import files
-from pipeline.errors import (
-    OK,
-    WORSE,
-    ConfigError,
-    DataError,
-    TrackingError,
-    leave_on_signals,
-    reason_of,
-)
+from pipeline.cli.given import Given, finished_record, resolve_record
+from pipeline.cli.output import other_machine, published, write_output
+from pipeline.errors import OK, WORSE, ConfigError, DataError, leave_on_signals
 from pipeline.text import bounded, canonical, counted, redact_tree, say
 
 if TYPE_CHECKING:
-    from pipeline.config.schema import ThresholdRule, TrackingSettings
-    from pipeline.record import Record, Repeat
-    from pipeline.tracking import Published
+    from pipeline.config.evaluate_settings import ThresholdRule
+    from pipeline.record import Record
 
 
 TUNED = ("optimiser=newton", "train.l2=cv", "train.rows=train_and_valid")
-
-
-@dataclass(frozen=True)
-class Given:
-    """What was typed: flags by name, the overrides, and what those set by key."""
-
-    options: Mapping[str, Any]
-    words: list[str]
-    values: Mapping[str, Any]
-
-    def tracking(self) -> TrackingSettings:
-        """Return where runs are published; ConfigError if no store can be there."""
-        from pipeline.config.compose import configuration
-        from pipeline.tracking import check_address
-
-        words = [word for word in self.words if word.lstrip("+~").startswith("tracking")]
-        settings = configuration(words).tracking
-        check_address(settings)
-        return settings
-
-    def form(self) -> dict[str, Any]:
-        """Return the settings of the form of a file, by name."""
-        values = self.values.items()
-        return {key.removeprefix("data."): v for key, v in values if key.startswith("data.")}
 
 
 def run(given: Given) -> int:
@@ -101,7 +69,7 @@ def promote(given: Given) -> int:
 
     if given.options["run"]:
         with TemporaryDirectory() as folder:
-            record = _resolve_record(given, Path(folder))
+            record = resolve_record(given, Path(folder))
             return promote_run(record, configuration(given.words))
     return promote_best(given.options["sweep"], configuration(given.words))
 
@@ -119,7 +87,7 @@ def predict(given: Given) -> int:
             f"evaluate.threshold must be a number to predict; got a rule, {_rule(threshold)}: "
             "a rule needs rows whose label is known; train with it (make run), and RUN has it"
         )
-    record = _finished_record(given)
+    record = finished_record(given)
     model = record.model
     model = replace(model, data=model.data.in_form(given.form()))
     chosen = model if threshold is None else replace(model, threshold=threshold)
@@ -148,7 +116,7 @@ def evaluate(given: Given) -> int:
     output = Path(given.options["output"]) if given.options["output"] else None
     if output and output.suffix != ".json":
         raise ConfigError(f"OUTPUT must end in .json; got {str(output)!r}")
-    found = monitor(_finished_record(given), Path(given.options["input"]), given.form())
+    found = monitor(finished_record(given), Path(given.options["input"]), given.form())
     if output:
         write_output(output, to_json(found))
     say(format_monitored(found))
@@ -161,7 +129,7 @@ def scorecard(given: Given) -> int:
     from pipeline.report.scorecard import format_scorecard, rise, test_rows, to_csv
     from pipeline.report.scorecard import scorecard as card_of
 
-    settings, record = configuration(given.words).scorecard, _finished_record(given)
+    settings, record = configuration(given.words).scorecard, finished_record(given)
     card, rows = card_of(record.model, settings), test_rows(record)
     measured = None if rows is None else rise(card, record.model, rows)
     target = Path(given.options["output"])
@@ -182,7 +150,7 @@ def reproduce(given: Given) -> int:
     leave_on_signals()  # what was checked out is removed first
     changes = {key: v for key, v in given.values.items() if not key.startswith("tracking")}
     with TemporaryDirectory() as folder:
-        record = _resolve_record(given, Path(folder))
+        record = resolve_record(given, Path(folder))
         say(f"{'Run':10}{record.identity[:12]}, {_made(record)}")
         found = train_again(
             record, changes, from_source=bool(source), trust=given.options["trust"] == "yes"
@@ -199,7 +167,7 @@ def report(given: Given) -> int:
 
     output = given.options["output"]
     with TemporaryDirectory() as folder:
-        record = _resolve_record(given, Path(folder))
+        record = resolve_record(given, Path(folder))
     if output:
         write_output(Path(output), views(record)[PAGE])
     elif record.source:
@@ -217,7 +185,7 @@ def export(given: Given) -> int:
 
     target = Path(given.options["output"])
     with TemporaryDirectory() as folder:
-        record = _resolve_record(given, Path(folder))
+        record = resolve_record(given, Path(folder))
         size = export_record(record, target)
     say(f"run {record.identity[:12]} is in {target}, {size / 1000:,.0f} kB; in another project:")
     say(f"make import INPUT={target.name}")
@@ -271,11 +239,11 @@ def ui(given: Given) -> int:
 
 def contract(given: Given) -> int:
     """Draft the contract of a table, which a person then reads and edits."""
-    from pipeline.draft import draft_contract
+    from pipeline.draft import contract_path, draft_contract
 
     options = given.options
     source = Path(options["input"])
-    path = _contract_path(options["output"], source)
+    path = contract_path(options["output"], source)
     draft = draft_contract(source, options["target"], options["positive"], path.stem)
     files.write_new(path, draft.text.encode())
     kinds = ", ".join(f"{n} {kind}" for kind, n in draft.kinds.items())
@@ -285,26 +253,6 @@ def contract(given: Given) -> int:
             say(f"{title:10}{line}")
     say(f'{"Next":10}read and edit it, then: make run ARGS="data={path.stem}"')
     return OK
-
-
-def _contract_path(output: str, source: Path) -> Path:
-    """Return where the contract is written: in the folder where ``data=name`` looks for it."""
-    from pipeline.draft import safe_name
-
-    folder = files.CONF / "data"
-    path = Path(output).absolute() if output else folder / f"{safe_name(source)}.yaml"
-    name = safe_name(Path(path.stem))
-    if path != folder / f"{name}.yaml":
-        raise ConfigError(
-            "OUTPUT must be a YAML in conf/data, named with letters, digits, _ and -; got "
-            f"{output!r}: OUTPUT=conf/data/{name}.yaml"
-        )
-    if path.exists():
-        raise ConfigError(
-            f"contract must not be there yet; got {files.shown(path)}: remove it, or write "
-            f"another one with OUTPUT=conf/data/{name}_2.yaml"
-        )
-    return path
 
 
 def data(given: Given) -> int:
@@ -320,75 +268,6 @@ def data(given: Given) -> int:
     return OK
 
 
-def published(
-    record: Record, tracking: TrackingSettings, publish: Callable[[Record], Published]
-) -> int:
-    """Publish the record; return 0, or the exit code of a store that cannot be used."""
-    try:
-        done = publish(record)
-    except TrackingError as refusal:
-        say(str(refusal), error=True)
-        say_next(record)
-        return refusal.exit_code
-    say(f"{'MLflow':10}run {done.run_id} of experiment {tracking.experiment}")
-    say_next(record, "make ui")
-    return OK
-
-
-def write_output(path: Path, content: bytes) -> None:
-    """Write the file that OUTPUT names; ConfigError if it cannot be written."""
-    try:
-        files.replace(path.resolve(), content)
-    except OSError as error:
-        raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {path}") from None
-
-
-def say_next(record: Record, *more: str) -> None:
-    """Name the page of the run, where it was drawn, as the next thing to open."""
-    from pipeline.report.views import PAGE
-
-    path = record.path / PAGE
-    steps = [f"open {files.shown(path)}", *more] if path.is_file() else more
-    if steps:
-        say(f"{'Next':10}{', or '.join(steps)}")
-
-
-def _finished_record(given: Given) -> Record:
-    """Return the record that RUN means; ConfigError where its neuron was never evaluated."""
-    with TemporaryDirectory() as folder:
-        record = _resolve_record(given, Path(folder))
-    if record.status != "FINISHED":
-        got = f"{record.identity[:12]}, {record.status}"
-        raise ConfigError(f"RUN must name a run that is FINISHED; got {got}")
-    return record
-
-
-def _resolve_record(given: Given, folder: Path) -> Record:
-    """Return the record that RUN means: here, or else in MLflow, whose registry knows champions."""
-    from pipeline.record import RecordError, find
-
-    name = given.options["run"]
-    if name == "champion" or name.endswith("@champion"):
-        from pipeline.tracking import champion_record
-
-        return champion_record(name, given.tracking(), folder)
-    try:
-        return find(name)
-    except (ConfigError, RecordError) as refusal:
-        tracking = given.tracking()
-        is_id = 4 <= len(name) <= 64 and set(name.lower()) <= set("0123456789abcdef")
-        if name != "latest" and not is_id:
-            raise
-        if tracking.uri is None and not files.STORE.exists():  # nor is one to be made for this
-            raise
-        from pipeline.tracking import fetch_run
-
-        found = fetch_run(name.lower(), tracking, folder)
-        if found is None:
-            raise refusal from None
-        return found
-
-
 def _rule(threshold: ThresholdRule) -> str:
     """Return the rule as it is typed."""
     return canonical(threshold.model_dump()).replace('"', "")
@@ -400,12 +279,3 @@ def _made(record: Record) -> str:
     commit = f", commit {lineage.git_commit[:8]}" if lineage.git_commit else ""
     changed = " and uncommitted changes" if lineage.git_dirty else ""
     return f"{config['data']['name']}, seed {config['seed']}: made {day}{commit}{changed}"
-
-
-def other_machine(record: Record, repeat: Repeat) -> str:
-    """Return that another machine gave other bits, and how to see how far apart they are."""
-    return (
-        f"{'':10}other bits than those of run {record.identity[:12]}, which stays; the machine is\n"
-        f"{'':10}another: {repeat.elsewhere}\n"
-        f"{'':10}make reproduce RUN={record.identity[:12]} says how far they are apart"
-    )

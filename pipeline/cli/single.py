@@ -9,14 +9,15 @@ from dataclasses import replace
 
 from nn import Epoch
 from pipeline import files
-from pipeline.cli.commands import other_machine, published, say_next
+from pipeline.cli.output import other_machine, published, say_next
 from pipeline.cli.progress import TrainingProgress
 from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import INTERNAL, OK, StopRequest
 from pipeline.record import Record, write
 from pipeline.report.terminal import summarise
 from pipeline.report.views import write_views
-from pipeline.run import Outcome, Refused, learn, prepare
+from pipeline.run import learn, prepare
+from pipeline.stages.outcome import Outcome, Refused
 from pipeline.stages.read.datasets import write_if_missing
 from pipeline.text import say
 from pipeline.tracking import Published, Publisher

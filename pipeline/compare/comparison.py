@@ -10,8 +10,8 @@ from typing import TypeGuard
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.run import Status
 from pipeline.stages.certify import Certificate
+from pipeline.stages.outcome import Status
 from pipeline.text import counted
 
 Value = str | int | float | bool | None

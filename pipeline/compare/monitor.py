@@ -13,7 +13,7 @@ from nn import Examples, binary_cross_entropy, row_logits, sigmoid
 from nn.neuron import average
 from pipeline import files
 from pipeline.compare.permutation import Rise, rise_of_loss
-from pipeline.config.schema import EvaluateSettings
+from pipeline.config.evaluate_settings import EvaluateSettings
 from pipeline.errors import ConfigError
 from pipeline.record import Record
 from pipeline.record.contents import json_bytes

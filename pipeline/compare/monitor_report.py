@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.compare.monitor import Monitored
-from pipeline.report.terminal import METRICS
+from pipeline.report.performance import METRICS
 from pipeline.stages.drift import LARGE, LEVEL, MODERATE, Drift
 from pipeline.text import counted, cut, printable
 

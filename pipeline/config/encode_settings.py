@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, Strict, model_validator
 
-from pipeline.config.contract import Categorical, DataSettings, Knots, MinCount, NBins, Numeric
+from pipeline.config.column_settings import Categorical, Knots, MinCount, NBins, Numeric
+from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import once_each
 from pipeline.config.strict import Settings, Texts, require
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from pipeline import files
 from pipeline.draft.kinds import Guess
+from pipeline.errors import ConfigError
 from pipeline.text import YAML_WORDS, cut, printable
 
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")
@@ -73,3 +76,29 @@ def _column_comment(guess: Guess) -> str:
 
 def _comment(words: str) -> str:
     return f" # {cut(printable(words), MAX_COMMENT)}" if words else ""
+
+
+def data_name(path: Path) -> str:
+    """Return the name of the file as a word that Hydra takes: letters, digits, _ and -."""
+    stem = re.sub(r"(?i)\.(csv|tsv|txt|data|dat|parquet|gz)", "", path.name)
+    word = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:60]
+    is_word = re.match("[A-Za-z]", word) and word.lower() not in (*YAML_WORDS, "nan", "inf")
+    return word if is_word else f"table_{word}".rstrip("_")
+
+
+def contract_path(output: str, source: Path) -> Path:
+    """Return where the contract is written: in the folder where ``data=name`` looks for it."""
+    folder = files.CONF / "data"
+    path = Path(output).absolute() if output else folder / f"{data_name(source)}.yaml"
+    name = data_name(Path(path.stem))
+    if path != folder / f"{name}.yaml":
+        raise ConfigError(
+            "OUTPUT must be a YAML in conf/data, named with letters, digits, _ and -; got "
+            f"{output!r}: OUTPUT=conf/data/{name}.yaml"
+        )
+    if path.exists():
+        raise ConfigError(
+            f"contract must not be there yet; got {files.shown(path)}: remove it, or write "
+            f"another one with OUTPUT=conf/data/{name}_2.yaml"
+        )
+    return path

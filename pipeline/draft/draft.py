@@ -20,7 +20,7 @@ from pipeline import files
 from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import MISSING_VALUES, FileSettings
 from pipeline.config.strict import did_you_mean
-from pipeline.draft.contract_text import contract_text
+from pipeline.draft.contract_text import contract_text, data_name
 from pipeline.draft.kinds import Column, Guess, guess_column, ignored
 from pipeline.draft.notation import guess_notation
 from pipeline.draft.target import guess_target
@@ -33,7 +33,7 @@ from pipeline.stages.read.source import Source, open_source
 from pipeline.stages.validate import validate
 from pipeline.stages.validate.leak import Classes, find_leak
 from pipeline.stages.validate.values import column_values
-from pipeline.text import YAML_WORDS, counted, cut, listed, quoted
+from pipeline.text import counted, cut, listed, quoted
 
 MAX_BYTES = int(DataSettings.model_fields["max_bytes"].default)
 N_NAMED = 12  # columns that a refusal names
@@ -63,7 +63,7 @@ def draft_contract(path: Path, target: str, positive: str = "", name: str = "") 
     source = open_source(path, MAX_BYTES)
     sniffed = _sniff(source, target)
     chosen = _require_target(sniffed, target, source)
-    settings = {"name": name or safe_name(path), "path": _path(path), **sniffed.settings}
+    settings = {"name": name or data_name(path), "path": _path(path), **sniffed.settings}
     rows = read_rows(_provisional(settings, sniffed.names, chosen))
     columns = {column: _column(rows, column) for column in sniffed.names}
     answer = columns.pop(chosen)
@@ -101,14 +101,6 @@ def _marks(guesses: dict[str, Guess]) -> dict[str, list[str]]:
     """Return the setting of missing values, where columns of numbers hold some."""
     marks = sorted({mark for guess in guesses.values() for mark in guess.marks})
     return {"missing_values": marks} if marks else {}
-
-
-def safe_name(path: Path) -> str:
-    """Return the name of the file as a word that Hydra takes: letters, digits, _ and -."""
-    stem = re.sub(r"(?i)\.(csv|tsv|txt|data|dat|parquet|gz)", "", path.name)
-    word = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:60]
-    is_word = re.match("[A-Za-z]", word) and word.lower() not in (*YAML_WORDS, "nan", "inf")
-    return word if is_word else f"table_{word}".rstrip("_")
 
 
 def _path(path: Path) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from nn.arrays import Array
-from pipeline.config.contract import BOOLEAN, DataSettings
+from pipeline.config.column_settings import BOOLEAN
+from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import FileSettings
 from pipeline.draft.date_forms import date_form
 from pipeline.stages.read import Counts

@@ -14,11 +14,11 @@ from nn.neuron import average
 from pipeline.config.schema import RunConfig
 from pipeline.csv_text import csv_bytes
 from pipeline.record.arrays import array_bytes, curve_csv
-from pipeline.run import Finished, Outcome, Prepared
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
 from pipeline.stages.infer import Effect
 from pipeline.stages.optimism import Optimism
+from pipeline.stages.outcome import Finished, Outcome, Prepared
 from pipeline.stages.predict import Model, contract_for_new_rows, to_json
 from pipeline.stages.train import Trained
 from pipeline.text import redact, redact_tree

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from pipeline.errors import DataError, Failure
 from pipeline.record.identity import Digest, Identity, Lineage
-from pipeline.run import Status
 from pipeline.stages.certify import Certificate
+from pipeline.stages.outcome import Status
 from pipeline.text import one_line
 
 RESULT = "result.json"

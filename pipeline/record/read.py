@@ -21,12 +21,12 @@ from nn.arrays import Array
 from pipeline.errors import DataError, Failure, reason_of
 from pipeline.record.arrays import parse_array, parse_curve
 from pipeline.record.head import MISSHAPEN, RESULT, Head, RecordError, parse_head
-from pipeline.run import Status
 from pipeline.stages.certify import Certificate
 from pipeline.stages.drift import Distribution
 from pipeline.stages.evaluate import Evaluation, RowLosses
 from pipeline.stages.explain import Effects
 from pipeline.stages.optimism import Optimism
+from pipeline.stages.outcome import Status
 from pipeline.stages.penalty import PenaltyPath
 from pipeline.stages.predict import Model, from_json
 from pipeline.stages.split import Dealing

@@ -19,7 +19,7 @@ from pipeline.record.head import FORMAT, IDENTITY, RESULT, Head, RecordError, se
 from pipeline.record.identity import Environment, environment, other_machine, trace
 from pipeline.record.read import Record, Repeat, read
 from pipeline.record.trust import remember
-from pipeline.run import Outcome
+from pipeline.stages.outcome import Outcome
 from pipeline.text import redact, redact_tree
 
 # Beside the records; what is being written, and what it replaces, is there under the lock alone.

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from pipeline.record import Record
 from pipeline.report.dealing import format_dealing
-from pipeline.report.terminal import METRICS
+from pipeline.report.performance import METRICS
 from pipeline.text import canonical, counted, cut, flatten, printable, quoted, redactor
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from nn.arrays import Array
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.stages.validate.validation import Table
+    from pipeline.stages.validate.convert import Table
 
 
 @dataclass(frozen=True, kw_only=True)

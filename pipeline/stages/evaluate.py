@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nn import Examples, binary_cross_entropy, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
 from nn.neuron import average
-from pipeline.config.schema import EvaluateSettings
+from pipeline.config.evaluate_settings import EvaluateSettings
 from pipeline.stages.calibration import (
     calibration_line,
     calibration_table,
@@ -19,14 +19,12 @@ from pipeline.stages.calibration import (
     expected_calibration_error,
 )
 from pipeline.stages.copies import Copies, Sampling, effective_size, independent_counts
-from pipeline.stages.intervals import wilson
+from pipeline.stages.decisions import confusion, decision_curve, decision_metrics
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.ranking import auc_interval, gain_curve, rank, ranking_curves
 from pipeline.stages.threshold import Threshold, threshold_table
 
-Decisions = npt.NDArray[np.bool_]
 CURVES = ("roc", "pr", "calibration", "decision_curve", "gain", "thresholds")
-THRESHOLDS = np.arange(1, 100) / 100  # of the decision curve
 UNSEEN = ("accuracy", "roc_auc", "log_loss")
 MIN_UNSEEN, MIN_UNSEEN_OF_CLASS = 30, 5  # rows, for figures of their own
 
@@ -210,40 +208,6 @@ def evaluate_rows(
     )
 
 
-def decision_metrics(
-    counts: Array, n_effective: float, n_positive: float, n_decided: float
-) -> dict[str, float]:
-    """Return what the four counts (2, 2) of rows say; no precision without a positive decision.
-
-    ``n_effective`` is how many independent rows they are, ``n_positive`` how many of the positive
-    ones and ``n_decided`` of those decided positive.
-    """
-    (tn, fp), (fn, tp) = counts.tolist()
-    return {
-        **_share("accuracy", tn + tp, fp + fn, n_effective),
-        "balanced_accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
-        **_share("precision", tp, fp, n_decided),
-        **_share("recall", tp, fn, n_positive),
-        "f1": 2 * tp / (2 * tp + fp + fn),
-        **_share("positive_rate", tp + fp, tn + fn, n_effective),
-    }
-
-
-def _share(name: str, within: float, without: float, n_effective: float) -> dict[str, float]:
-    """Return a share of so many independent rows and its interval; nothing of no row."""
-    if not within + without:
-        return {}
-    share = within / (within + without)
-    low, high = wilson(share, n_effective)
-    return {name: share, f"{name}_low": low, f"{name}_high": high}
-
-
-def confusion(y: Array, decided: Decisions, count: Array) -> Array:
-    """Return the counts (2, 2): truth by decision, class 0 first."""
-    place = 2 * y.astype(np.int64) + decided
-    return np.bincount(place, count, minlength=4).astype(np.float64).reshape(2, 2)
-
-
 def baseline(test: Examples, train_share: float) -> dict[str, float]:
     """Return the metrics of a model without inputs: train's commoner class, train's share."""
     _, y, count = test
@@ -261,19 +225,3 @@ def baseline(test: Examples, train_share: float) -> dict[str, float]:
         "log_loss": mean_loss(logit, y, count),
         "brier": share * (1 - train_share) ** 2 + (1 - share) * train_share**2,
     }
-
-
-def decision_curve(p: Array, test: Examples) -> Array:
-    """Return threshold, net benefit of the neuron and of deciding every row positive, per row.
-
-    ``tp / n - fp / n * t / (1 - t)``: a true positive counts 1, a false one the odds of the
-    threshold; deciding no row positive has 0 (Vickers and Elkin 2006).
-    """
-    _, y, count = test
-    place = np.searchsorted(THRESHOLDS, p, side="right")  # how many thresholds p reaches
-    n_thresholds, odds = len(THRESHOLDS), THRESHOLDS / (1 - THRESHOLDS)
-    tp, fp = (
-        np.bincount(place, count * c, n_thresholds + 1)[::-1].cumsum()[::-1] for c in (y, 1 - y)
-    )
-    net, every = tp[1:] - fp[1:] * odds, tp[0] - fp[0] * odds
-    return np.column_stack([THRESHOLDS, net / count.sum(), every / count.sum()])

@@ -9,15 +9,11 @@ from typing import Any, Self
 
 from nn import Examples
 from nn.arrays import Array
+from pipeline.stages.attribute_tests import AttributeTest
 from pipeline.stages.curves import Curve, curve_contrasts
 from pipeline.stages.encode import ABSENT, Encoder, Standard
 from pipeline.stages.importance import Importance, importance
-from pipeline.stages.infer import (
-    NO_WEIGHT,
-    AttributeTest,
-    Effect,
-    Inference,
-)
+from pipeline.stages.infer import NO_WEIGHT, Effect, Inference
 from pipeline.stages.one_thread import on_one_thread
 
 

@@ -23,14 +23,15 @@ from nn.likelihood import (
     log_likelihood,
     maximise,
     profile_ends,
-    robust_covariance,
 )
+from pipeline.stages.attribute_tests import AttributeTest, likelihood_tests, wald_tests
 from pipeline.stages.bounds import Weighted, self_concordance, whitener
 from pipeline.stages.copies import INDEPENDENT, Sampling, effective_size
 from pipeline.stages.curves import Curve, blank_curves, bounded, curve_contrasts
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.intervals import Z
 from pipeline.stages.one_thread import on_one_thread
+from pipeline.stages.robust import estimate_robust, odds_of, student
 
 MAX_TABLE = 2e9  # products in a Hessian: more take longer than many a training
 MAX_WORK = 3e8  # products in a step of all profiles at once: a tenth of a second
@@ -45,8 +46,6 @@ LIKELIHOOD = "profile likelihood"
 FIRTH = "profile of Firth's penalised likelihood: "
 FIRTH_FEW = FIRTH + f"train has fewer than {FEW} rows of the rarer class for each parameter"
 FIRTH_SEPARATED = FIRTH + "the data separate, so that the likelihood has no maximum"
-FIRTH_ALONE = "the likelihood of so few rows says too little of rows that are grouped or weighted"
-ROBUST = "sandwich covariance and Student's t, for rows that are grouped or weigh differently"
 
 
 @dataclass(frozen=True)
@@ -70,19 +69,6 @@ class Effect:
     high: float | None = None
     note: str = ""
     per_unit: float | None = None
-
-
-@dataclass(frozen=True)
-class AttributeTest:
-    """Test that all effects of an attribute are 0; None where it has no test.
-
-    Of the likelihood ratio, or Wald's where rows are grouped or weigh differently.
-    """
-
-    attribute: str
-    statistic: float | None
-    degrees: int
-    p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -161,11 +147,11 @@ def _infer(train: Examples, encoder: Encoder, blank: Inference, sampling: Sampli
     inside = contrasts[identified][:, kept]
     rows = [curve_contrasts(curve, encoder, blank.centring) for curve in blank.curves]
     if not sampling.is_simple:
-        found = _robust(design, best, sampling, inside, is_maximum=method == LIKELIHOOD)
+        found = estimate_robust(design, best, sampling, inside, is_maximum=method == LIKELIHOOD)
         effects = _filled(blank.effects, wanted, identified, found.estimates)
-        tests = _wald_tests(encoder, onto, best, found)
+        tests = wald_tests(encoder, onto, best, found)
         if found.covariance is not None:
-            quantile = _student(found.freedom)
+            quantile = student(found.freedom)
             curves = _bounded(blank, rows, kept, onto, best, found.covariance * quantile**2)
             blank = replace(blank, curves=curves)
         return replace(blank, effects=effects, tests=tests, method=found.method)
@@ -179,7 +165,7 @@ def _infer(train: Examples, encoder: Encoder, blank: Inference, sampling: Sampli
     filled = replace(blank, effects=effects, curves=curves, method=method)
     if not small:
         return replace(filled, method=f"{method}; {EXPANDED}")
-    return replace(filled, tests=_tests(encoder, onto, design, best))
+    return replace(filled, tests=likelihood_tests(encoder, onto, design, best))
 
 
 def _bounded(
@@ -251,106 +237,7 @@ def _estimates(best: Point, contrasts: Array, ends: Array) -> Iterator[dict[str,
         yield {
             "log_odds": float(value),
             "standard_error": float(error),
-            "odds_ratio": _odds(value),
+            "odds_ratio": odds_of(value),
             "low": float(low) if found else None,
             "high": float(high) if found else None,
         }
-
-
-@dataclass(frozen=True)
-class _Robust:
-    """Estimates by a sandwich, their covariance (r, r) and its degrees of freedom; or none."""
-
-    estimates: list[dict[str, float | None]]
-    covariance: Array | None
-    freedom: int
-    method: str
-
-
-def _robust(
-    design: Design, best: Point, sampling: Sampling, contrasts: Array, *, is_maximum: bool
-) -> _Robust:
-    """Return the estimates with intervals that hold where rows are grouped or weigh differently.
-
-    Wald's, by the sandwich and Student's t with as many degrees of freedom as there are independent
-    observations, less one (Cameron and Miller 2015, Journal of Human Resources 50:317-372).
-    """
-    group, rows = sampling.group, sampling.rows
-    n = (
-        int(design.count.sum() if rows is None else rows.sum())
-        if group is None
-        else group.max() + 1
-    )
-    word, r = "rows" if group is None else "groups", len(best.beta[0])
-    values = contrasts @ best.beta[0]
-    if not is_maximum or n <= r:
-        why = f"{n:,} {word} are too few for {r:,} parameters" if n <= r else FIRTH_ALONE
-        estimates = [{"log_odds": v, "odds_ratio": _odds(v)} for v in values.tolist()]
-        return _Robust(estimates, None, n - 1, f"no intervals: {why}")
-    covariance = n / (n - 1) * robust_covariance(best.beta[0], design, group, rows)
-    errors = np.sqrt(np.sum(contrasts @ covariance * contrasts, axis=1))
-    half = _student(n - 1) * errors
-    columns = zip(values.tolist(), errors.tolist(), half.tolist(), strict=True)
-    estimates = [
-        {"log_odds": v, "standard_error": e, "odds_ratio": _odds(v), "low": v - h, "high": v + h}
-        for v, e, h in columns
-    ]
-    return _Robust(estimates, covariance, n - 1, f"{ROBUST}, {n:,} {word}")
-
-
-def _student(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.975))
-
-
-def _wald_tests(
-    encoder: Encoder, onto: Array, best: Point, found: _Robust
-) -> tuple[AttributeTest, ...]:
-    """Return Wald's test of each attribute, by the F distribution (Korn and Graubard 1990)."""
-    from scipy.special import fdtrc
-
-    tests = [AttributeTest(block.name, None, 0, None) for block in encoder.blocks]
-    if found.covariance is None:
-        return tuple(tests)
-    for j, columns in enumerate(encoder.slices()):
-        rest = _constraints(onto, columns)
-        q, freedom = len(rest), found.freedom
-        if q == 0 or freedom < q:
-            continue
-        value = rest @ best.beta[0]
-        statistic = float(value @ np.linalg.solve(rest @ found.covariance @ rest.T, value))
-        f = statistic * (freedom - q + 1) / (q * freedom)
-        tests[j] = replace(
-            tests[j], statistic=statistic, degrees=q, p_value=float(fdtrc(q, freedom - q + 1, f))
-        )
-    return tuple(tests)
-
-
-def _odds(log_odds: float) -> float:
-    return float(np.exp(np.clip(log_odds, -700, 700)))  # exp(710) overflows
-
-
-def _tests(encoder: Encoder, onto: Array, design: Design, best: Point) -> tuple[AttributeTest, ...]:
-    """Return the test of each attribute; those of as many degrees of freedom are fitted at once."""
-    from scipy.special import chdtrc
-
-    constraints = [_constraints(onto, columns) for columns in encoder.slices()]
-    tests = [AttributeTest(block.name, None, 0, None) for block in encoder.blocks]
-    for degrees in {len(one) for one in constraints} - {0}:
-        places = [j for j, one in enumerate(constraints) if len(one) == degrees]
-        null, converged = maximise(design, np.stack([constraints[j] for j in places]))
-        statistics = 2 * np.maximum(best.value - null.value, 0.0)
-        for j, statistic, found in zip(places, statistics.tolist(), converged, strict=True):
-            if found:
-                p_value = float(chdtrc(degrees, statistic))
-                tests[j] = replace(tests[j], statistic=statistic, degrees=degrees, p_value=p_value)
-    return tuple(tests)
-
-
-def _constraints(onto: Array, inputs: slice) -> Array:
-    """Return the rows (q, r) that are 0 times beta where the inputs have no weight."""
-    axes, size, _ = np.linalg.svd(np.delete(onto, inputs, axis=1))
-    rest: Array = axes[:, int(np.sum(size > 1e-8 * size[0])) :].T
-    return rest

@@ -21,7 +21,7 @@ from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.split import take
 from pipeline.stages.split.deal import group_folds, row_folds
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 
 LOGIT_VARIANCE = math.pi**2 / 3  # of the logistic distribution: each probability is as likely
 DIGITS = 2  # of l2: what is shown is what was used

@@ -15,14 +15,16 @@ from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationErr
 from nn import predict_proba
 from nn.arrays import Array
 from pipeline import files
-from pipeline.config.contract import Categorical, DataSettings
+from pipeline.config.column_settings import Categorical
+from pipeline.config.contract import DataSettings
 from pipeline.csv_text import csv_bytes
 from pipeline.errors import ConfigError, DataError, reason_of
 from pipeline.stages.bad_rows import find_reasons
 from pipeline.stages.encode import Encoder, OneHot, encode, find_unseen
 from pipeline.stages.read import Counts, read_any_width, read_in_order
 from pipeline.stages.validate import MISSING, Table
-from pipeline.stages.validate.validation import check_rows, convert
+from pipeline.stages.validate.convert import convert
+from pipeline.stages.validate.validation import check_rows
 from pipeline.stages.validate.values import Bools, column_values
 from pipeline.text import bounded
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nn import Examples, mean_loss, row_logits, sigmoid
 from nn.arrays import Array
-from pipeline.config.schema import Costs, ThresholdRule
+from pipeline.config.evaluate_settings import Costs, ThresholdRule
 from pipeline.errors import DataError, TrainingError
 from pipeline.stages.calibration import calibration_line
 from pipeline.stages.one_thread import on_one_thread

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 import nn
 from nn import Epoch, Examples, Transform
 from nn.arrays import Array
-from pipeline.config.schema import FirstOrder, Newton, OptimiserSettings, TrainSettings
+from pipeline.config.train_settings import FirstOrder, Newton, OptimiserSettings, TrainSettings
 from pipeline.errors import TrainingError
 from pipeline.stages.penalty import auto_l2
 

@@ -33,7 +33,8 @@ from pipeline.errors import (
 from pipeline.record import Record, write
 from pipeline.record.identity import Environment
 from pipeline.report.terminal import summarise
-from pipeline.run import Outcome, Prepared, Refused, Status, learn
+from pipeline.run import learn
+from pipeline.stages.outcome import Outcome, Prepared, Refused, Status
 from pipeline.sweeps.grid import Job
 from pipeline.text import say
 

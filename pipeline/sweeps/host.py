@@ -17,7 +17,8 @@ from pipeline.config.schema import RunConfig
 from pipeline.errors import DiskError, Failure, PipelineError, StopRequest, failure_of
 from pipeline.record import Record, RecordError, read
 from pipeline.record.identity import Lineage, environment, trace
-from pipeline.run import Prepared, Refused, Unfinished, prepare
+from pipeline.run import prepare
+from pipeline.stages.outcome import Prepared, Refused, Unfinished
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.datasets import TABLES, write_if_missing
 from pipeline.sweeps.child import Attempt, RunReport, report_of, run_in_child

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.cli.table import parse
+from pipeline.cli.arguments import parse
 from pipeline.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import run as stages
 from pipeline.cli import commands, single
-from pipeline.cli.table import parse
+from pipeline.cli.arguments import parse
 from pipeline.config.compose import configuration
 from pipeline.errors import SIGNALS, DataError, StopRequest
 from pipeline.record import find, heads, read, write

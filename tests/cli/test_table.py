@@ -6,8 +6,9 @@ import shlex
 import pytest
 from builders import make_environment, make_finished
 
-from pipeline.cli import commands, table
-from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, FILE_SETTINGS, overview, parse
+from pipeline.cli import arguments, commands
+from pipeline.cli.arguments import parse
+from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, FILE_SETTINGS, overview
 from pipeline.config.file_settings import FileSettings
 from pipeline.errors import ConfigError
 from pipeline.record import write
@@ -120,7 +121,7 @@ def test_make_hands_its_variables_on_as_they_were_typed(monkeypatch):
     ],
 )
 def test_blanks_within_brackets_part_no_word(typed, words):
-    assert table._whole(shlex.split(typed)) == words
+    assert arguments._whole(shlex.split(typed)) == words
 
 
 def test_rows_that_are_skipped_are_named_and_the_exit_code_is_3(project, capsys, monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from pipeline.cli.table import BY_NAME, parse
+from pipeline.cli.arguments import parse
+from pipeline.cli.table import BY_NAME
 from pipeline.compare.monitor import monitor
 from pipeline.compare.monitor_report import format_monitored
 from pipeline.config.schema import RunConfig

@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from pipeline.config.contract import DataSettings
-from pipeline.draft import Draft, draft_contract, safe_name
+from pipeline.draft import Draft, draft_contract
+from pipeline.draft.contract_text import data_name
 from pipeline.errors import ConfigError
 from pipeline.stages.read import car, read_rows
 from pipeline.stages.validate import validate
@@ -236,7 +237,7 @@ def test_a_name_of_any_characters_is_quoted_in_the_yaml(path, name):
     ],
 )
 def test_a_contract_is_named_after_its_file_by_a_word_that_hydra_takes(file, name):
-    assert safe_name(Path(file)) == name
+    assert data_name(Path(file)) == name
 
 
 def test_parquet_is_drafted_too(tmp_path):

@@ -37,16 +37,11 @@ from pipeline.errors import ConfigError
 from pipeline.record import Record, read, write
 from pipeline.record.difference import difference
 from pipeline.record.identity import Environment, environment
-from pipeline.record.reproduce import (
-    SCRIPT,
-    Reproduction,
-    causes,
-    format_reproduction,
-    reproduce,
-)
+from pipeline.record.reproduce import SCRIPT, Reproduction, causes, format_reproduction, reproduce
 from pipeline.record.retrain import answer
 from pipeline.record.transfer import export_record, import_record
-from pipeline.run import Outcome, learn, prepare
+from pipeline.run import learn, prepare
+from pipeline.stages.outcome import Outcome
 from pipeline.stages.read import car
 from pipeline.stages.read.datasets import breast_cancer
 

@@ -26,11 +26,11 @@ from pipeline.report.figures.descent import draw_descent
 from pipeline.report.figures.forest import draw_effects, draw_importance
 from pipeline.report.figures.scores import draw_precision_recall
 from pipeline.report.figures.style import Caption
-from pipeline.run import Unfinished
 from pipeline.stages.certify import Certificate
 from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
 from pipeline.stages.infer import Effect
+from pipeline.stages.outcome import Unfinished
 from pipeline.stages.split import Dealing
 from pipeline.stages.surface import Surface
 

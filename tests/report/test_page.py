@@ -17,8 +17,8 @@ from pipeline.errors import ConfigError, Failure
 from pipeline.record import Head, Record, write
 from pipeline.report import page as module
 from pipeline.report.page import page
-from pipeline.run import Unfinished
 from pipeline.stages.certify import Certificate
+from pipeline.stages.outcome import Unfinished
 from pipeline.stages.validate.profile import Category, ColumnProfile
 from pipeline.stages.validate.violations import Violation
 from pipeline.text import quoted

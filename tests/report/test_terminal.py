@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import RunConfig
-from pipeline.report.terminal import METRICS, summarise
-from pipeline.run import Unfinished
+from pipeline.report.performance import METRICS
+from pipeline.report.terminal import summarise
 from pipeline.stages.certify import Certificate
 from pipeline.stages.drift import Drift
 from pipeline.stages.encode import Encoder, OneHot
 from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
+from pipeline.stages.outcome import Unfinished
 from pipeline.stages.penalty import PenaltyPath
 
 GOLDEN = """\

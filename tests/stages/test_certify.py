@@ -6,7 +6,7 @@ from builders import PROBLEMS, one_hot_cars, scipy_objective
 from sklearn.linear_model import LogisticRegression
 
 from nn import Examples, examine, gradient, newton
-from pipeline.config.schema import GradientDescent, TrainSettings
+from pipeline.config.train_settings import GradientDescent, TrainSettings
 from pipeline.stages import certify as module
 from pipeline.stages.certify import (
     GRADIENT_ERROR,

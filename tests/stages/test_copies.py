@@ -6,7 +6,9 @@ import pytest
 from builders import make_data, make_table
 
 from nn import Examples, newton, predict_proba
-from pipeline.config.schema import EncodeSettings, EvaluateSettings, StratifiedSplit
+from pipeline.config.evaluate_settings import EvaluateSettings
+from pipeline.config.schema import EncodeSettings
+from pipeline.config.split_settings import StratifiedSplit
 from pipeline.stages.copies import (
     INDEPENDENT,
     Copies,

@@ -10,10 +10,11 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from nn import Examples, predict_proba
-from pipeline.config.schema import Costs, EvaluateSettings
+from pipeline.config.evaluate_settings import Costs, EvaluateSettings
 from pipeline.stages.calibration import calibration_line
 from pipeline.stages.copies import Copies
-from pipeline.stages.evaluate import Evaluation, confusion, evaluate
+from pipeline.stages.decisions import confusion
+from pipeline.stages.evaluate import Evaluation, evaluate
 from pipeline.stages.intervals import wilson
 from pipeline.stages.ranking import rank, ranking_curves
 from pipeline.stages.threshold import Threshold

@@ -7,7 +7,8 @@ import pytest
 from builders import make_data, make_table
 
 from nn import Examples, logits, mean_loss
-from pipeline.config.schema import EncodeSettings, Momentum, TrainSettings
+from pipeline.config.schema import EncodeSettings
+from pipeline.config.train_settings import Momentum, TrainSettings
 from pipeline.stages.encode import encode, fit_encoder
 from pipeline.stages.explain import explain
 from pipeline.stages.importance import importance

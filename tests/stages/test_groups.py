@@ -9,7 +9,8 @@ from builders import make_data, make_table
 from scipy.stats import f, t
 
 from nn import Examples, sigmoid
-from pipeline.config.schema import EncodeSettings, GroupSplit, NoSplit
+from pipeline.config.schema import EncodeSettings
+from pipeline.config.split_settings import GroupSplit, NoSplit
 from pipeline.stages.calibration import calibration_table
 from pipeline.stages.copies import Sampling
 from pipeline.stages.encode import encode, fit_encoder

@@ -13,7 +13,8 @@ from builders import CONFIG
 from pipeline.config.contract import DataSettings
 from pipeline.config.schema import RunConfig
 from pipeline.errors import DataError
-from pipeline.run import Finished, learn, prepare
+from pipeline.run import learn, prepare
+from pipeline.stages.outcome import Finished
 from pipeline.stages.predict import Model, contract_for_new_rows, from_json, predict_file, to_json
 from pipeline.stages.read import read_rows
 from pipeline.stages.validate import Validation, validate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builders import make_data, make_table
 
-from pipeline.config.contract import Categorical
+from pipeline.config.column_settings import Categorical
 from pipeline.config.schema import EncodeSettings
 from pipeline.errors import DataError
 from pipeline.stages.encode import encode, fit_encoder

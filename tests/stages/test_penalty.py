@@ -14,12 +14,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from nn import Examples, binary_cross_entropy, mean_loss, newton, objective, row_logits
-from pipeline.config.schema import Newton, RunConfig, TrainSettings
+from pipeline.config.schema import RunConfig
+from pipeline.config.train_settings import Newton, TrainSettings
 from pipeline.errors import DataError
 from pipeline.stages.encode import encode, fit_encoder
 from pipeline.stages.penalty import OUT_OF_FOLD, PATH, auto_l2, deal_folds, optima, penalty_path
 from pipeline.stages.train import train
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 
 NEWTON = Newton(name="newton")
 LOGISTIC_VARIANCE = np.random.default_rng(0).logistic(size=1_000_000).var()

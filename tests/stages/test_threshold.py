@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 from nn import Examples, predict_proba
 from pipeline.compare.refit import _trained
 from pipeline.config.compose import configuration
-from pipeline.config.schema import ThresholdRule
+from pipeline.config.evaluate_settings import ThresholdRule
 from pipeline.errors import DataError, TrainingError
 from pipeline.record.contents import contents, metrics
 from pipeline.run import learn, prepare

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nn import Examples, examine, logits, mean_loss, newton
-from pipeline.config.schema import Adam, GradientDescent, Momentum, Newton, TrainSettings
+from pipeline.config.train_settings import Adam, GradientDescent, Momentum, Newton, TrainSettings
 from pipeline.errors import TrainingError
 from pipeline.stages.train import Trained, train, transform
 

@@ -8,7 +8,9 @@ from builders import make_data, make_table
 from sklearn import metrics as sk
 
 from nn import newton, sigmoid
-from pipeline.config.schema import EncodeSettings, EvaluateSettings, NoSplit, StratifiedSplit
+from pipeline.config.evaluate_settings import EvaluateSettings
+from pipeline.config.schema import EncodeSettings
+from pipeline.config.split_settings import NoSplit, StratifiedSplit
 from pipeline.errors import DataError
 from pipeline.stages.copies import Copies, Sampling, effective_size
 from pipeline.stages.encode import encode, fit_encoder

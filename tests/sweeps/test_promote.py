@@ -12,8 +12,8 @@ from builders import make_environment
 from compare_builders import Page
 
 from pipeline import files
+from pipeline.cli.arguments import parse
 from pipeline.cli.commands import predict
-from pipeline.cli.table import parse
 from pipeline.compare import refit
 from pipeline.compare.promotion import GateError
 from pipeline.config.compose import configuration

@@ -8,14 +8,14 @@ import pytest
 from builders import make_failed_record, make_record, reseal
 
 from pipeline import files
-from pipeline.cli.commands import Given, _resolve_record
+from pipeline.cli.given import Given, resolve_record
 from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import RecordError
 from pipeline.tracking import fetch, fetch_run, publish
 
 
 def resolve(word: str, folder: Path):
-    return _resolve_record(Given({"run": word}, [], {}), folder)
+    return resolve_record(Given({"run": word}, [], {}), folder)
 
 
 def test_a_run_is_found_by_its_id_its_identity_and_as_the_latest(settings, tmp_path):

@@ -20,7 +20,8 @@ from builders import PROJECT, copy_project, launch
 from servers import free_port, mlflow_server
 
 from pipeline import files
-from pipeline.cli.table import BY_NAME, parse
+from pipeline.cli.arguments import parse
+from pipeline.cli.table import BY_NAME
 from pipeline.config.compose import configuration
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.config.contract import Numeric
+from pipeline.config.column_settings import Numeric
 from pipeline.stages.calibration import isotonic
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 
 
 def fit_edges(train: Table, name: str, column: Numeric) -> tuple[float, ...]:

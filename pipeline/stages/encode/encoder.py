@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nn import Examples
-from pipeline.config.contract import DataSettings, Numeric
+from pipeline.config.column_settings import Numeric
+from pipeline.config.contract import DataSettings
 from pipeline.config.encode_settings import EncodeSettings
 from pipeline.errors import DataError
 from pipeline.stages.encode.numbers import Spline, Standard, fit_numbers
 from pipeline.stages.encode.onehot import OneHot, fit_one_hot
 from pipeline.stages.one_thread import on_one_thread
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 from pipeline.text import counted, quoted
 
 Block = OneHot | Standard | Spline

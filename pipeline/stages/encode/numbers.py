@@ -8,7 +8,7 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.stages.encode.natural import cardinal, knots_of, smooth_curves
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 from pipeline.stages.validate.values import Bools
 
 FARTHEST = 1e100  # deviations: with more a logit might overflow

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.config.contract import Attribute, Categorical, Numeric
+from pipeline.config.column_settings import Attribute, Categorical, Numeric
 from pipeline.errors import DataError
 from pipeline.stages.encode.bins import bin_labels, fit_edges
 from pipeline.stages.encode.numbers import ABSENT
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.validate.validation import MISSING, Table
+from pipeline.stages.validate.convert import MISSING, Table
 
 if TYPE_CHECKING:
     import pandas as pd

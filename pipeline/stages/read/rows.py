@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import files
-from pipeline.config.contract import Count, DataSettings
+from pipeline.config.column_settings import Count
+from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader

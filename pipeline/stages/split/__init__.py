@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.schema import (
+from pipeline.config.split_settings import (
     FilesSplit,
     FoldsSplit,
     GroupSplit,
@@ -22,7 +22,7 @@ from pipeline.stages.copies import attribute_groups
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.split.deal import deal_files, deal_folds, deal_groups, deal_rows
 from pipeline.stages.split.time import deal_by_time, format_moment
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 
 CURES = {  # where a part lacks a class
     "stratified": "{change}, or choose split=none",

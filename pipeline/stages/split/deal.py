@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
-from pipeline.config.schema import FoldsSplit
+from pipeline.config.split_settings import FoldsSplit
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 
 Places = npt.NDArray[np.intp]
 DRAWS = 200  # of whole groups, of which the one nearest to the shares is taken

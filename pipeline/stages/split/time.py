@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config.schema import TimeSplit
+from pipeline.config.split_settings import TimeSplit
 from pipeline.errors import DataError
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 
 Moments = npt.NDArray[np.datetime64]
 

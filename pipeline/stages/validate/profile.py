@@ -8,25 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.config.contract import Categorical, DataSettings, Feature, Numeric, Target
+from pipeline.config.column_settings import Categorical, Feature, Numeric
+from pipeline.config.contract import DataSettings, Target
 from pipeline.config.date_settings import Date
 from pipeline.config.file_settings import BLANKS
 from pipeline.stages.copies import row_hashes
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.validate.hints import (
-    BLANK,
-    MISSING_MARKS,
-    is_blank,
-    known_cure,
-    missing_cure,
-)
-from pipeline.stages.validate.values import (
-    BOOLEANS,
-    Bools,
-    ColumnValues,
-    listed_values,
-    words_of,
-)
+from pipeline.stages.validate.hints import BLANK, MISSING_MARKS, is_blank, known_cure, missing_cure
+from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, listed_values, words_of
 from pipeline.text import counted, quoted, setting, skeleton
 
 if TYPE_CHECKING:

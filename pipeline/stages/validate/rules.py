@@ -8,16 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.config.contract import (
-    Boolean,
-    Categorical,
-    DataSettings,
-    Group,
-    Numeric,
-    Target,
-    Used,
-    Weight,
-)
+from pipeline.config.column_settings import Boolean, Categorical, Group, Numeric, Used, Weight
+from pipeline.config.contract import DataSettings, Target
 from pipeline.config.date_settings import Date, parse_moment
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.hints import (

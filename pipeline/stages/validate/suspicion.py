@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.config.contract import Categorical, DataSettings, Feature, Numeric
+from pipeline.config.column_settings import Categorical, Feature, Numeric
+from pipeline.config.contract import DataSettings
 from pipeline.config.date_settings import Date
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.rows import Counts

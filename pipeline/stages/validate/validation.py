@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nn.arrays import Array
 from pipeline import files
-from pipeline.config.contract import Boolean, DataSettings, Feature, Group, Numeric, Weight
-from pipeline.config.date_settings import Date
+from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.lines import lines_of
 from pipeline.stages.read.parts import file_of
 from pipeline.stages.read.rows import Counts, Rows
-from pipeline.stages.validate.dates import Moments
+from pipeline.stages.validate.convert import Table, convert, moments, row_group, sample_weight
 from pipeline.stages.validate.profile import (
     ColumnProfile,
     count_contradictions,
@@ -27,56 +23,14 @@ from pipeline.stages.validate.profile import (
 )
 from pipeline.stages.validate.rules import Rules, contract_rules, table_rules
 from pipeline.stages.validate.suspicion import find_suspicions
-from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, column_values
+from pipeline.stages.validate.values import Bools, ColumnValues, column_values
 from pipeline.stages.validate.violations import Violation, broken_rules, whole_violation
 from pipeline.text import bounded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = "\0missing"  # a missing value where it is allowed: no cell is so, a NUL is refused
 N_PREDICT_LINES = 20  # rows to predict are few, and whoever sent them wants to mend them all
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows that satisfy their contract.
-
-    ``frame`` has one column per attribute: text for a categorical one (MISSING where a value is
-    missing and allowed to be), float64 for a numeric one (NaN where missing and allowed to be).
-    ``y`` (n,) holds labels 0.0 or 1.0, ``count`` (n,) how often each row occurs, > 0. Where the
-    contract has such a column, ``weight`` (n,) is the sample weight of each row, ``group`` (n,) a
-    number for whom it is about, and ``dates`` its moments by the name of the column.
-    """
-
-    frame: pd.DataFrame
-    y: npt.NDArray[np.float64]
-    count: Counts
-    weight: npt.NDArray[np.float64] | None = None
-    group: npt.NDArray[np.int64] | None = None
-    dates: Mapping[str, npt.NDArray[np.datetime64]] = field(default_factory=dict)
-    part: npt.NDArray[np.int8] | None = None  # of split=files: 0 train, 1 valid, 2 test
-
-    @property
-    def weighted_count(self) -> npt.NDArray[np.float64]:
-        """The count of each row (n,), times its weight, the largest of which is 1.
-
-        Scaled so that the sum is the number of rows of equal weight whose mean is as precise (Kish
-        1965, section 11.7).
-        """
-        count = self.count.astype(np.float64)
-        if self.weight is None:
-            return count
-        weight = self.weight / self.weight.max()
-        weighted = count * weight
-        scaled: npt.NDArray[np.float64] = weighted * (weighted.sum() / (weighted @ weight))
-        return scaled
-
-    @property
-    def share(self) -> float:
-        """The share of rows that is positive."""
-        count = self.weighted_count
-        return float(count @ self.y / count.sum())
 
 
 @dataclass(frozen=True)
@@ -125,7 +79,8 @@ def validate(rows: Rows, data: DataSettings, *, of_columns: bool = True) -> Vali
     if not violations:
         table = Table(
             convert(frame, columns, data), positive.astype(np.float64), count,
-            _weight(columns, data), _group(columns, data), moments(columns), part=rows.part,
+            sample_weight(columns, data), row_group(columns, data), moments(columns),
+            part=rows.part,
         )  # fmt: skip
     return Validation(
         n_rows=n_rows,
@@ -164,73 +119,6 @@ def bad_rows(
         (replace(violation, lines=at), is_bad)
         for (violation, _), is_bad, at in zip(found, rows, places, strict=True)
     ]
-
-
-def convert(
-    frame: pd.DataFrame, columns: dict[str, ColumnValues], data: DataSettings
-) -> pd.DataFrame:
-    """Return the attributes of text rows that break no rule, as a Table holds them."""
-    import pandas as pd
-
-    attributes = {
-        name: each
-        for column in data.features.items()
-        for name, each in _attributes(*column, columns, frame)
-    }
-    return pd.DataFrame(attributes, copy=False)  # into one block, for nothing
-
-
-def _attributes(
-    name: str, column: Feature, columns: dict[str, ColumnValues], frame: pd.DataFrame
-) -> Iterator[tuple[str, pd.Series[Any]]]:
-    """Yield the attributes that a column is, each with a cell for each row."""
-    import pandas as pd
-
-    values = columns[name]
-    if isinstance(column, Numeric):
-        yield name, pd.Series(values.number, frame.index)
-        return
-    if isinstance(column, Date):
-        for part in column.parts:
-            yield f"{name}.{part}", _part(columns[f"{name}.{part}"], frame)
-        return
-    words = frame[name]
-    if isinstance(column, Boolean):
-        words = words.str.lower().map(BOOLEANS).fillna("").astype("str")
-    yield name, words.mask(values.of_rows(values.is_missing), MISSING)
-
-
-def _part(values: ColumnValues, frame: pd.DataFrame) -> pd.Series[Any]:
-    import pandas as pd
-
-    if values.place is None:
-        return pd.Series(values.number, frame.index)
-    return values.text.mask(values.is_missing, MISSING).iloc[values.place].set_axis(frame.index)
-
-
-def moments(columns: dict[str, ColumnValues]) -> dict[str, Moments]:
-    """Return the moment of each row, in UTC, by the name of the column of dates."""
-    return {
-        name: values.moment[values.place]
-        for name, values in columns.items()
-        if values.moment is not None
-    }
-
-
-def _weight(columns: dict[str, ColumnValues], data: DataSettings) -> Array | None:
-    """Return the sample weight (n,) of each row; None where no column is that."""
-    names = [name for name, column in data.used.items() if isinstance(column, Weight)]
-    return columns[names[0]].number if names else None
-
-
-def _group(columns: dict[str, ColumnValues], data: DataSettings) -> Counts | None:
-    """Return a number (n,) for whom each row is about, in the order of the sorted names."""
-    names = [name for name, column in data.used.items() if isinstance(column, Group)]
-    if not names:
-        return None
-    text = columns[names[0]].text.to_numpy(str)
-    rank = np.argsort(np.argsort(text)).astype(np.int64)
-    return rank[columns[names[0]].place]
 
 
 def _of_values(rules: Rules) -> Rules:

@@ -9,16 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
-from pipeline.config.contract import (
-    Boolean,
-    Categorical,
-    Count,
-    DataSettings,
-    Numeric,
-    Target,
-    Used,
-    Weight,
-)
+from pipeline.config.column_settings import Boolean, Categorical, Count, Numeric, Used, Weight
+from pipeline.config.contract import DataSettings, Target
 from pipeline.config.date_settings import PARTS, Date, Part
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.rows import Counts

@@ -6,7 +6,7 @@ import pytest
 from builders import CONFIG, make_data, make_table
 from sklearn.isotonic import IsotonicRegression
 
-from pipeline.config.contract import Numeric
+from pipeline.config.column_settings import Numeric
 from pipeline.config.schema import EncodeSettings, RunConfig
 from pipeline.errors import ConfigError
 from pipeline.stages.encode import encode, fit_encoder

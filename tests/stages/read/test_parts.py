@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.config.contract import DataSettings
-from pipeline.config.schema import FilesSplit
+from pipeline.config.split_settings import FilesSplit
 from pipeline.errors import DataError
 from pipeline.stages.read import read_rows
 from pipeline.stages.split import split_table

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builders import make_table, repeated
 
-from pipeline.config.schema import FoldsSplit, GroupSplit, StratifiedSplit
+from pipeline.config.split_settings import FoldsSplit, GroupSplit, StratifiedSplit
 from pipeline.errors import DataError
 from pipeline.stages.split import split_table
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config.schema import GroupSplit, StratifiedSplit
+from pipeline.config.split_settings import GroupSplit, StratifiedSplit
 from pipeline.stages.split import join, split_table
-from pipeline.stages.validate.validation import Table
+from pipeline.stages.validate.convert import Table
 
 
 def a_table(n=200, **more) -> Table:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from builders import make_table, repeated
 
-from pipeline.config.schema import NoSplit, StratifiedSplit
+from pipeline.config.split_settings import NoSplit, StratifiedSplit
 from pipeline.errors import DataError
 from pipeline.stages.split import split_table
 

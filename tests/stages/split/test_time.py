@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builders import make_table
 
-from pipeline.config.schema import TimeSplit
+from pipeline.config.split_settings import TimeSplit
 from pipeline.errors import DataError
 from pipeline.stages.split import split_table
 

@@ -15,7 +15,8 @@ from pipeline.errors import DataError
 from pipeline.stages.read import Rows, car, read_in_order, read_rows
 from pipeline.stages.read.numbers import NUMBER, parse_numbers
 from pipeline.stages.validate import MISSING, Validation, validate
-from pipeline.stages.validate.validation import check_rows, convert
+from pipeline.stages.validate.convert import convert
+from pipeline.stages.validate.validation import check_rows
 from pipeline.stages.validate.values import column_values
 from pipeline.stages.validate.violations import Violation
 from pipeline.text import MAX_MESSAGE
