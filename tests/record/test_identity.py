@@ -210,7 +210,7 @@ ROWS: dict[str, tuple[list[Change], set[str]]] = {
         {"car, adam"},
     ),
     "a default of a setting": (
-        [lambda w: w.edit("pipeline/config/schema.py", "Field(ge=2, le=100)] = 10",
+        [lambda w: w.edit("pipeline/config/evaluate_settings.py", "Field(ge=2, le=100)] = 10",
                           "Field(ge=2, le=100)] = 11")],
         ALL,
     ),
