@@ -1,8 +1,9 @@
 """The whole on one screen: a table becomes a trained, certified, evaluated neuron. Start here.
 
 ``prepare`` does everything before training, which is the same for every run of a sweep that shares
-data, split and encoding; ``learn`` does the rest. Equal configurations give equal bits. What comes
-of them is written down by ``record``, published by ``tracking`` and compared by ``compare``.
+data, split and encoding; ``learn`` does the rest. Equal configurations give equal bits. What they
+find out (``stages.outcome``) is written down by ``record``, published by ``tracking`` and compared
+by ``compare``.
 """
 
 from __future__ import annotations

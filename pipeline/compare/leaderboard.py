@@ -20,7 +20,7 @@ FIGURES = {
     "validation loss": "mean over seeds, nats per row",
     "excess": "validation loss over that of the best, nats per row",
     "convergence": "of the run that fared worst: how far its objective is above the optimum",
-    "seeds": "runs, one for each seed and fold, that finished; of all where some did not",
+    "runs": "one for each seed and fold, that finished; of all where some did not",
     "95 % interval": "of the validation loss of this candidate alone",
     "excess interval": "simultaneous over all comparisons",
     "sd": "standard deviation of the validation loss over seeds",
@@ -71,7 +71,7 @@ def _row(comparison: Comparison, i: int, candidate: Candidate) -> BoardRow:
     figures = {
         **_of_board(comparison, i, candidate),
         "convergence": ended,
-        "seeds": f"{n} of {n + lost}" if lost else str(n),
+        "runs": f"{n} of {n + lost}" if lost else str(n),
         "accuracy": format_number(candidate.mean_metric("valid/best_accuracy")),
         "train loss": format_number(candidate.mean_metric("train/best_loss")),
     }

@@ -77,5 +77,5 @@ def test_repeats_are_counted_as_what_they_are():
     assert format_repeats(folds(0.1, 1.0)) == "1 seed of 5 folds"
     assert format_repeats(folds(0.1, 1.0, starts=(0, 1), seeds=(0, 1))) == "4 seeds of 5 folds"
     assert format_repeats([run({}, seed) for seed in range(3)]) == "3 seeds"
-    assert leaderboard(compare("f", folds(0.1, 1.0)))[0].figures["seeds"] == "5"
+    assert leaderboard(compare("f", folds(0.1, 1.0)))[0].figures["runs"] == "5"
     assert VALID_LOSS in folds(0.1, 1.0)[0].metrics

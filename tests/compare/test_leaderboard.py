@@ -16,7 +16,7 @@ def test_each_candidate_has_the_means_over_its_seeds():
         losses = [run.metrics[VALID_LOSS] for run in candidate.runs]
         assert list(row.figures) == list(FIGURES)
         assert row.figures["validation loss"] == f"{np.mean(losses):.4f}"
-        assert row.figures["seeds"] == "5"
+        assert row.figures["runs"] == "5"
         assert row.figures["sd"] == f"{np.std(losses, ddof=1):.4f}"
         assert row.figures["accuracy"] == f"{1 - np.mean(losses) / 2:.4f}"
         assert row.figures["train loss"] == f"{0.9 * np.mean(losses):.4f}"
@@ -42,8 +42,8 @@ def test_without_validation_rows_there_is_no_verdict_but_the_loss_of_the_metrics
 
 def test_runs_that_did_not_finish_are_counted_beside_those_that_did():
     rows = leaderboard(made.with_failures(made.grid()))
-    assert rows[-1].figures["seeds"] == "5 of 6"
-    assert rows[0].figures["seeds"] == "5"
+    assert rows[-1].figures["runs"] == "5 of 6"
+    assert rows[0].figures["runs"] == "5"
 
 
 def test_one_seed_has_no_standard_deviation():

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -114,12 +114,17 @@ def _test_rows(comparison: Comparison) -> list[tuple[str, ...]]:
         (
             NAMES.get(name, name.replace("_", " ")),
             format_number(value),
-            format_interval(get[f"{name}_low"], get[f"{name}_high"]),
+            _interval(known, name),
             format_number(get[f"baseline_{name}"]),
         )
         for name, value in known.items()
         if not name.startswith("baseline_") and not name.endswith(("_low", "_high"))
     ]
+
+
+def _interval(known: Mapping[str, float], name: str) -> str:
+    low, high = f"{name}_low", f"{name}_high"
+    return format_interval(known[low], known[high]) if {low, high} <= {*known} else "–"
 
 
 def _link(url: str | None) -> str:

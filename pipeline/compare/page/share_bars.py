@@ -1,4 +1,4 @@
-"""The shares of the variance become bars: parameters, pairs, the rest, the seeds."""
+"""The shares of the variance become bars: parameters, pairs, the rest, the repeats."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _bars(shares: Shares) -> list[Bar]:
     ]
     rest = [("three or more together", shares.rest, PALE)] if len(main) > 2 else []
     shown = _ordered([*main, *_fewer(_ordered(pairs), max(MAX_BARS - len(main), 1))])
-    return [*shown, *rest, ("seeds", shares.seeds, GREY)]
+    return [*shown, *rest, ("repeats", shares.seeds, GREY)]
 
 
 def _fewer(pairs: list[Bar], most: int) -> list[Bar]:

@@ -163,7 +163,7 @@ def test_bars_hold_all_of_the_variance():
     assert len(bars.x) == 18
     texts = list(figure.layout.yaxis.ticktext)
     assert "30 other pairs" in texts
-    assert texts[-2:] == ["three or more together", "seeds"]
+    assert texts[-2:] == ["three or more together", "repeats"]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
