@@ -14,6 +14,7 @@ MASK = "***"
 MIN_SECRET = 6  # characters; a shorter value ("false", "yes") would blank out ordinary words
 MAX_MESSAGE = 2000  # characters; the whole is in the report of the run
 
+NUMBER = r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?"
 YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 _NAME_HINT = re.compile("TOKEN|PASSW|SECRET|KEY|CREDENTIAL", re.IGNORECASE)
 # The user may be a token by itself; the password may hold "@" and "/" that should have been
@@ -123,8 +124,17 @@ def listed(names: Sequence[str]) -> str:
 
 def setting(key: str, values: Sequence[str]) -> str:
     """Return the setting of a list of texts, as it is typed after a command."""
-    items = [v if re.fullmatch(r"[\w.?@*$%/+-]+", v, re.ASCII) else f"'{v}'" for v in values]
+    numbers = key.endswith("missing_values")  # which takes them as text
+    items = [v if _is_bare(v, may_be_number=numbers) else f"'{v}'" for v in values]
     return f"{key}=[{','.join(items)}]"
+
+
+def _is_bare(value: str, *, may_be_number: bool) -> bool:
+    """Return whether Hydra reads it as text, not as 1.0, true or null."""
+    is_text = value.lower() not in ("true", "false", "null", "nan", "inf")
+    if not may_be_number:
+        is_text &= re.fullmatch(NUMBER, value, re.ASCII) is None
+    return is_text and re.fullmatch(r"[\w.?@*$%/+-]+", value, re.ASCII) is not None
 
 
 def column_setting(name: str, key: str, value: str) -> str:

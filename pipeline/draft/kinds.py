@@ -226,7 +226,7 @@ def _words(column: Column, form: FileSettings) -> Guess:
     n_values = len(column.text)
     n_numbers = int((~np.isnan(parse_numbers(column.text, form))).sum())
     question = ""
-    if n_numbers > n_values / 2 and n_values > MAX_CODES:
+    if n_values / 2 < n_numbers < n_values and n_values > MAX_CODES:
         question = f"{n_numbers} of its {n_values} values are numbers: what are the others?"
     if n_values <= MAX_LISTED:
         return _with_missing(column, _listed(column), _counts(column), question)

@@ -252,7 +252,7 @@ def test_an_input_of_a_missing_value_keeps_its_name_where_no_word_is_missing(pat
 OPEN_NEGATIVE = {
     "look-alike": ("Yes", "looks like the positive 'yes': if it is, set data.target.positive=["),
     "look-alike with a blank": ("yes ", "data.target.positive=[yes,'yes ']"),
-    "a mark": ("NULL", "set data.missing_values=[NULL]"),
+    "a mark": ("NULL", "set data.missing_values=['NULL']"),
     "another mark": ("n/a", "set data.missing_values=[n/a]"),
     "a dash": ("-", "set data.missing_values=[-]"),
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -66,6 +66,8 @@ def require_names(place: str, got: Sequence[str], data: DataSettings, need_targe
     extra = [name for name in dict.fromkeys(got) if name not in expected]
     used = {*data.used, data.target.name}
     twice = [name for name, n in Counter(got).items() if n > 1 and name in used]
+    if lacking:
+        _require_case(place, got, expected, lacking, extra)
     if lacking and len(extra) == len({*got}):
         names = f"name its columns in {setting('data.names', expected)}, in its order"
         raise DataError(
@@ -84,6 +86,21 @@ def require_names(place: str, got: Sequence[str], data: DataSettings, need_targe
         # Lines to paste stand alone.
         lines = (v if v.startswith(" ") else f"{place} {v}" for v in violations)
         raise DataError(bounded(lines, ALL_NAMES))
+
+
+def _require_case(
+    place: str, got: Sequence[str], expected: Sequence[str], lacking: list[str], extra: list[str]
+) -> None:
+    """Raise DataError if the lacking names are there but for capital and small letters."""
+    meant = dict(zip(_folded(lacking), lacking, strict=True))
+    names = [meant.get(name.casefold(), name) if name in extra else name for name in got]
+    if not {*expected} <= {*names} or len({*names}) < len(names):
+        return
+    rest = " data.rest=ignored" if {*names} > {*expected} else ""
+    raise DataError(
+        f"{place} must name {listed(lacking)}; got {listed(got)}: capital and small letters "
+        f"differ: set {setting('data.names', names)} data.header=true{rest}"
+    )
 
 
 def _unknown(extra: list[str], got: Sequence[str], lacking: list[str]) -> list[str]:
@@ -117,7 +134,11 @@ def _holds_names(
     """
     needed = {*data.features, *([data.target.name] if need_target else [])}
     in_place = sum(cell == name for cell, name in zip(cells, names, strict=False))
-    return in_place >= min(2, len(names)) or needed <= {*cells}
+    return in_place >= min(2, len(names)) or {*_folded(needed)} <= {*_folded(cells)}
+
+
+def _folded(names: Iterable[str]) -> list[str]:
+    return [name.casefold() for name in names]
 
 
 def _require_agreement(
@@ -126,7 +147,8 @@ def _require_agreement(
     """Raise DataError if the first record shows that ``data.header`` or ``data.names`` is wrong."""
     has_names = _holds_names(cells, names, data, need_target=True)
     place = f"line {line} of {source.shown}"
-    if has_names and sorted(cells) == sorted(names) and tuple(cells) != tuple(names):
+    got, order = _folded(cells), _folded(names)
+    if has_names and sorted(got) == sorted(order) and got != order:
         raise DataError(
             f"{place} must hold the columns in the order of data.names; got {listed(cells)}: set "
             "data.names=null, and they are taken by name"

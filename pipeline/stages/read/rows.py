@@ -232,7 +232,7 @@ def _times(table: pa.Table, place: str, name: str, source: Source, data: DataSet
     if not is_whole.all():
         bad = list(dict.fromkeys(text[~is_whole]))
         ((*lines,),) = lines_of(source.path, data, [(name, frozenset(bad))])
-        at = f", lines {', '.join(map(str, lines))}" if lines else ""
+        at = f", line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}" if lines else ""
         rows = counted(int(n[~is_whole].sum()), "row")
         raise DataError(f"{rule}; got {listed(bad)} in {rows}{at}")
     total = float(n @ times)

@@ -24,6 +24,7 @@ from pipeline.stages.split.deal import deal_files, deal_folds, deal_groups, deal
 from pipeline.stages.split.time import deal_by_time, format_moment
 from pipeline.stages.validate.convert import Table
 
+NO_WEIGHT = 1e-100  # of the largest weight: no sum changes by it, and its square is no 0
 CURES = {  # where a part lacks a class
     "stratified": "{change}, or choose split=none",
     "group": "{change}, or choose another split.seed",
@@ -153,12 +154,22 @@ def _deal(table: Table, settings: SplitSettings) -> tuple[Counts, Mapping[str, s
         case StratifiedSplit() | GroupSplit():
             rng, shares = np.random.default_rng(settings.seed), (settings.test, settings.valid)
             if isinstance(settings, GroupSplit) and table.group is not None:
+                _require_groups(len(np.unique(table.group)), settings)
                 return deal_groups(table, table.group, shares, rng), {}
             if settings.together:
                 entity = attribute_groups(table.frame)
                 return deal_groups(table, entity, shares, rng, draws=1), {}
             return deal_rows(table, shares[::-1], rng), {}
     raise AssertionError(f"split must be one that deals; got {settings}")
+
+
+def _require_groups(n: int, settings: GroupSplit) -> None:
+    n_parts = 2 + settings.has_valid
+    if n < n_parts:
+        raise DataError(
+            f"split=group must have {n_parts} groups or more, one for each part; got {n}: "
+            "split=stratified"
+        )
 
 
 def _dealing(parts: list[Table], cuts: Mapping[str, str], *, has_groups: bool) -> Dealing:
@@ -191,10 +202,11 @@ def _cure(part: str, settings: SplitSettings) -> str:
 
 
 def _weighty(table: Table) -> Table:
-    """Return the rows whose weight is above 0: the others have no part in any figure."""
-    if table.weight is None or (table.weight > 0).all():
+    """Return the rows whose weight counts beside the largest: the others are in no figure."""
+    if table.weight is None:
         return table
-    return take(table, np.where(table.weight > 0, table.count, 0))
+    counts = table.weight > table.weight.max(initial=0) * NO_WEIGHT
+    return table if counts.all() else take(table, np.where(counts, table.count, 0))
 
 
 def take(table: Table, count: Counts) -> Table:

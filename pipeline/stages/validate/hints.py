@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from nn.arrays import Array
-from pipeline.config.contract import DataSettings
+from pipeline.config.contract import DataSettings, Target
 from pipeline.config.date_settings import parse_moment
 from pipeline.config.file_settings import BLANKS
 from pipeline.stages.read.numbers import parse_numbers
@@ -48,6 +48,7 @@ NO_NUMBER = (
     (re.compile(r"[+-]?0x[0-9a-f]+"), "write numbers in decimals"),
     (re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?"), "the others have a point: write one mark"),
     (DATE, IS_DATE),
+    (re.compile(r"#.*"), "is it a comment? Set data.comment=hash"),
     (re.compile(r"[+-]?[\d.]+\s*[^\d\s]+"), "write numbers without a unit"),
 )
 
@@ -86,6 +87,25 @@ def hint_of(bad: list[str], data: DataSettings, hint: Callable[[str], str]) -> s
 def is_mark(value: str) -> bool:
     """Return whether people or programs write this for a missing value."""
     return value.strip(BLANKS).lower() in MISSING_MARKS
+
+
+def look(value: str) -> str:
+    """Return what values have in common that differ only in how they are written: 1, 1.0."""
+    return _as_number(skeleton(value)) or skeleton(value).casefold()
+
+
+def labels_cure(target: Target, values: Iterable[str]) -> str:
+    """Return the settings of the target if its values are the listed ones written otherwise."""
+    there = {look(value): value for value in values if value == skeleton(value)}
+    positive, negative = (
+        [there.get(look(value), "") for value in listed]
+        for listed in (target.positive, target.negative or ())
+    )
+    if not all((*positive, *negative)):
+        return ""
+    labels = {"positive": positive, "negative": negative}
+    settings = [setting(f"data.target.{of}", values) for of, values in labels.items() if values]
+    return f"they are written otherwise: set {' '.join(settings)}"
 
 
 def is_blank(value: str, data: DataSettings) -> bool:

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.config.column_settings import Categorical, Feature, Numeric
+from pipeline.config.column_settings import Categorical, Feature, Group, Numeric
 from pipeline.config.contract import DataSettings, Target
 from pipeline.config.date_settings import Date
 from pipeline.config.file_settings import BLANKS
 from pipeline.stages.copies import row_hashes
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.validate.hints import BLANK, MISSING_MARKS, is_blank, known_cure, missing_cure
+from pipeline.stages.validate.hints import (
+    BLANK,
+    MISSING_MARKS,
+    is_blank,
+    known_cure,
+    look,
+    missing_cure,
+)
 from pipeline.stages.validate.values import BOOLEANS, Bools, ColumnValues, listed_values, words_of
 from pipeline.text import counted, quoted, setting, skeleton
 
@@ -104,8 +111,14 @@ def find_warnings(
         for what in _column_warnings(name, words_of(column, columns[name]).text, column):
             yield f"{what}; {known_cure(name, data)}"
         yield from _mark_warnings(f"column {name}", columns[name], column, count, data)
+    for name in [name for name in data.names_of(Group) if name not in data.known]:
+        for what in _alike(name, columns[name].text):
+            yield f"{what}; write each one way, or {known_cure(name, data)}"
+    yield from _target_warnings(columns[data.target.name], count, data)
+
+
+def _target_warnings(of_target: ColumnValues, count: Counts, data: DataSettings) -> Iterator[str]:
     target = data.target
-    of_target = columns[target.name]
     yield from _absent(f"target {target.name}", of_target.text, listed_values(target))
     if target.negative is None and target.name not in data.known:
         yield from _open_negative(of_target, count, target)
@@ -156,14 +169,20 @@ def _mark_warnings(
 def _column_warnings(name: str, values: pd.Series[str], column: Feature) -> Iterator[str]:
     if (values == values[0]).all():
         yield f"column {name} is constant: every row has {quoted(values[0])}"
-    elif isinstance(column, Categorical) and column.categories is not None:
+        return
+    if isinstance(column, Categorical) and column.categories is not None:
         yield from _absent(f"column {name}", values, column.categories)
-    elif isinstance(column, Categorical) and len(values) <= MANY:
-        alike: dict[str, list[str]] = {}
-        for value in sorted(values):
-            alike.setdefault(skeleton(value).casefold(), []).append(value)
-        for same in [same for same in alike.values() if len(same) > 1][:5]:
-            yield f"column {name} holds values that look alike: {', '.join(map(quoted, same[:5]))}"
+    if isinstance(column, Categorical):
+        yield from _alike(name, values)
+
+
+def _alike(name: str, values: pd.Series[str]) -> Iterator[str]:
+    """Yield the values that differ only in how they are written."""
+    alike: dict[str, list[str]] = {}
+    for value in sorted(values) if len(values) <= MANY else ():
+        alike.setdefault(look(value), []).append(value)
+    for same in [same for same in alike.values() if len(same) > 1][:5]:
+        yield f"column {name} holds values that look alike: {', '.join(map(quoted, same[:5]))}"
 
 
 def _absent(subject: str, values: pd.Series[str], listed: tuple[str, ...]) -> Iterator[str]:
@@ -180,7 +199,9 @@ def _numeric(name: str, values: ColumnValues, count: Counts) -> ColumnProfile:
     if not known.any():
         return ColumnProfile(name, "numeric", n_missing)
     x, share = values.number[known], n_rows[known] / n_rows[known].sum()
-    low, mean, high = float(x.min()), float(share @ x), float(x.max())
+    low, high = float(x.min()), float(x.max())
+    with np.errstate(over="ignore"):  # near the largest number, which the rules refuse
+        mean = min(max(float(share @ x), low), high)
     return ColumnProfile(name, "numeric", n_missing, (), low, mean, high)
 
 

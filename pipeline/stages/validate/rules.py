@@ -17,6 +17,7 @@ from pipeline.stages.validate.hints import (
     category_hint,
     date_hint,
     hint_of,
+    labels_cure,
     missing_cure,
     number_hint,
 )
@@ -26,6 +27,7 @@ from pipeline.text import column_setting, quoted
 CONTROL = r"[\x00-\x1f\x7f]"
 LARGEST = 1e100  # no measurement is larger; what is, stands for a missing value
 N_PROBED = 20  # values that are tried as dates
+N_CODES = 3  # values beyond that are measurements, not codes for missing ones
 N_LISTED = 12  # allowed values that a message lists
 
 
@@ -105,7 +107,7 @@ def _rules(
         case Date():
             yield _date_rule(name, column, values)
         case Categorical() | Target() if _is_closed(column):
-            yield _one_of(name, listed_values(column), values, data)
+            yield _one_of(name, column, values, data)
         case _:
             yield from _word_rules(name, column, values, data, count)
 
@@ -158,12 +160,18 @@ def _is_closed(column: Categorical | Target) -> bool:
     return (column.negative if isinstance(column, Target) else column.categories) is not None
 
 
-def _one_of(name: str, allowed: tuple[str, ...], values: ColumnValues, data: DataSettings) -> Rule:
+def _one_of(
+    name: str, column: Categorical | Target, values: ColumnValues, data: DataSettings
+) -> Rule:
+    allowed = listed_values(column)
+    is_allowed = values.text.isin(allowed).to_numpy(bool)
+    others = values.text[~values.is_missing & ~is_allowed]
+    labels = labels_cure(column, others) if isinstance(column, Target) else ""
     more = f", … ({len(allowed)} in all)" if len(allowed) > N_LISTED else ""
     return Rule(
         f"must be one of {', '.join(value[:30] for value in allowed[:N_LISTED])}{more}",
-        values.is_missing | values.text.isin(allowed).to_numpy(bool),
-        lambda bad: hint_of(bad, data, lambda value: category_hint(value, allowed, name)),
+        values.is_missing | is_allowed,
+        lambda bad: labels or hint_of(bad, data, lambda v: category_hint(v, allowed, name)),
     )
 
 
@@ -177,7 +185,7 @@ def _number_rules(
     yield Rule(
         f"must be from {-LARGEST:g} to {LARGEST:g}",
         is_moderate,
-        lambda bad: missing_cure(bad, data),
+        lambda bad: "write it in another unit" if len(bad) > N_CODES else missing_cure(bad, data),
     )
 
     def cure(bad: list[str]) -> str:

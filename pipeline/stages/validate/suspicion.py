@@ -152,7 +152,7 @@ def _is_index(values: ColumnValues, classes: Classes) -> bool:
     x, n = values.number, len(classes.count)
     if n < FEW_VALUES or n < classes.n.sum() or values.is_missing.any():
         return False
-    is_dense = x.max() - x.min() == n - 1 and bool((x == np.floor(x)).all())
+    is_dense = x.max() == x.min() + (n - 1) and bool((x == np.floor(x)).all())
     return is_dense and len(np.unique(x)) == n
 
 

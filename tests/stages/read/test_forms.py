@@ -203,13 +203,15 @@ NAMED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "header", ["home,away,y", "away,home,y", " home , away,label", "y,away,home"]
+    "header",
+    ["home,away,y", "away,home,y", " home , away,label", "y,away,home", "HOME,Away,Y"],
 )
 def test_a_header_is_never_a_row(path, header):
     """Even where every column holds words, and every other word is class 0."""
     message = refusal(path, header + "\na,b,yes\nb,a,no\n", **NAMED)
     assert "line 1" in message
     assert ("data.names=null" in message) == (header[-4:] in ("me,y", "home"))
+    assert ("data.header=true" in message) == ("data.names=null" not in message)
 
 
 def test_one_cell_that_is_the_name_of_its_column_is_a_value(path):
@@ -267,6 +269,13 @@ ADVICE: dict[str, tuple[bytes | str, dict[str, Any]]] = {
     "French thousands": ("x;g;y\n1\u202f234,5;a;yes\n2,5;b;no\n", {"delimiter": ";"}),
     "points after all": (PLAIN, {"decimal": "comma", "thousands": "point"}),
     "blanks after commas": (PLAIN.replace(",", ", "), {}),
+    "names in capital letters": (PLAIN.replace("x,g,y", "X,G,y"), {}),
+    "names in capital letters in another order": (PLAIN.replace("x,g", "X,G"), {
+        "columns": {"g": {"kind": "categorical"}, "x": {"kind": "numeric"}}
+    }),
+    "a comment among rows": (PLAIN + "# the end, for now,\n", {}),
+    "labels in small letters": (PLAIN, {"target": {"name": "y", "positive": ["Yes"],
+                                                   "negative": ["No"]}}),
     "a blank cell": ("x,g,y\n  ,a,yes\n2,b,no\n", MAY_LACK),
     "marks": ("x,g,y\n#VALUE!,a,yes\n-,b,no\nunknown,b,no\n.,b,no\n7,a,no\n", MAY_LACK),
     "a mark more": ("x,g,y\nn/a,a,yes\nx7,b,no\n7,a,no\n", {"missing_values": ["x7"], **MAY_LACK}),
@@ -386,3 +395,50 @@ def test_missing_values_add_to_those_that_every_contract_has(path):
     table = table_of(path, text, columns=columns, missing_values=["n.d."])
     assert np.isnan(table.frame["x"]).sum() == 2
     assert table.frame["g"].nunique() == 2
+
+
+LOOKS = {
+    "labels that YAML reads as truth": ("True", "False", "TRUE", "FALSE"),
+    "labels that became decimals": ("1", "0", "1.0", "0.0"),
+}
+
+
+@pytest.mark.parametrize("case", LOOKS)
+def test_labels_that_are_written_otherwise_are_refused_with_words_that_hydra_reads_as_text(
+    path, case
+):
+    positive, negative, yes, no = LOOKS[case]
+    target = {"name": "y", "positive": [positive], "negative": [negative]}
+    message = refusal(path, f"x,g,y\n1,a,{yes}\n2,b,{no}\n", target=target)
+    words = re.findall(r"data\.target\.\w+=\[\S+\]", message)
+    overrides, faults = parse_words(words)
+    assert not faults
+    assert [override.value() for override in overrides] == [[yes], [no]]
+
+
+def test_numbers_near_the_largest_are_refused_without_a_warning(path, recwarn):
+    largest = "1.7976931348623157e308"
+    rows = "".join(f"{sign}{largest},a,yes\n" for sign in ("", "", "", "-"))
+    message = refusal(path, f"x,g,y\n{rows}1,b,no\n")
+    assert "must be from -1e+100 to 1e+100" in message
+    assert not recwarn.list
+
+
+def test_numbers_in_too_small_a_unit_are_no_codes_of_missing_ones(path):
+    rows = "".join(f"{i}e150,a,yes\n" for i in range(1, 9))
+    message = refusal(path, f"x,g,y\n{rows}1,b,no\n")
+    assert "write it in another unit" in message
+    assert "missing_values" not in message
+
+
+@pytest.mark.parametrize(
+    ("groups", "alike"), [("1,1.0,2", "'1', '1.0'"), ("Ann,ann,bo", "'Ann', 'ann'"), ("1,2,3", "")]
+)
+def test_groups_that_differ_only_in_how_they_are_written_are_warned_of(path, groups, alike):
+    rows = "".join(f"1,{group},{y}\n" for group in groups.split(",") for y in ("yes", "no"))
+    path.write_text(f"x,g,y\n{rows}")
+    for known in ((), ("g",)):
+        data = contract(path, columns=COLUMNS | {"g": {"kind": "group"}}, known=known)
+        warned = [w for w in validate(read_rows(data), data).warnings if "look alike" in w]
+        assert (len(warned) == 1) == bool(alike and not known)
+        assert all(alike in line for line in warned)

@@ -11,6 +11,7 @@ from pipeline.errors import DataError
 from pipeline.stages.split import split_table
 
 GROUP = GroupSplit(name="group")
+STRATIFIED = StratifiedSplit(name="stratified")
 
 
 def grouped(sizes, shares, seed=0):
@@ -80,9 +81,28 @@ def test_the_seed_deals_other_groups():
 
 
 def test_too_few_groups_are_refused_with_a_cure():
-    table = grouped([50, 50], [0.5, 0.5])
+    with pytest.raises(DataError, match=r"3 groups or more.* got 2: split=stratified"):
+        split_table(grouped([50, 50], [0.5, 0.5]), GROUP)
+    no_valid = GROUP.model_copy(update={"valid": 0.0, "test": 0.5})
+    assert split_table(grouped([50, 50], [0.5, 0.5]), no_valid).valid is None
     with pytest.raises(DataError, match=r"must hold both classes.*split.seed"):
-        split_table(table, GROUP)
+        split_table(grouped([50, 50, 50], [0, 1, 1]), GROUP)
+
+
+@pytest.mark.parametrize("largest", [1e300, 1.7e308])
+def test_weights_that_count_for_nothing_beside_the_largest_are_in_no_part(largest):
+    """As if they were 0: their squares would be, and no sum changes by them."""
+    table, rng = grouped([1] * 100, np.arange(100) % 2), np.random.default_rng(0)
+    weight = np.where(rng.random(100) < 0.3, 1.0, largest)
+    split = split_table(replace(table, group=None, weight=weight), STRATIFIED)
+    none = split_table(
+        replace(table, group=None, weight=np.where(weight == 1, 0, largest)), STRATIFIED
+    )
+    assert split.train.weight.min() == split.test.weight.min() == largest
+    assert split.train.frame.equals(none.train.frame)
+    assert split.test.frame.equals(none.test.frame)
+    near = np.where(weight == 1, 1e250, 1e300)
+    assert len(split_table(replace(table, group=None, weight=near), STRATIFIED).train.y) == 60
 
 
 @pytest.mark.parametrize("has_groups", [False, True])
