@@ -138,7 +138,7 @@ def _training(trained: Trained, outcome: Outcome) -> Iterator[str]:
         f"accuracy {curve['train_accuracy'][kept]:.4f}"
     )
     if isinstance(outcome, Finished) and outcome.penalty is not None:
-        yield _folds(outcome.penalty)
+        yield _folds(outcome.penalty, by_time=outcome.config.split.name == "time")
     if outcome.certificate is not None:
         yield from _certified(outcome.certificate)
     if "valid_loss" in curve:
@@ -148,12 +148,12 @@ def _training(trained: Trained, outcome: Outcome) -> Iterator[str]:
         yield f"warning: the loss rose: lower optimiser.learning_rate (it was {rate:g})"
 
 
-def _folds(path: PenaltyPath) -> str:
+def _folds(path: PenaltyPath, *, by_time: bool) -> str:
     low, high = (float(pick(path.fold_loss[path.chosen])) for pick in (np.min, np.max))
-    best = int(path.loss.argmin())
+    best, folds = int(path.loss.argmin()), "block in time" if by_time else "fold"
     return (
         f"l2 {path.chosen_l2:g} of {len(path.l2)} from {path.l2[0]:g} to {path.l2[-1]:g}: loss out "
-        f"of fold {path.loss[path.chosen]:.4f} ({low:.4f} to {high:.4f} by fold), the strongest "
+        f"of fold {path.loss[path.chosen]:.4f} ({low:.4f} to {high:.4f} by {folds}), the strongest "
         f"within one standard error of the lowest, {path.loss[best]:.4f} at {path.l2[best]:g}"
     )
 

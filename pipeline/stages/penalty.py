@@ -13,6 +13,7 @@ from nn import Examples, binary_cross_entropy, gradient, hessian, newton
 from nn.arrays import Array
 from nn.optimum import newton_step, newton_steps
 from pipeline.config.schema import RunConfig
+from pipeline.config.split_settings import TimeSplit
 from pipeline.errors import DataError
 from pipeline.stages.balance import balance
 from pipeline.stages.copies import Sampling, per_observation
@@ -20,7 +21,8 @@ from pipeline.stages.encode import encode, fit_encoder
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.split import take
-from pipeline.stages.split.deal import group_folds, row_folds
+from pipeline.stages.split.deal import deal_folds
+from pipeline.stages.split.time import time_folds
 from pipeline.stages.validate.convert import Table
 
 LOGIT_VARIANCE = math.pi**2 / 3  # of the logistic distribution: each probability is as likely
@@ -103,7 +105,7 @@ def penalty_path(
     n = float(examples.count.sum())
     l2 = np.array([_rounded(strength) for strength in (auto_l2(examples) or 1 / n) * PATH])
     logits, by_fold = np.zeros((len(l2), len(table.y))), []
-    for held in deal_folds(table, config.seed):
+    for held in folds_of(table, config):
         rows, z = np.flatnonzero(held), _fold_logits(table, held, config, n * l2)
         share = held[rows] / table.count[rows]
         logits[:, rows] += z * share
@@ -194,16 +196,16 @@ def _corrected(theta: Array, curvature: Array, rows: Examples, l2: float) -> tup
     return theta, curvature
 
 
-def deal_folds(table: Table, seed: int) -> Iterator[Counts]:
-    """Yield how many copies (n,) of each row are in each fold, dealt at random within each class.
+def folds_of(table: Table, config: RunConfig) -> Iterator[Counts]:
+    """Yield how many copies (n,) of each row are in each fold.
 
-    A group is in one fold.
+    They are blocks in time where the split goes by time, and dealt at random otherwise.
     """
-    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[2])  # train has the others
-    if table.group is None:
-        folds = row_folds(table.y, table.count, FOLDS, rng)
+    seeds = np.random.SeedSequence(config.seed).spawn(3)  # train has the others
+    if isinstance(config.split, TimeSplit):
+        folds = time_folds(table, config.split.column, FOLDS)
     else:
-        folds = group_folds(table, table.group, FOLDS, rng)
+        folds = deal_folds(table, FOLDS, np.random.default_rng(seeds[2]))
     for held in folds:
         if len({*table.y[held < table.count]}) < 2:
             raise DataError(

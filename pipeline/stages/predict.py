@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from nn.arrays import Array
 from pipeline import files
 from pipeline.config.column_settings import Categorical
 from pipeline.config.contract import DataSettings
+from pipeline.config.file_settings import MISSING_VALUES
 from pipeline.csv_text import csv_bytes
 from pipeline.errors import ConfigError, DataError, reason_of
 from pipeline.stages.bad_rows import find_reasons
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 2**16  # rows whose inputs are held at once
-MODEL_FORMAT = 3
+BEFORE, MODEL_FORMAT = 2, 3  # which are read; the latter is written
 RESULTS = PROBABILITY, DECISION, REASON = "probability", "decision", "reason"
 
 Theta = Annotated[
@@ -183,9 +185,12 @@ def to_json(model: Model) -> str:
 def from_json(text: str) -> Model:
     """Return the model that ``to_json`` wrote; DataError where its parts do not fit each other."""
     tree = json.loads(text)
-    if tree.get("format") != MODEL_FORMAT:
-        raise DataError(f"model format must be {MODEL_FORMAT}; got {tree.get('format')!r}")
     try:
+        if tree.get("format") == BEFORE:
+            tree = _upgraded(tree)
+        if tree.get("format") != MODEL_FORMAT:
+            got = f"{tree.get('format')!r}, of another version: train it again"
+            raise DataError(f"model format must be {BEFORE} or {MODEL_FORMAT}; got {got}")
         model = _adapter().validate_python(tree)
     except ValidationError as error:
         first = error.errors()[0]
@@ -195,6 +200,34 @@ def from_json(text: str) -> Model:
     if model.theta.shape != (n,) or not np.isfinite(model.theta).all():
         raise DataError(f"theta must hold {n} finite numbers; got shape {model.theta.shape}")
     return model
+
+
+def _upgraded(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return a model of the format before: it listed every missing value, by the word "missing".
+
+    Raise DataError where it did not list what every contract now has.
+    """
+    tree = copy.deepcopy(tree)
+    data = tree["data"]
+    lacking = {*MISSING_VALUES} - {"", *data["missing_values"]}
+    if lacking:
+        raise DataError(
+            "model format 2 must have the default missing values; got none of "
+            f"{sorted(lacking)}: train it again"
+        )
+    data["missing_values"] = [v for v in data["missing_values"] if v not in MISSING_VALUES]
+    absent = {name for name, column in data["columns"].items() if column.get("missing") == "input"}
+    for block in tree["encoder"]["blocks"]:
+        if "categories" in block:
+            of = [name in absent for name in block["attributes"]]
+            block["categories"] = [
+                [
+                    MISSING if is_so and word == "missing" else word
+                    for is_so, word in zip(of, words, strict=True)
+                ]
+                for words in block["categories"]
+            ]
+    return {**tree, "format": MODEL_FORMAT}
 
 
 @functools.cache

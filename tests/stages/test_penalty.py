@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,10 +17,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from nn import Examples, binary_cross_entropy, mean_loss, newton, objective, row_logits
 from pipeline.config.schema import RunConfig
+from pipeline.config.split_settings import TimeSplit
 from pipeline.config.train_settings import Newton, TrainSettings
 from pipeline.errors import DataError
 from pipeline.stages.encode import encode, fit_encoder
-from pipeline.stages.penalty import OUT_OF_FOLD, PATH, auto_l2, deal_folds, optima, penalty_path
+from pipeline.stages.penalty import OUT_OF_FOLD, PATH, auto_l2, folds_of, optima, penalty_path
 from pipeline.stages.train import train
 from pipeline.stages.validate.convert import Table
 
@@ -98,9 +101,11 @@ def a_table(n=150, seed=0, group=None) -> Table:
     return Table(frame, y, rng.integers(1, 4, n), group=group)
 
 
-def settings(**train) -> RunConfig:
+def settings(seed=0, split=None, **train) -> RunConfig:
     tree = {
         **CONFIG,
+        "seed": seed,
+        "split": split or CONFIG["split"],
         "data": {**CONFIG["data"], "columns": COLUMNS},
         "train": {"epochs": 50, "l2": "cv", **train},
     }
@@ -133,7 +138,7 @@ def test_the_loss_out_of_fold_is_scikit_learns_with_all_that_is_learned_learned_
     table, config = a_table(), settings()
     path, found = path_of(table, config)
     logits = np.zeros(len(table.y))
-    for i, held in enumerate(deal_folds(table, config.seed)):
+    for i, held in enumerate(folds_of(table, config)):
         rows = np.flatnonzero(held)
         own = by_scikit_learn(table, held, path.chosen_l2)
         logits[rows] += own * held[rows] / table.count[rows]
@@ -148,7 +153,7 @@ def test_chosen_is_the_strongest_within_one_standard_error_of_the_lowest_of_rows
     path, _ = path_of(table, config)
     places = {path.chosen - 1: False, path.chosen: True, int(path.loss.argmin()): True}
     logits = {i: np.zeros(len(table.y)) for i in places}
-    for held in deal_folds(table, config.seed):
+    for held in folds_of(table, config):
         rows = np.flatnonzero(held)
         for i, of_strength in logits.items():
             own = by_scikit_learn(table, held, path.l2[i])
@@ -177,12 +182,12 @@ def test_on_the_path_every_optimum_is_scikit_learns(signal):
 @pytest.mark.parametrize("seed", range(3))
 def test_every_copy_of_a_row_is_in_one_fold_and_each_fold_has_its_share_of_each_class(seed):
     table = a_table(seed=seed)
-    folds = np.array([*deal_folds(table, seed)])
+    folds = np.array([*folds_of(table, settings(seed=seed))])
     assert (folds.sum(axis=0) == table.count).all()
     for label in (0.0, 1.0):
         sizes = (folds * (table.y == label)).sum(axis=1)
         assert max(sizes) - min(sizes) <= 1
-    again, other = (np.array([*deal_folds(table, s)]) for s in (seed, seed + 1))
+    again, other = (np.array([*folds_of(table, settings(seed=s))]) for s in (seed, seed + 1))
     assert (again == folds).all()
     assert (other != folds).any()
 
@@ -190,12 +195,23 @@ def test_every_copy_of_a_row_is_in_one_fold_and_each_fold_has_its_share_of_each_
 def test_a_group_is_in_one_fold_and_counts_as_one_in_the_standard_error():
     group = np.random.default_rng(0).integers(0, 30, 150)
     table, config = a_table(group=group), settings()
-    folds = np.array([*deal_folds(table, 0)])
+    folds = np.array([*folds_of(table, settings(seed=0))])
     assert all(len({*np.flatnonzero(folds[:, group == g].any(axis=1))}) == 1 for g in range(30))
     path, _ = path_of(table, config)
     apart, _ = path_of(a_table(), config)
     assert path.l2[0] == apart.l2[0]
     assert path.error[0] != pytest.approx(apart.error[0], rel=0.01)
+
+
+def test_where_the_split_goes_by_time_folds_are_blocks_in_time():
+    moments = np.datetime64("2020-01-01") + np.random.default_rng(1).permutation(150)
+    table = replace(a_table(), dates={"day": moments})
+    by_time = settings().model_copy(update={"split": TimeSplit(name="time")})
+    for config, is_block in ((by_time, True), (settings(), False)):
+        for held in folds_of(table, config):
+            of_fold, others = moments[held > 0], moments[held == 0]
+            inside = (others > of_fold.min()) & (others < of_fold.max())
+            assert inside.any() != is_block
 
 
 def test_folds_that_leave_one_class_are_refused_with_the_setting_that_helps():

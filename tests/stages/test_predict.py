@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import math
 import os
 import signal
@@ -18,6 +19,7 @@ from builders import make_finished, make_table
 
 from pipeline.config.compose import configuration
 from pipeline.config.contract import DataSettings
+from pipeline.config.file_settings import MISSING_VALUES
 from pipeline.config.schema import EncodeSettings
 from pipeline.errors import ConfigError, DataError
 from pipeline.record import RecordError, find, write
@@ -506,6 +508,38 @@ from pipeline.stages.predict import from_json, predict_file
 os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 predict_file(from_json(sys.stdin.read()), Path(sys.argv[1]), Path(sys.argv[2]))
 """
+
+
+def of_the_format_before(model: Model) -> dict:
+    """The model as an earlier version wrote it: all missing values, by the word missing."""
+    tree = json.loads(to_json(model).replace("\\u0000missing", "missing"))
+    tree["data"] = {k: tree["data"][k] for k in ("name", "path", "target", "columns")}
+    tree["data"]["missing_values"] = [*MISSING_VALUES, "-"]
+    for block in tree["encoder"]["blocks"]:
+        for name in ("edges", "infrequent", "rest"):
+            block.pop(name, None)
+    return tree | {"format": 2}
+
+
+def test_a_model_of_the_format_before_scores_as_it_did(model, places):
+    source, target = places
+    source.write_text(HEADER + "1,red,s,0.5,yes\n2,blue,,,no\n3,blue,m,2,no\n")
+    before = of_the_format_before(model)
+    read = from_json(json.dumps(before))
+    assert read.data.missing_values == ("-",)
+    predict_file(model, source, target)
+    expected = target.read_bytes()
+    predict_file(read, source, target)
+    assert target.read_bytes() == expected
+    before["data"]["missing_values"].remove("NA")  # which was a word then
+    with pytest.raises(DataError, match=r"got none of \['NA'\]: train it again"):
+        from_json(json.dumps(before))
+
+
+def test_a_model_of_an_unknown_format_is_to_be_trained_again(model):
+    tree = json.loads(to_json(model)) | {"format": 99}
+    with pytest.raises(DataError, match="must be 2 or 3; got 99, of another version: train it"):
+        from_json(json.dumps(tree))
 
 
 @pytest.mark.slow

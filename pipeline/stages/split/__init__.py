@@ -20,7 +20,7 @@ from pipeline.config.split_settings import (
 from pipeline.errors import DataError
 from pipeline.stages.copies import attribute_groups
 from pipeline.stages.read.rows import Counts
-from pipeline.stages.split.deal import deal_files, deal_folds, deal_groups, deal_rows
+from pipeline.stages.split.deal import deal_files, deal_fold, deal_groups, deal_rows
 from pipeline.stages.split.time import deal_by_time, format_moment
 from pipeline.stages.validate.convert import Table
 
@@ -29,7 +29,7 @@ CURES = {  # where a part lacks a class
     "stratified": "{change}, or choose split=none",
     "group": "{change}, or choose another split.seed",
     "folds": "lower split.folds or split.test",
-    "time": "choose another split.{part}_from, or split=stratified",
+    "time": "choose another split.{part}_from{shares}, or split=stratified",
     "files": "put such rows into its file, or choose split=stratified data.test=null",
     "none": "train and test need both",
 }
@@ -150,7 +150,7 @@ def _deal(table: Table, settings: SplitSettings) -> tuple[Counts, Mapping[str, s
             dealt, cuts = deal_by_time(table, settings)
             return dealt, {name: format_moment(cut) for name, cut in cuts.items()}
         case FoldsSplit():
-            return deal_folds(table, settings), {}
+            return deal_fold(table, settings), {}
         case StratifiedSplit() | GroupSplit():
             rng, shares = np.random.default_rng(settings.seed), (settings.test, settings.valid)
             if isinstance(settings, GroupSplit) and table.group is not None:
@@ -198,7 +198,8 @@ def _require_classes(parts: Mapping[str, Table], settings: SplitSettings) -> Non
 def _cure(part: str, settings: SplitSettings) -> str:
     change = "lower split.valid or split.test" if part == "train" else f"raise split.{part}"
     after = "test" if part == "test" else "valid"
-    return CURES[settings.name].format(change=change, part=after)
+    shares = ", lower split.valid" if part == "train" else ""
+    return CURES[settings.name].format(change=change, part=after, shares=shares)
 
 
 def _weighty(table: Table) -> Table:

@@ -89,27 +89,38 @@ def _draw_groups(n: Array, positive: Array, ends: Array, rng: np.random.Generato
     return part
 
 
-def deal_folds(table: Table, settings: FoldsSplit) -> Counts:
+def deal_fold(table: Table, settings: FoldsSplit) -> Counts:
     """Return the copies of each row in train, valid and test: of k folds one validates.
 
-    By group where the rows have groups, otherwise within each class. The test rows depend on
-    neither the fold nor the seed of the folds.
+    The test rows depend on neither the fold nor the seed of the folds.
     """
-    k, rng = settings.folds, np.random.default_rng(settings.seed)
-    for_test, group = np.random.default_rng(TEST_SEED), table.group
-    if group is None:
+    for_test = np.random.default_rng(TEST_SEED)
+    if table.group is None:
         rest, test = deal_rows(table, [settings.test], for_test)
-        valid = row_folds(table.y, rest, k, rng)[settings.fold]
-        return np.stack([rest - valid, valid, test])
-    is_test = place_groups(table, group, [settings.test], for_test) == 0
-    part = np.full(len(group), -1)
-    left = np.flatnonzero(~is_test)
-    part[left] = place_groups(_rows(table, left), group[left], [1 / k] * (k - 1), rng)
-    is_valid = part == settings.fold
-    return np.where([~is_test & ~is_valid, is_valid, is_test], table.count, 0)
+    else:
+        is_test = place_groups(table, table.group, [settings.test], for_test) == 0
+        rest, test = np.where([~is_test, is_test], table.count, 0)
+    rows = np.flatnonzero(rest)
+    group = None if table.group is None else table.group[rows]
+    left = Table(table.frame.iloc[rows], table.y[rows], rest[rows], group=group)
+    valid = np.zeros_like(rest)
+    folds = deal_folds(left, settings.folds, np.random.default_rng(settings.seed))
+    valid[rows] = folds[settings.fold]
+    return np.stack([rest - valid, valid, test])
 
 
-def row_folds(y: Array, rest: Counts, k: int, rng: np.random.Generator) -> Counts:
+def deal_folds(table: Table, k: int, rng: np.random.Generator) -> Counts:
+    """Return the copies of each row in each fold (k, n), at random.
+
+    By group where the rows have groups, each in one fold; otherwise within each class.
+    """
+    if table.group is None:
+        return _row_folds(table.y, table.count, k, rng)
+    fold = place_groups(table, table.group, [1 / k] * (k - 1), rng)
+    return np.where(fold == np.arange(k)[:, None], table.count, 0)
+
+
+def _row_folds(y: Array, rest: Counts, k: int, rng: np.random.Generator) -> Counts:
     """Return the copies of each row in each fold (k, n), by class; sizes differ by 1 at most."""
     first, dealt = 0, np.zeros((k, len(rest)), rest.dtype)
     for label in (0.0, 1.0):
@@ -120,16 +131,6 @@ def row_folds(y: Array, rest: Counts, k: int, rng: np.random.Generator) -> Count
         left, *folds = _drawn(rest[rows], sizes[1:], rng)
         dealt[:, rows] = [left, *folds]
     return dealt
-
-
-def group_folds(table: Table, group: Places, k: int, rng: np.random.Generator) -> Counts:
-    """Return the copies of each row in each fold (k, n), each group in one of them."""
-    fold = place_groups(table, group, [1 / k] * (k - 1), rng)
-    return np.where(fold == np.arange(k)[:, None], table.count, 0)
-
-
-def _rows(table: Table, rows: Places) -> Table:
-    return Table(table.frame.iloc[rows], table.y[rows], table.count[rows])
 
 
 def deal_files(table: Table) -> Counts:

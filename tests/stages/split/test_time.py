@@ -1,6 +1,7 @@
 """Train on the past: cuts by shares or as given, and never one moment in two parts."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from builders import make_table
 from pipeline.config.split_settings import TimeSplit
 from pipeline.errors import DataError
 from pipeline.stages.split import split_table
+from pipeline.stages.split.time import time_folds
 
 
 def dated(moments, seed=0):
@@ -73,3 +75,15 @@ def test_a_cut_after_all_rows_leaves_nothing_to_test_and_says_so():
     days = np.datetime64("2020-01-01") + np.arange(100)
     with pytest.raises(DataError, match=r"test must hold both classes.*split\.test_from"):
         split_table(dated(days), TimeSplit(name="time", test_from="2030-01-01"))
+
+
+def test_folds_by_time_are_blocks_of_about_as_many_rows_and_no_moment_is_in_two():
+    days = np.datetime64("2020-01-01") + np.random.default_rng(2).integers(0, 100, 1000)
+    table = dated(days)
+    folds = time_folds(table, None, 5)
+    assert (folds.sum(axis=0) == table.count).all()
+    assert folds.sum(axis=1) == pytest.approx(200, abs=20)
+    ends = [(min(days[fold > 0]), max(days[fold > 0])) for fold in folds]
+    assert all(last < first for (_, last), (first, _) in pairwise(ends))
+    one = time_folds(dated(days[:1].repeat(20)), "day", 5)
+    assert sorted(one.sum(axis=1)) == [0, 0, 0, 0, 20]
