@@ -14,7 +14,7 @@ from nn.neuron import average
 from pipeline import files
 from pipeline.compare.permutation import Rise, rise_of_loss
 from pipeline.config.evaluate_settings import EvaluateSettings
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.record import Record
 from pipeline.record.contents import json_bytes
 from pipeline.stages.copies import (
@@ -29,6 +29,7 @@ from pipeline.stages.encode import encode, find_unseen
 from pipeline.stages.evaluate import CURVES, Evaluation, evaluate, independent_losses
 from pipeline.stages.intervals import wilson
 from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.split import with_weight
 from pipeline.stages.threshold import Threshold
 from pipeline.stages.validate import Table, validate
 
@@ -124,7 +125,10 @@ def _read(record: Record, path: Path, form: Mapping[str, Any]) -> tuple[Rows, Ta
     }  # fmt: skip
     data = record.model.data.in_form(form).model_copy(update=changes)
     rows = read_rows(data)
-    return rows, validate(rows, data, of_columns=False).require()
+    table = with_weight(validate(rows, data, of_columns=False).require())
+    if len({*table.y}) < 2:
+        raise DataError(f"rows of a weight above 0 must hold both classes; got one in {path.name}")
+    return rows, table
 
 
 def _evaluate(record: Record, examples: Examples, copies: Copies) -> Evaluation:

@@ -197,6 +197,27 @@ def test_entities_are_counted_once_where_the_run_says_so(tmp_path):
     assert found[1].calibration.share_low == pytest.approx(found[0].calibration.share_low, rel=1e-2)
 
 
+def test_rows_of_weight_zero_have_no_part_in_any_figure(tmp_path):
+    """Alone in a bin of calibration, they once were a share of nothing."""
+    people(0, 900).assign(w=1.5).to_csv(tmp_path / "people.csv", index=False)
+    config = settings(tmp_path / "people.csv")
+    columns = config.data.model_dump()["columns"] | {"w": {"kind": "weight"}}
+    config = RunConfig.parse(
+        config.model_dump() | {"data": config.data.model_dump() | {"columns": columns}}
+    )
+    record = write(learn(prepare(config), config), tmp_path / "runs")
+    kept, old = people(1, 300).assign(w=2), people(2, 50, older=60).assign(w=0)
+    kept.to_csv(tmp_path / "kept.csv", index=False)
+    pd.concat([kept, old]).to_csv(tmp_path / "new.csv", index=False)
+    without, found = (monitor(record, tmp_path / f"{name}.csv") for name in ("kept", "new"))
+    assert found.figures.metrics == without.figures.metrics
+    assert found.calibration == without.calibration
+    assert found.drift == without.drift
+    kept.assign(w=(kept["left"] == "yes").astype(int)).to_csv(tmp_path / "one.csv", index=False)
+    with pytest.raises(DataError, match="weight above 0 must hold both classes; got one in one"):
+        monitor(record, tmp_path / "one.csv")
+
+
 def test_a_run_that_held_nothing_out_is_not_judged(tmp_path):
     record = run(tmp_path, split={"name": "none"})
     people(3, slope=-1.0).to_csv(tmp_path / "new.csv", index=False)

@@ -90,7 +90,7 @@ def split_table(table: Table, settings: SplitSettings) -> Split:
     dealt, cuts = _deal(table, settings)
     parts = [take(table, count) for count in dealt]
     dealing = _dealing(parts, cuts, has_groups=has_groups)
-    train, valid, test = map(_weighty, parts)
+    train, valid, test = map(with_weight, parts)
     held = {"train": train, "valid": valid, "test": test}
     has_valid = dealing.rows[1] > 0
     if not has_valid and not getattr(settings, "has_valid", False):
@@ -104,7 +104,7 @@ def _whole(table: Table, settings: NoSplit) -> Split:
     n = int(table.count.sum())
     groups = None if table.group is None else len(np.unique(table.group))
     dealing = Dealing((n, 0, n), None if groups is None else (groups, 0, groups), groups or 0)
-    train = _weighty(table)
+    train = with_weight(table)
     _require_classes({"train": train}, settings)
     return Split(train, None, train, held_out=False, dealing=dealing)
 
@@ -202,7 +202,7 @@ def _cure(part: str, settings: SplitSettings) -> str:
     return CURES[settings.name].format(change=change, part=after, shares=shares)
 
 
-def _weighty(table: Table) -> Table:
+def with_weight(table: Table) -> Table:
     """Return the rows whose weight counts beside the largest: the others are in no figure."""
     if table.weight is None:
         return table
