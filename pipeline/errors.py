@@ -16,7 +16,7 @@ from types import FrameType
 OK = 0
 INTERNAL = 1  # an internal error: a traceback
 WORSE = 6  # evaluate: the run does worse on another file than on its test rows, beyond chance
-SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class PipelineError(Exception):
@@ -95,15 +95,21 @@ def reason_of(error: Exception) -> str:
 
 def leave_on_signals() -> None:
     """Have SIGTERM and SIGHUP raise SystemExit with 128 + n: what is open is closed first."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, *_hangups()):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def _hangups() -> tuple[signal.Signals, ...]:
+    """Return SIGHUP, unless whoever began the process has it ignored, as nohup does."""
+    return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
 
 
 class StopRequest:
     """Whether, and by which signal, the process was asked to stop.
 
     The first SIGTERM, SIGHUP or Ctrl-C only sets a flag, which training reads after every epoch, so
-    that what was learned is kept. The second one ends the process at once.
+    that what was learned is kept. The second one ends the process at once. Under nohup a run goes
+    on after SIGHUP.
     """
 
     def __init__(self) -> None:
@@ -111,7 +117,7 @@ class StopRequest:
 
     def listen(self) -> None:
         """Take the signals from now on."""
-        for number in SIGNALS:
+        for number in (signal.SIGINT, signal.SIGTERM, *_hangups()):
             signal.signal(number, self._take)
 
     @property
@@ -127,5 +133,5 @@ class StopRequest:
 
     def _take(self, number: int, _: FrameType | None) -> None:
         self.signal = signal.Signals(number)
-        for each in SIGNALS:
+        for each in (signal.SIGINT, signal.SIGTERM, *_hangups()):
             signal.signal(each, signal.SIG_DFL)

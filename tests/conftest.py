@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from builders import CONFIG
 
 from pipeline import files
 from pipeline.config.schema import TrackingSettings
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may be run under nohup
 
 
 @pytest.fixture

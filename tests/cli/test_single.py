@@ -154,6 +154,23 @@ def test_a_signal_ends_the_run_as_killed_with_what_it_had_learned(here, capsys, 
     assert record.model.theta.shape == (22,)
 
 
+def test_a_hangup_that_nohup_ignores_ends_no_run(here, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    honest = single.TrainingProgress.show
+
+    def hang_up(self, epoch: Epoch) -> None:
+        honest(self, epoch)
+        if epoch.number == 9:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(single.TrainingProgress, "show", hang_up)
+    try:
+        assert launch() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert [head.status for head in heads()] == ["FINISHED"]
+
+
 def test_a_crash_is_recorded_and_a_finished_run_may_follow(here, capsys, monkeypatch):
     """C08: an internal error is exit code 1 with a traceback, and its run says what it was."""
     honest = stages.evaluate
