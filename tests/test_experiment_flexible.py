@@ -22,6 +22,7 @@ def drawn(seed, n):
     return X, (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
 
 
+@pytest.mark.exhaustive
 def test_loss_of_an_additive_truth_lies_nearer_to_the_trees_than_to_the_line():
     (X, y), (X_new, y_new) = drawn(0, 1500), drawn(1, 4000)
     losses = {}

@@ -225,6 +225,7 @@ def test_the_encoder_is_learned_from_the_rows_that_train(tmp_path):
     assert tuned.trained.l2 == auto_l2(tuned.prepared.train)
 
 
+@pytest.mark.exhaustive
 def test_without_valid_rows_folds_choose_and_with_them_they_are_left_to_compare(tmp_path, lines):
     kept = launch(tmp_path / "a.csv", lines, "train.l2=cv")
     assert kept.validation_losses.count.sum() == kept.prepared.sizes[1]
@@ -232,6 +233,7 @@ def test_without_valid_rows_folds_choose_and_with_them_they_are_left_to_compare(
     assert none.validation_losses.count.sum() == none.prepared.sizes[0]
 
 
+@pytest.mark.exhaustive
 def test_on_noise_no_choice_of_the_penalty_does_harm(tmp_path):
     """30 numbers that say nothing, 90 rows; the negative control is the penalty of before."""
     excess = {"auto": [], "cv": [], "0.0001": []}

@@ -130,6 +130,7 @@ def test_a_signal_from_outside_leaves_a_killed_run(first, copied, name):
     assert '"status": "KILLED"' in new.read_text()
 
 
+@pytest.mark.exhaustive
 def test_a_second_signal_ends_the_process_at_once(first, copied):
     """C07: the first one leaves it publishing to a server that never answers."""
     before = records(copied)

@@ -335,6 +335,7 @@ def copied(project, outcome, here) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel is one of x86-64")
+@pytest.mark.exhaustive
 def test_the_kernel_that_openblas_is_told_to_use_is_kept_and_is_a_part_of_the_machine(
     copied, monkeypatch
 ):
@@ -371,7 +372,8 @@ def test_a_changed_line_is_named_and_differs_first_where_it_acts(copied):
 
 @pytest.mark.slow
 def test_code_that_does_not_know_a_setting_any_more_is_a_cause(copied):
-    edit(copied / "pipeline" / "config" / "schema.py", "    calibration_bins: ", "    bins: ")
+    settings = copied / "pipeline" / "config" / "evaluate_settings.py"
+    edit(settings, "    calibration_bins: ", "    bins: ")
     found = reproduce(only(), from_source=False)
     assert found.exit_code == 3
     (cause,) = found.causes

@@ -669,6 +669,7 @@ print("matplotlib.pyplot" in sys.modules, os.environ["MPLBACKEND"])
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_settings_and_backend_of_a_user_change_no_byte_and_stay_as_they_are(whole, files, tmp_path):
     """J11: a notebook's backend, a hostile file of settings, no display, no pyplot."""
     (tmp_path / "matplotlibrc").write_bytes(b"font.size: 20\nno.such.key: 1\n\xff\xfe\n")

@@ -124,6 +124,7 @@ def patients(seed, n=60, n_visits=20):
     return make_table(columns, rng.integers(0, 2, n), rng.poisson(n_visits, n) + 1)
 
 
+@pytest.mark.exhaustive
 def test_of_entities_measured_again_accuracy_is_that_of_new_ones_only_if_they_are_kept_together():
     apart, together, held = [], [], []
     for seed in range(60):

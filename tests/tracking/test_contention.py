@@ -76,6 +76,7 @@ def open_store_in_a_child(settings, fork, exit_codes) -> None:
 
 
 @pytest.mark.parametrize("how", ["reader", "writer"])
+@pytest.mark.exhaustive
 def test_who_holds_the_store_for_a_while_is_waited_for(how, settings, fork, exit_codes):
     """B02, B03: for 3 s."""
     record = make_record(started_ms=1_000_000)
@@ -106,6 +107,7 @@ def test_six_processes_on_a_fresh_folder_make_one_store_twenty_times(project, fo
 
 
 @pytest.mark.parametrize("more", [0, 8192, 100_000])
+@pytest.mark.exhaustive
 def test_a_store_that_cannot_grow_keeps_the_record_and_is_whole(more, settings, fork, exit_codes):
     """B05: a limit on the size of files stands for the disk; with room the same is exact."""
     record = _long_record()

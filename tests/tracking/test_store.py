@@ -81,6 +81,7 @@ def test_project_with_spaces_and_letters_of_all_kinds_in_its_path(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_processes_that_start_at_once_on_a_fresh_folder_make_one_store(project, fork, exit_codes):
     """A01, A12: store and experiment, three times over."""
     import mlflow  # noqa: F401 (the children need not)
@@ -364,6 +365,7 @@ def test_a_driver_that_is_asked_for_and_not_installed_is_named(project):
 @pytest.mark.slow
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["http", "postgresql"])
+@pytest.mark.exhaustive
 def test_silent_server_costs_seconds(kind, project, tmp_path, monkeypatch):
     """E02: it takes the connection, or not even that, and says nothing."""
     (tmp_path / "psycopg.py").touch()

@@ -336,6 +336,7 @@ def test_lines_between_the_points_are_near_the_curve_with_its_dips():
     assert near < 0.04 < 0.07 < control
 
 
+@pytest.mark.exhaustive
 def test_quarter_of_a_million_epochs_are_thinned_in_mlflow_and_whole_in_the_record(
     settings,
 ):
