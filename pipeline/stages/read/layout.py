@@ -92,8 +92,8 @@ def _require_case(
     place: str, got: Sequence[str], expected: Sequence[str], lacking: list[str], extra: list[str]
 ) -> None:
     """Raise DataError if the lacking names are there but for capital and small letters."""
-    meant = dict(zip(_folded(lacking), lacking, strict=True))
-    names = [meant.get(name.casefold(), name) if name in extra else name for name in got]
+    meant, others = dict(zip(_folded(lacking), lacking, strict=True)), {*extra}
+    names = [meant.get(name.casefold(), name) if name in others else name for name in got]
     if not {*expected} <= {*names} or len({*names}) < len(names):
         return
     rest = " data.rest=ignored" if {*names} > {*expected} else ""
