@@ -72,11 +72,16 @@ def published(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def points(folder: Path) -> list[tuple[Any, ...]]:
-    """Every point of every series in the copy's store: identity, name, epoch, value."""
+    """Every point of every series of the finished runs in the copy's store.
+
+    Identity, name, epoch, value. An attempt that failed is a run of its own, with the numbers of
+    rows that it had found.
+    """
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as store:
         return store.execute(
             "select t.value, m.key, m.step, m.value from metrics m join tags t on "
-            "t.run_uuid = m.run_uuid and t.key = 'oneuron.identity' order by 1, 2, 3, 4"
+            "t.run_uuid = m.run_uuid and t.key = 'oneuron.identity' join runs r on "
+            "r.run_uuid = m.run_uuid and r.status = 'FINISHED' order by 1, 2, 3, 4"
         ).fetchall()
 
 
