@@ -22,7 +22,7 @@ from pipeline.text import counted, one_line, printable
 
 MAX_SENTENCES = 5
 MIN_SHARE = 0.1  # of the variance: the least that is reported
-RATE = 0.01  # of false claims about what explains or what diverges
+RATE = 0.01  # of false findings about what explains or what diverges
 MIN_DIVERGED = 3  # runs above a value, to make it a limit
 MAX_VALUE = 40  # characters
 MAX_REASON = 100

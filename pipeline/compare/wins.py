@@ -13,7 +13,7 @@ from pipeline.compare.chance import paired_p_value
 from pipeline.compare.comparison import Candidate, Run, Value
 from pipeline.compare.variance import Level
 
-RATE = 0.02  # of false claims, over all that is looked at
+RATE = 0.02  # of false findings, over all that is looked at
 MIN_PAIRS = 6
 MAX_LEVELS = 4  # of a parameter whose values are compared
 

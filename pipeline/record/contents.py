@@ -14,6 +14,7 @@ from nn.neuron import average
 from pipeline.config.schema import RunConfig
 from pipeline.csv_text import csv_bytes
 from pipeline.record.arrays import array_bytes, curve_csv
+from pipeline.stages.drift import drift_warnings
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.explain import Effects
 from pipeline.stages.infer import Effect
@@ -33,6 +34,9 @@ def contents(outcome: Outcome, git_diff: str | None) -> dict[str, bytes]:
         files["source.diff"] = _text(redact(git_diff))
     if outcome.prepared.validation is not None:
         report = outcome.prepared.validation.report()
+        if isinstance(outcome.prepared, Prepared):
+            drifted = drift_warnings(outcome.prepared.drift, outcome.config.data)
+            report["warnings"] = [*report["warnings"], *drifted]
         files["validation.json"] = json_bytes(redact_tree(report))
     if isinstance(outcome.prepared, Prepared):
         files["split.json"] = json_bytes(asdict(outcome.prepared.dealing))

@@ -11,14 +11,13 @@ from pipeline.config.schema import RunConfig
 from pipeline.report.dealing import format_dealing
 from pipeline.report.performance import format_test
 from pipeline.stages.certify import GRADIENT_ERROR, Certificate
-from pipeline.stages.drift import warn_of_drift
+from pipeline.stages.drift import drift_warnings
 from pipeline.stages.encode import OneHot, format_unseen
 from pipeline.stages.explain import Effects
 from pipeline.stages.outcome import Finished, Outcome, Prepared
 from pipeline.stages.penalty import PenaltyPath, auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
-from pipeline.stages.validate.hints import known_cure
 from pipeline.text import counted, cut, printable
 
 WIDTH = 90  # characters of a line, beside the name of its section
@@ -118,12 +117,8 @@ def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:
     for name, found in prepared.unseen.items():
         rows = counted(sum(found.values()), "row")
         yield f"warning: {rows} with a category of {name} that train lacks: {format_unseen(found)}"
-    for drift in prepared.drift:
-        name = drift.column  # an attribute; of a date, a part
-        column = name if name in config.data.columns else name.rpartition(".")[0]
-        if column not in config.data.known:
-            for warning in warn_of_drift([drift], "test"):
-                yield f"warning: {warning}; {known_cure(column, config.data)}"
+    for warning in drift_warnings(prepared.drift, config.data):
+        yield f"warning: {warning}"
 
 
 def _training(trained: Trained, outcome: Outcome) -> Iterator[str]:

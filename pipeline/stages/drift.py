@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nn.arrays import Array
+from pipeline.config.contract import DataSettings
 from pipeline.stages.validate import MISSING, Table
+from pipeline.stages.validate.hints import known_cure
 
 BINS = 10  # of a number, equally many rows of train in each,
 LEAST = 20  # and so many at least: of quantiles of fewer, chi-square raises too many alarms
-MOST_CATEGORIES = 50  # that are told apart, the commonest ones
+MOST_CATEGORIES = 50  # that are distinguished, the commonest ones
 FEWEST = 5.0  # rows to be expected of a bin, or chi-square is no approximation (Cochran 1954)
 LEVEL = 0.05  # of the test, over all columns together
 MODERATE, LARGE = 0.1, 0.25  # of the PSI, as is the custom (Siddiqi 2006)
@@ -222,11 +224,16 @@ def _holm(p_values: Array) -> Array:
     return held
 
 
-def warn_of_drift(found: Sequence[Drift], where: str) -> Iterator[str]:
-    """Yield a warning for each column that has drifted far."""
+def drift_warnings(found: Sequence[Drift], data: DataSettings) -> list[str]:
+    """Return a warning for each column that differs far between train and test, unless known."""
+    warnings = []
     for drift in found:
-        if drift.is_large:
-            yield (
-                f"column {drift.column} has drifted (PSI {drift.psi:.2f}): {drift.bin} in "
-                f"{drift.train_share:.1%} of train and {drift.share:.1%} of {where}"
+        name = drift.column  # an attribute; of a date, a part
+        column = name if name in data.columns else name.rpartition(".")[0]
+        if drift.is_large and column not in data.known:
+            warnings.append(
+                f"column {name} has drifted (PSI {drift.psi:.2f}): {drift.bin} in "
+                f"{drift.train_share:.1%} of train and {drift.share:.1%} of test; "
+                f"{known_cure(column, data)}"
             )
+    return warnings

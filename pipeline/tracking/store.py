@@ -25,7 +25,7 @@ CREDENTIALS = (
     "or MLFLOW_TRACKING_TOKEN)"
 )
 PROBE_S = 5.0  # DNS included, which has no timeout of its own
-# What an answer that is no MLflow server's says, and what a person is told of it.
+# What an answer that is no MLflow server's says, and what the message says of it.
 REASONS = (
     ("NameResolutionError", "a name that DNS does not know"),
     ("gaierror", "a name that DNS does not know"),

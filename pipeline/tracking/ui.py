@@ -73,7 +73,7 @@ def _mlflow_app() -> Any:
 def _guarded(app: Any, port: int) -> Any:
     """Return the app behind a door that knows its own address alone.
 
-    MLflow lets every page of this machine write, whatever origins it is told to allow, and takes
+    MLflow lets every page of this machine write, whatever origins it is set to allow, and takes
     hosts such as 10.evil.com for private addresses. Here another Host or Origin is refused.
     """
     hosts = {f"{name}:{port}".encode() for name in (HOST, "localhost")}

@@ -1,5 +1,6 @@
 """What is printed at the end of a run: what was reached, its warnings, and nothing else."""
 
+import json
 from dataclasses import replace
 
 import builders
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import RunConfig
+from pipeline.record.contents import contents
 from pipeline.report.performance import METRICS
 from pipeline.report.terminal import summarise
 from pipeline.stages.certify import Certificate
@@ -360,3 +362,5 @@ def test_a_column_that_differs_much_between_train_and_test_is_warned_of():
         "column day.days has drifted (PSI 4.20): above 400 in 0.0% of train and 98.1% of test; "
         "if you know it, set data.known=[day]"
     )
+    report = json.loads(contents(outcome, "")["validation.json"])
+    assert report["warnings"] == [*outcome.prepared.validation.warnings, warning]  # for the page

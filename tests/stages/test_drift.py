@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from builders import make_table
+from builders import make_data, make_table
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -14,8 +14,8 @@ from pipeline.stages.drift import (
     Distribution,
     compare_counts,
     distributions,
+    drift_warnings,
     find_drift,
-    warn_of_drift,
 )
 from pipeline.stages.validate import MISSING
 
@@ -111,9 +111,13 @@ def test_what_has_drifted_is_named_with_the_bin_that_changed_most(rng):
     assert found["colour"].unseen == ("mauve",)
     assert not found["zeros"].is_large
     assert not found["class"].is_large
-    (first, second) = warn_of_drift([found["x"], found["colour"], found["zeros"]], "test")
+    columns = {name: {"kind": "ignored"} for name in ("x", "colour")}
+    data = make_data({**columns, "zeros": {"kind": "numeric"}})
+    (first, second) = drift_warnings([found["x"], found["colour"], found["zeros"]], data)
     assert "column x has drifted" in first
     assert "not in train in 0.0% of train and" in second
+    known = data.model_copy(update={"known": ("x", "colour")})
+    assert drift_warnings([*found.values()], known) == []
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ NARROW = 4.8  # inches: on a phone the smallest text is still eight pixels high
 SMALL = 8.0  # points
 LONGEST = 28  # characters of a label; beside 28 of the widest a panel still has room
 PER_INCH = 15  # characters of a caption
-# Okabe and Ito 2008: told apart by colour-blind readers.
+# Okabe and Ito 2008: distinguishable to colour-blind readers.
 BLUE, VERMILION = "#0072B2", "#D55E00"
 INK, GREY = "#222222", "#6B6B6B"
 

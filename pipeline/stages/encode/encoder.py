@@ -99,7 +99,7 @@ def find_unseen(encoder: Encoder, table: Table) -> dict[str, dict[str, int]]:
 
 
 def format_unseen(categories: dict[str, int]) -> str:
-    """Return the first of the categories, each with its number of rows: ``new (3), odd (1)``."""
+    """Return the first of the categories, each with its number of rows: ``new (3), old (1)``."""
     shown = ", ".join(f"{quoted(k, 30)} ({n})" for k, n in [*categories.items()][:N_SHOWN])
     return shown + (f", … ({len(categories)} in all)" if len(categories) > N_SHOWN else "")
 

@@ -89,7 +89,7 @@ def _copied(by_value: Array, n: Array) -> str:
     errors = (by_value * (own <= other)).sum(axis=0)
     if not _within(errors, n, NOISE):
         return ""
-    return f"by its values alone {_shares(n - errors, n)} are told"
+    return f"its values alone give the class of {_shares(n - errors, n)}"
 
 
 def _marked(missing: Array, marks: dict[str, Array], n: Array) -> str:
