@@ -228,8 +228,9 @@ def drift_warnings(found: Sequence[Drift], data: DataSettings) -> list[str]:
     """Return a warning for each column that differs far between train and test, unless known."""
     warnings = []
     for drift in found:
-        name = drift.column  # an attribute; of a date, a part
-        column = name if name in data.columns else name.rpartition(".")[0]
+        name = drift.column  # an attribute, of a date a part, or the target
+        of_file = name in data.columns or name == data.target.name
+        column = name if of_file else name.rpartition(".")[0]
         if drift.is_large and column not in data.known:
             warnings.append(
                 f"column {name} has drifted (PSI {drift.psi:.2f}): {drift.bin} in "

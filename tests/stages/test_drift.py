@@ -116,6 +116,8 @@ def test_what_has_drifted_is_named_with_the_bin_that_changed_most(rng):
     (first, second) = drift_warnings([found["x"], found["colour"], found["zeros"]], data)
     assert "column x has drifted" in first
     assert "not in train in 0.0% of train and" in second
+    (of_target,) = drift_warnings([replace(found["x"], column="class")], data)
+    assert of_target.endswith("set data.known=[class]")
     known = data.model_copy(update={"known": ("x", "colour")})
     assert drift_warnings([*found.values()], known) == []
 

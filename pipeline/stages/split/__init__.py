@@ -198,7 +198,7 @@ def _require_classes(parts: Mapping[str, Table], settings: SplitSettings) -> Non
 def _cure(part: str, settings: SplitSettings) -> str:
     change = "lower split.valid or split.test" if part == "train" else f"raise split.{part}"
     after = "test" if part == "test" else "valid"
-    shares = ", lower split.valid" if part == "train" else ""
+    shares = ", lower split.valid" if part == "train" else f", raise split.{part}"
     return CURES[settings.name].format(change=change, part=after, shares=shares)
 
 
