@@ -1,0 +1,1 @@
+"""The neuron as an estimator of scikit-learn."""

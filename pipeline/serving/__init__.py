@@ -1,0 +1,1 @@
+"""A trained neuron where it is asked: compiled, served with its contract, and as SQL."""
