@@ -18,6 +18,7 @@ from builders import copy_project, store_rows
 
 from pipeline import files
 from pipeline.errors import ConfigError, TrackingError
+from pipeline.serving.guard import HOST
 from pipeline.tracking import ui
 
 START_S = 120  # on a machine that is busy with other tests
@@ -41,15 +42,6 @@ def test_a_store_that_is_no_database_is_refused_before_a_server_starts(project):
     files.STORE.write_text("no database, whatever its name says")
     with pytest.raises(TrackingError, match="file is not a database"):
         ui.serve(0)
-
-
-def test_another_port_is_taken_where_the_preferred_one_is():
-    with socket.create_server((ui.HOST, 0)) as taken:
-        port = taken.getsockname()[1]
-        with ui.listen(port) as other:
-            assert other.getsockname()[1] != port
-    with ui.listen(port) as own:
-        assert own.getsockname()[1] == port
 
 
 # --- the command -----------------------------------------------------------------------------
@@ -197,7 +189,7 @@ def served(shown) -> Iterator[int]:
 def ask(
     port: int, path: str, host: str, origin: str | None = None, body: bytes | None = None
 ) -> int:
-    connection = http.client.HTTPConnection(ui.HOST, port, timeout=30)
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
     headers = {"Host": host, "Content-Type": "application/json"}
     headers |= {"Origin": origin} if origin else {}
     with contextlib.closing(connection):
