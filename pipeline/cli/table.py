@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.cli import commands
+from pipeline.cli.commands import many, setup, share, train, use
 from pipeline.cli.given import Given
 from pipeline.files import CONF
 
@@ -54,95 +54,108 @@ RUN = Option("run", "identity, id in MLflow, latest, champion or model@champion"
 CFG = Option("cfg", "job: print the configuration that would run")
 SWEEP = Option("sweep", "name, id (or its beginning), or latest", "latest")
 
-COMMANDS = (
-    Command(
-        "run", "train, evaluate and track one neuron", commands.run,
-        (CFG,), EVERY_SETTING,
+GROUPS = {
+    "One run": (
+        Command(
+            "run", "train, evaluate and track one neuron", train.run, (CFG,), EVERY_SETTING,
+        ),
+        Command(
+            "tune", "train on all but the test rows, folds choose the penalty", train.tune,
+            (CFG,), EVERY_SETTING,
+        ),
+        Command(
+            "reproduce", "train a run again and say whether it is the same", train.reproduce,
+            (RUN, Option("from", "source: by the code on record"),
+             Option("trust", "yes: run code that was not made on this machine")),
+            ("data.path", "data.valid", "data.test", "train.blas_threads", "tracking"),
+        ),
     ),
-    Command(
-        "tune", "train on all but the test rows, with the penalty that folds choose",
-        commands.tune, (CFG,), EVERY_SETTING,
+    "Many runs": (
+        Command(
+            "sweep", "a run for each point of a grid, and how they compare", many.sweep,
+            (Option("plan", "show what would be run", is_switch=True),), EVERY_SETTING,
+        ),
+        Command(
+            "compare", "compare runs", many.compare,
+            (SWEEP, Option("filter", "of MLflow, as: params.seed = '0'")), TRACKING,
+        ),
+        Command(
+            "promote", "make the best run champion if it passes the gate of conf/promote",
+            many.promote, (SWEEP, Option("run", "this run, instead of the best of a sweep")),
+            ("promote", "tracking"),
+        ),
     ),
-    Command(
-        "sweep", "a run for each point of a grid, and how they compare", commands.sweep,
-        (Option("plan", "show what would be run", is_switch=True),), EVERY_SETTING,
+    "Use a run": (
+        Command(
+            "predict", "score new rows", use.predict,
+            (RUN, Option("input", "csv, csv.gz or parquet", "", "new.csv"),
+             Option("output", "CSV to write", "", "scored.csv"),
+             Option("on-bad-row", "refuse the file, or skip the row and say why", "refuse")),
+            ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
+        ),
+        Command(
+            "evaluate", "figures and drift on a labelled file; exit code 6 if worse",
+            use.evaluate,
+            (RUN, Option("input", "csv, csv.gz or parquet, with the target", "", "labelled.csv"),
+             Option("output", "JSON to write the figures to")),
+            (*FILE_SETTINGS, *TRACKING),
+        ),
+        Command(
+            "report", "draw the page of a run, as of a sweep, or draw it again", use.report,
+            (RUN, Option("output", "page to write; without it, beside the record")), TRACKING,
+        ),
+        Command(
+            "scorecard", "write a run of words and bins as whole points", use.scorecard,
+            (RUN, Option("output", "CSV to write", "scorecard.csv")), ("scorecard", "tracking"),
+        ),
     ),
-    Command(
-        "compare", "compare runs", commands.compare,
-        (SWEEP, Option("filter", "of MLflow, as: params.seed = '0'")), TRACKING,
+    "Share runs": (
+        Command(
+            "ui", "look at the runs in MLflow, on this machine only", share.ui,
+            (Option("port", "a free one is taken if it is not", "5000"),),
+        ),
+        Command(
+            "sync", "publish the runs that a store or server lacks", share.sync, (), TRACKING,
+        ),
+        Command(
+            "export", "write a run to one file", share.export,
+            (RUN, Option("output", "zip to write", "", "run.zip")), TRACKING,
+        ),
+        Command(
+            "import", "take in a run that was exported elsewhere", share.import_,
+            (Option("input", "zip that export has written", "", "run.zip"),), TRACKING,
+        ),
     ),
-    Command(
-        "promote", "make the best run of a sweep, or one run, champion if it passes the gate",
-        commands.promote, (SWEEP, Option("run", "this run, instead of the best of a sweep")),
-        ("promote", "tracking"),
+    "Set up": (
+        Command(
+            "data", "write the tables that come with the project", setup.data,
+            (Option("remove", "remove those that can be written again", is_switch=True),),
+        ),
+        Command(
+            "contract", "draft the contract of a table, to read and edit", setup.contract,
+            (Option("input", "csv, csv.gz or parquet", "", "table.csv"),
+             Option("target", "the column to predict (without a header: its place)", "", "column"),
+             Option("positive", "its value, or values with commas between them, that are class 1"),
+             Option("output", "YAML to write, in conf/data")),
+        ),
     ),
-    Command(
-        "predict", "score new rows", commands.predict,
-        (RUN, Option("input", "csv, csv.gz or parquet", "", "new.csv"),
-         Option("output", "CSV to write", "", "scored.csv"),
-         Option("on-bad-row", "refuse the file, or skip the row and say why", "refuse")),
-        ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
-    ),
-    Command(
-        "evaluate", "figures and drift on a labelled file; exit code 6 if worse than on test",
-        commands.evaluate,
-        (RUN, Option("input", "csv, csv.gz or parquet, with the target", "", "labelled.csv"),
-         Option("output", "JSON to write the figures to")),
-        (*FILE_SETTINGS, *TRACKING),
-    ),
-    Command(
-        "report", "draw the page of a run, as of a sweep, or draw it again", commands.report,
-        (RUN, Option("output", "page to write; without it, beside the record")), TRACKING,
-    ),
-    Command(
-        "scorecard", "write a run of words and bins as whole points", commands.scorecard,
-        (RUN, Option("output", "CSV to write", "scorecard.csv")), ("scorecard", "tracking"),
-    ),
-    Command(
-        "reproduce", "train a run again from its record, and say whether it is the same",
-        commands.reproduce,
-        (RUN, Option("from", "source: by the code on record"),
-         Option("trust", "yes: run code that was not made on this machine")),
-        ("data.path", "data.valid", "data.test", "train.blas_threads", "tracking"),
-    ),
-    Command(
-        "export", "write the record of a run to a zip", commands.export,
-        (RUN, Option("output", "zip to write", "", "run.zip")), TRACKING,
-    ),
-    Command(
-        "import", "take in a run that was exported elsewhere", commands.import_,
-        (Option("input", "zip that export has written", "", "run.zip"),), TRACKING,
-    ),
-    Command("sync", "publish the runs that a store or server lacks", commands.sync, (), TRACKING),
-    Command(
-        "ui", "look at the runs in MLflow, on this machine only", commands.ui,
-        (Option("port", "a free one is taken if it is not", "5000"),),
-    ),
-    Command(
-        "contract", "draft the contract of a table, for you to read and edit", commands.contract,
-        (Option("input", "csv, csv.gz or parquet", "", "table.csv"),
-         Option("target", "the column to predict (without a header: its place)", "", "column"),
-         Option("positive", "its value, or values with commas between them, that are class 1"),
-         Option("output", "YAML to write, in conf/data")),
-    ),
-    Command(
-        "data", "write the tables that come with the project", commands.data,
-        (Option("remove", "remove those that can be written again", is_switch=True),),
-    ),
-)  # fmt: skip
+}  # fmt: skip
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 BY_NAME = {command.name: command for command in COMMANDS}
 
 
 OVERVIEW = """\
 One neuron, every number tracked.
 
-oneuron COMMAND [--flag VALUE ...] [key=value ...]     (also: python -m pipeline, or make COMMAND)
+oneuron COMMAND [--flag VALUE ...] [key=value ...]
+oneuron COMMAND --help                                  (make COMMAND is the same)
 
 {commands}
-Without a command it is run; -m makes it sweep, --cfg job prints the configuration that would run.
-Every key=value replaces one of the configuration, and a group takes one of its options:
+Without a command it is run; -m makes it sweep.
+Every key=value replaces one of the configuration, which --cfg job prints, and a
+group takes one of its options:
 {groups}
-for example: oneuron data=breast_cancer optimiser=adam optimiser.learning_rate=0.1"""
+for example: oneuron data=breast_cancer train.l2=0.01"""
 
 
 def overview() -> str:
@@ -151,5 +164,8 @@ def overview() -> str:
     for path in sorted(CONF.glob("*/*.yaml")):
         options.setdefault(path.parent.name, []).append(path.stem)
     groups = "".join(f"  {group:12}{' | '.join(names)}\n" for group, names in options.items())
-    listed = "".join(f"  {command.name:12}{command.help}\n" for command in COMMANDS)
+    listed = ""
+    for group, commands in GROUPS.items():
+        lines = (f"  {command.name:12}{command.help}\n" for command in commands)
+        listed += f"{group}\n{''.join(lines)}"
     return OVERVIEW.format(commands=listed, groups=groups)

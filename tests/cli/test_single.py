@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline import run as stages
-from pipeline.cli import commands, single
+from pipeline.cli import single
 from pipeline.cli.arguments import parse
+from pipeline.cli.commands import share
 from pipeline.config.compose import configuration
 from pipeline.errors import SIGNALS, DataError, StopRequest
 from pipeline.record import find, heads, read, write
@@ -107,7 +108,7 @@ def test_a_refused_table_leaves_a_failed_record_and_no_run_until_sync(here, caps
     assert f"Next      open {page}\n" in out
     assert "lowww" in (here / page).read_text()
     assert stored() == []
-    assert commands.sync(parse("sync", [])) == 0
+    assert share.sync(parse("sync", [])) == 0
     assert statuses() == ["FAILED"]
 
 
@@ -206,5 +207,5 @@ def test_a_store_that_cannot_be_used_keeps_the_work_and_sync_publishes_it(
     (here / "mlflow.db").rmdir()
     (here / "mlflow.db").write_bytes(store_template.read_bytes())
     for _ in range(2):
-        assert commands.sync(parse("sync", [])) == 0
+        assert share.sync(parse("sync", [])) == 0
         assert statuses() == ["FINISHED"]

@@ -6,8 +6,9 @@ import shlex
 import pytest
 from builders import make_environment, make_finished
 
-from pipeline.cli import arguments, commands
+from pipeline.cli import arguments
 from pipeline.cli.arguments import parse
+from pipeline.cli.commands import setup, train
 from pipeline.cli.table import BY_NAME, COMMANDS, EVERY_SETTING, FILE_SETTINGS, overview
 from pipeline.config.file_settings import FileSettings
 from pipeline.errors import ConfigError
@@ -185,17 +186,17 @@ def test_a_prediction_decides_at_the_threshold_that_is_given(project, capsys, th
 
 def test_the_tables_of_the_project_are_written_and_removed_and_no_other_file(project, capsys):
     """J03: what was edited, and what is the user's, stays."""
-    assert commands.data(parse("data", [])) == 0
+    assert setup.data(parse("data", [])) == 0
     mine = project / "data" / "loans.csv"
     mine.write_text("a,b\n")
     edited = project / "data" / "breast_cancer.csv"
     edited.write_bytes(edited.read_bytes() + b"\n")
-    assert commands.data(parse("data", ["--remove"])) == 0
+    assert setup.data(parse("data", ["--remove"])) == 0
     assert sorted(path.name for path in mine.parent.iterdir()) == ["breast_cancer.csv", "loans.csv"]
     edited.unlink()
     mine.unlink()
-    commands.data(parse("data", []))
-    commands.data(parse("data", ["--remove"]))
+    setup.data(parse("data", []))
+    setup.data(parse("data", ["--remove"]))
     assert not mine.parent.exists()
 
 
@@ -235,14 +236,14 @@ def test_predict_takes_every_setting_of_the_form_of_a_file():
 @pytest.mark.parametrize(
     ("typed", "made"),
     [
-        ([], [*commands.TUNED]),
-        (["data=breast_cancer"], [*commands.TUNED, "data=breast_cancer"]),
-        (["optimiser=adam"], [*commands.TUNED[1:], "optimiser=adam"]),
-        (["++train.l2=auto"], [commands.TUNED[0], commands.TUNED[2], "++train.l2=auto"]),
+        ([], [*train.TUNED]),
+        (["data=breast_cancer"], [*train.TUNED, "data=breast_cancer"]),
+        (["optimiser=adam"], [*train.TUNED[1:], "optimiser=adam"]),
+        (["++train.l2=auto"], [train.TUNED[0], train.TUNED[2], "++train.l2=auto"]),
     ],
 )
 def test_tune_is_a_run_of_three_settings_that_can_be_replaced(monkeypatch, typed, made):
     seen = []
-    monkeypatch.setattr(commands, "run", lambda given: seen.append(given.words) or 0)
-    assert commands.tune(parse("tune", typed)) == 0
+    monkeypatch.setattr(train, "run", lambda given: seen.append(given.words) or 0)
+    assert train.tune(parse("tune", typed)) == 0
     assert seen == [made]

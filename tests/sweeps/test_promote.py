@@ -13,7 +13,7 @@ from compare_builders import Page
 
 from pipeline import files
 from pipeline.cli.arguments import parse
-from pipeline.cli.commands import predict
+from pipeline.cli.commands.use import predict
 from pipeline.compare import refit
 from pipeline.compare.promotion import GateError
 from pipeline.config.compose import configuration

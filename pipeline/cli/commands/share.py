@@ -1,0 +1,70 @@
+"""Commands that hand runs on: as a file, and in MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline import files
+from pipeline.cli.given import Given, resolve_record
+from pipeline.cli.output import other_machine, published
+from pipeline.errors import OK, ConfigError
+from pipeline.text import say
+
+
+def export(given: Given) -> int:
+    """Write the record of a run to a zip."""
+    from pipeline.record.transfer import export_record
+
+    target = Path(given.options["output"])
+    with TemporaryDirectory() as folder:
+        record = resolve_record(given, Path(folder))
+        size = export_record(record, target)
+    say(f"run {record.identity[:12]} is in {target}, {size / 1000:,.0f} kB; in another project:")
+    say(f"make import INPUT={target.name}")
+    return OK
+
+
+def import_(given: Given) -> int:
+    """Take in the record that a zip holds, and publish it where it was meant to be."""
+    from pipeline.record.transfer import import_record
+    from pipeline.stages.read.datasets import TABLES
+    from pipeline.tracking import Publisher
+
+    tracking = given.tracking()
+    record, new = import_record(Path(given.options["input"]))
+    say(f"{'Record':10}{files.shown(record.path)}{'' if new else ', which was here already'}")
+    if record.repeat and record.repeat.elsewhere:
+        say(other_machine(record, record.repeat))
+    if "tracking.experiment" not in given.values:
+        tracking = tracking.model_copy(update={"experiment": record.head.experiment})
+    with Publisher(tracking) as publisher:
+        code = published(record, tracking, lambda r: publisher.publish(r, draw=True))
+    path = record.config["data"]["path"]
+    if not (files.PROJECT / path).exists() and path not in TABLES:
+        digest = record.head.lineage.data_digest[:12]
+        say(f"{'Data':10}not in the zip: to reproduce the run, put its table (digest {digest})")
+        say(f'{"":10}at {path}, or say where it is: ARGS="data.path=…"')
+    return code
+
+
+def sync(given: Given) -> int:
+    """Publish every record that the store or server does not have."""
+    from pipeline.sweeps.publishing import complete_tags
+    from pipeline.tracking import sync as publish_missing
+
+    tracking = given.tracking()
+    done = publish_missing(files.RUNS, tracking)
+    complete_tags(tracking)
+    say(f"published: {done}" if done else "every record is published already")
+    return OK
+
+
+def ui(given: Given) -> int:
+    """Serve MLflow's page until Ctrl-C."""
+    from pipeline.tracking.ui import serve
+
+    port = given.options["port"]
+    if not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"--port must be from 0 (any) to 65535; got {port!r}")
+    return serve(int(port))
