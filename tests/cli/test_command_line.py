@@ -115,7 +115,7 @@ def test_help_is_given_without_a_run(copied, words):
     assert records(copied) == before
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.exhaustive)])
 def test_a_signal_from_outside_leaves_a_killed_run(first, copied, name):
     """C05, C07: the exit code of the process is 128 + n."""
     number = signal.Signals[name]
@@ -236,6 +236,7 @@ def test_the_readme_shows_what_make_run_prints(first, copied):
     assert len(shown) > 20
 
 
+@pytest.mark.exhaustive
 def test_a_drafted_contract_runs_as_it_is_and_is_not_overwritten(copied):
     """From a file elsewhere to a run, without an edit."""
     folder = copied.parent

@@ -171,6 +171,7 @@ def check_in_a_clean_process(kinds: list[list[str]], tables: dict[str, Path]) ->
         assert all(arrays[name].tobytes() == there[name].tobytes() for name in arrays), words
 
 
+@pytest.mark.exhaustive
 def test_runs_of_every_kind_are_bit_identical_in_a_clean_process(tables):
     """D15."""
     check_in_a_clean_process(KINDS, tables)

@@ -26,9 +26,13 @@ def learned(*words):
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("encode=crosses",), *(("data=breast_cancer", f"encode={e}") for e in ("onehot", "spline", "bins"))],
+    [
+        (),
+        ("encode=crosses",),
+        *(("data=breast_cancer", f"encode={encode}") for encode in ("onehot", "spline", "bins")),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_every_row_of_a_table_has_the_probability_that_the_pipeline_gives(words):
     model, frame = learned(*words)
     scorer = Scorer(json.loads(json.dumps(compile_model(model))))

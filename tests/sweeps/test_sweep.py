@@ -143,7 +143,7 @@ def test_no_word_with_a_secret_is_in_a_file_or_on_the_terminal(monkeypatch, caps
     assert [path for path in written if secret.encode() in path.read_bytes()] == []
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.exhaustive)])
 def test_a_signal_ends_the_sweep_and_the_same_command_goes_on(monkeypatch, fork, name):
     """C05, C07: Ctrl-C lets the current run end, SIGTERM leaves it KILLED."""
     number = signal.Signals[name]
