@@ -39,6 +39,7 @@ from pipeline.stages.split import Dealing
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Table, Validation
 from pipeline.stages.validate.profile import Category, ColumnProfile
+from pipeline.tracking.projection import CLAIMED
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -379,10 +380,14 @@ def store_rows(table: str, columns: str = "*", store: Path | None = None) -> lis
 
 
 def store_state(project: Path | None = None) -> dict[str, list]:
-    """Everything that the store holds, but for the ids that MLflow makes up, and every artifact."""
+    """Everything that the store holds, and every artifact.
+
+    But for the ids that MLflow makes up, and the times at which runs were claimed.
+    """
     folder = project or files.PROJECT
     store, artifacts = folder / files.STORE.name, folder / files.ARTIFACTS.name
     held = {t: store_rows(t, columns, store) for t, columns in STORE_TABLES.items()}
+    held["tags"] = [(key, value) for key, value in held["tags"] if key != CLAIMED]
     held["artifacts"] = sorted(
         (path.relative_to(artifacts).as_posix().partition("/")[2], path.read_bytes())
         for path in artifacts.rglob("*")

@@ -32,18 +32,24 @@ def export_record(record: Record, target: Path) -> int:
         raise ConfigError(f"OUTPUT must be a .zip file; got {target.name!r}")
     if target.exists() or target.is_symlink():
         raise ConfigError(f"OUTPUT must not be there yet; got {str(target)!r}")
+    content = zip_bytes(record)
+    try:
+        files.write_new(target, content)
+    except OSError as error:
+        target.unlink(missing_ok=True)  # of a disk that was full
+        raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {target}") from None
+    return len(content)
+
+
+def zip_bytes(record: Record) -> bytes:
+    """Return the record as one zip, which is the same to the byte whenever it is made."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in [(RESULT, result_bytes(record.head)), *sorted(record.files.items())]:
             entry = zipfile.ZipInfo(f"{record.identity}/{name}", EPOCH)
             entry.external_attr = (stat.S_IFREG | files.PRIVATE_FILE) << 16
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
-    try:
-        files.write_new(target, buffer.getvalue())
-    except OSError as error:
-        target.unlink(missing_ok=True)  # of a disk that was full
-        raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {target}") from None
-    return len(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def import_record(source: Path, folder: Path | None = None) -> tuple[Record, bool]:
@@ -54,33 +60,37 @@ def import_record(source: Path, folder: Path | None = None) -> tuple[Record, boo
     """
     folder = folder or files.RUNS
     try:
-        return adopt(_unpacked(source, folder), folder)
+        return adopt(read_zip(source, folder, f"imported from {source.name}"), folder)
     except DataError as refusal:  # names in it come from the file
         raise DataError(bounded([printable(str(refusal), keep="\n")])) from None
 
 
-def _unpacked(source: Path, folder: Path) -> Record:
-    """Return the record that the zip holds; it is not yet on disk."""
+def read_zip(path: Path, folder: Path, source: str, place: str = "INPUT") -> Record:
+    """Return the record that the zip at ``path`` holds, verified; it is not yet on disk.
+
+    ``folder`` is where it may be placed later, ``source`` where it comes from, and ``place`` what
+    the file is called. Raise DataError if it is no export, too large or altered.
+    """
     try:
-        status = source.stat()
+        status = path.stat()
         plain = stat.S_ISREG(status.st_mode)  # a pipe would hang
         if not plain or status.st_size > MAX_BYTES:
             got = f"{status.st_size:,} bytes" if plain else "another thing"
-            raise DataError(f"INPUT must be a file of at most {MAX_BYTES:,} bytes; got {got}")
-        with zipfile.ZipFile(source) as archive:
-            return _record(archive, folder, f"imported from {source.name}")
+            raise DataError(f"{place} must be a file of at most {MAX_BYTES:,} bytes; got {got}")
+        with zipfile.ZipFile(path) as archive:
+            return _record(archive, folder, source, place)
     except MALFORMED as error:
         reason = one_line(reason_of(error), 200)
-        raise DataError(f"INPUT must be a whole zip of make export; got {reason}") from None
+        raise DataError(f"{place} must be a whole zip of make export; got {reason}") from None
 
 
-def _record(archive: zipfile.ZipFile, folder: Path, source: str) -> Record:
+def _record(archive: zipfile.ZipFile, folder: Path, source: str, place: str) -> Record:
     entries = archive.infolist()
     for entry in entries:
         kind = stat.S_IFMT(entry.external_attr >> 16)  # 0 where whoever made the zip has none
         if kind not in (0, stat.S_IFREG) or entry.compress_type not in PACKED:
             name = quoted(entry.filename)
-            raise DataError(f"INPUT must hold plain files; got another thing at {name}")
+            raise DataError(f"{place} must hold plain files; got another thing at {name}")
     names = sorted(entry.filename for entry in entries)
     identity = min(names, default="").partition("/")[0]
 
@@ -89,9 +99,9 @@ def _record(archive: zipfile.ZipFile, folder: Path, source: str) -> Record:
         with archive.open(f"{identity}/{name}") as file:
             return file.read(size + 1)
 
-    head = parse_head(fetch(RESULT, MAX_RESULT), identity, "INPUT")
+    head = parse_head(fetch(RESULT, MAX_RESULT), identity, place)
     listed = sorted(f"{identity}/{name}" for name in (RESULT, *head.files))
     if names != listed:
         got = ", ".join(map(quoted, set(names) ^ set(listed))) or "a name twice"
-        raise DataError(f"INPUT must hold each file of its record and no other; got {got}")
+        raise DataError(f"{place} must hold each file of its record and no other; got {got}")
     return verified(folder / head.identity, head, fetch, source)

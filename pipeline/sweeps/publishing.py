@@ -11,7 +11,7 @@ from pipeline import files
 from pipeline.config.schema import TrackingSettings
 from pipeline.record import RecordError, mark_member, published_runs, read
 from pipeline.sweeps.manifest import Sweep, sweeps
-from pipeline.tracking import Published, Publisher, check_address, publish
+from pipeline.tracking import Published, Publisher, check_address
 
 PAUSE_S = 15.0  # after a failure, before the store is asked again
 MAX_FAILURES = 2  # then it is the store that fails, and not one run
@@ -103,22 +103,13 @@ def sweep_tags(sweep: Sweep, number: int) -> dict[str, str]:
     }
 
 
-def complete_tags(settings: TrackingSettings) -> None:
-    """Tag every run of a sweep that was published without its tags, by ``make sync``.
-
-    Raise TrackingError if the store fails.
-    """
-    address = check_address(settings).shown
+def tags_of_members() -> dict[str, dict[str, str]]:
+    """Return the tags of every run that is in a sweep, by its identity."""
+    tags: dict[str, dict[str, str]] = {}
     for sweep in sweeps():
         for member in sweep.members:
-            identity = member.identity or ""
-            is_published = address in published_runs(identity)
-            if is_published and not _is_member(identity, address, sweep):
-                record = read(files.RUNS / identity)
-                experiment = {"experiment": record.head.experiment}
-                there = settings.model_copy(update=experiment)
-                publish(record, there, sweep_tags(sweep, member.number))
-                mark_member(record, address, sweep.id)
+            tags.setdefault(member.identity or "", {}).update(sweep_tags(sweep, member.number))
+    return tags
 
 
 def _is_member(identity: str, address: str, sweep: Sweep) -> bool:

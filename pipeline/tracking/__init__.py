@@ -9,12 +9,13 @@ from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch, fetch_run
 from pipeline.tracking.process import Publisher
 from pipeline.tracking.projection import Summary, thinned
-from pipeline.tracking.publish import Published, close_orphans, publish, publish_summary, sync
+from pipeline.tracking.publish import Published, publish
 from pipeline.tracking.registry import Registry, Version, champion_record
 from pipeline.tracking.store import open_store
+from pipeline.tracking.sync import Synced, close_orphans, sync
 
 __all__ = [
-    "Published", "Publisher", "Registry", "Summary", "Version", "champion_record", "check_address",
-    "close_orphans", "fetch", "fetch_run", "open_store", "publish", "publish_summary",
-    "sync", "thinned",
+    "Published", "Publisher", "Registry", "Summary", "Synced", "Version", "champion_record",
+    "check_address", "close_orphans", "fetch", "fetch_run", "open_store", "publish", "sync",
+    "thinned",
 ]  # fmt: skip

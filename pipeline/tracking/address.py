@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from pipeline import files
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError
 from pipeline.text import redact
+from pipeline.tracking.patience import within
 
 # Drivers by database, the preferred one first: module and what to install. SQLAlchemy would pick
 # one by itself, and fail late where only the other is installed.
@@ -19,6 +22,9 @@ DRIVERS = {
     "mysql": {"MySQLdb": "mysqlclient", "pymysql": "pymysql"},
 }
 PORTS = {"postgresql": 5432, "mysql": 3306, "http": 80, "https": 443}
+DNS_S = 5.0  # it has no timeout of its own
+# A name that is not there; where no server of names answers, the name may well be there.
+UNKNOWN = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _SHAPES = "sqlite:///file.db, http(s)://host:port, postgresql://… or mysql://…"
 
 
@@ -34,10 +40,12 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The address as it is shown and remembered; inside the project, relative to it."""
+        """The address as it is shown and remembered: no user, in the project relative to it."""
         if self.path is not None and self.path.is_relative_to(files.PROJECT):
             return f"sqlite:///{self.path.relative_to(files.PROJECT)}"
-        return redact(self.uri)
+        scheme, _, rest = redact(self.uri).partition("://")
+        place, slash, path = rest.partition("/")
+        return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
 
     @property
     def artifacts(self) -> Path | None:
@@ -64,6 +72,23 @@ def check_address(settings: TrackingSettings) -> Address:
     if kind not in PORTS or not separator:
         raise ConfigError(_refused(settings, f"be {_SHAPES}"))
     return _remote(settings, kind, driver)
+
+
+def require_name(address: Address) -> None:
+    """Return if DNS knows the host, or cannot be asked within 5 s.
+
+    Raise ConfigError if it does not: nothing will ever answer there.
+    """
+    if address.path or getproxies().get(address.kind):  # the proxy looks the name up
+        return
+    try:
+        within(DNS_S, socket.getaddrinfo, address.host, address.port)
+    except OSError as error:
+        if getattr(error, "errno", None) in UNKNOWN:
+            raise ConfigError(
+                "tracking.uri must name a host that is known; got a name that DNS does not know "
+                f"at {address.shown}"
+            ) from None
 
 
 def _remote(settings: TrackingSettings, kind: str, driver: str) -> Address:

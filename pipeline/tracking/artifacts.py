@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 from pipeline import files
 from pipeline.errors import TrackingError
 from pipeline.tracking.address import Address
+from pipeline.tracking.patience import BYTES_PER_S, REQUEST_S, TRANSFER_S, within
 
 OBJECT_STORES = ("s3", "gs", "wasbs", "abfss", "r2", "b2")
 PROXIED = "mlflow-artifacts"  # the server hands the files on itself
@@ -35,13 +36,29 @@ def put(content: Mapping[str, bytes], uri: str, address: Address, beside: Path) 
 
     ``beside`` is a private folder for what is on its way; who locks it removes what a kill left.
     """
+    if not content:
+        return
     held, folder = repository(uri, address), local_folder(uri, address)
     if folder is not None:
         _write(content, folder)
         return
+    limit_s = TRANSFER_S + sum(map(len, content.values())) / BYTES_PER_S
     with tempfile.TemporaryDirectory(prefix=".upload.", dir=beside) as name:
         _write(content, Path(name))
-        held.log_artifacts(name)
+        within(limit_s, held.log_artifacts, name)
+
+
+def sizes(names: Iterable[str], uri: str, address: Address) -> dict[str, int]:
+    """Return the sizes of those of the files that a run holds: a request for each folder."""
+    held, folder = repository(uri, address), local_folder(uri, address)
+    if folder is not None:
+        there = [name for name in names if (folder / name).is_file()]
+        return {name: (folder / name).stat().st_size for name in there}
+    folders = sorted({name.rpartition("/")[0] for name in names})
+    listed = (
+        file for path in folders for file in within(REQUEST_S, held.list_artifacts, path or None)
+    )
+    return {file.path: file.file_size or 0 for file in listed if not file.is_dir}
 
 
 def local_folder(uri: str, address: Address) -> Path | None:

@@ -1,7 +1,7 @@
 """Runs that MLflow finds become their records: from here, or from the store.
 
-Nothing that a server says becomes a path: names are matched, files come one by one under names that
-the verified head lists, bounded, into a fresh folder, and are verified before they are used.
+Nothing that a server says becomes a path: a record comes as one zip, bounded, under a name of our
+own into a fresh folder, and is verified there as one that is imported.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 import resource
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,18 @@ from pipeline import files
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError, PipelineError, TrackingError, reason_of
 from pipeline.record import Record, RecordError, read
-from pipeline.record.head import IDENTITY, RESULT, parse_head
-from pipeline.record.read import MAX_RESULT, verified
+from pipeline.record.head import IDENTITY
+from pipeline.record.read import MAX_BYTES as MAX_RECORD
+from pipeline.record.transfer import read_zip
 from pipeline.text import one_line, printable
 from pipeline.tracking.artifacts import repository
-from pipeline.tracking.projection import ATTEMPT, KEY, OWNER
+from pipeline.tracking.patience import BYTES_PER_S, TRANSFER_S, within
+from pipeline.tracking.projection import ATTEMPT, KEY, OWNER, archive_path
 from pipeline.tracking.store import Store, asking, failures, open_store
 
-PAGE = 1000  # runs that a search answers at once
-MAX_PAGES = 100
+PAGE = 250  # runs that a search answers at once, within a second or two
+MAX_PAGES = 400
+AT_ONCE = 8  # downloads
 MAX_BYTES = 2 * 2**30  # of the records of one search that are not here
 RUN_ID = re.compile(r"[0-9A-Za-z][\w-]{0,255}", re.ASCII)
 
@@ -42,25 +45,39 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
     Raise ConfigError if MLflow does not understand the query, or it finds more than can be
     compared; TrackingError if the store fails.
     """
-    store = open_store(settings)
+    store = open_store(settings, make=False)
     records: dict[str, Record] = {}
     lost: list[str] = []
-    size = 0
     with asking(store.address):
-        for run in list(_search(store, query)):
-            try:
-                record = record_of(store, run, folder)
-            except RecordError as error:
-                lost.append(str(error))
+        for found in _records(store, list(_search(store, query)), folder):
+            if isinstance(found, RecordError):
+                lost.append(str(found))
                 continue
-            size += sum(map(len, record.files.values())) if record.source else 0
-            if size > MAX_BYTES:
-                limit = f"{MAX_BYTES / 2**30:.0f} GiB of records that are not here"
-                raise ConfigError(f"FILTER must find at most {limit}; got more: narrow it")
-            held = records.setdefault(record.identity, record)
-            if record.status == "FINISHED" != held.status:
-                records[record.identity] = record
+            held = records.setdefault(found.identity, found)
+            if found.status == "FINISHED" != held.status:
+                records[found.identity] = found
     return list(records.values()), lost
+
+
+def _records(store: Store, runs: list[Any], folder: Path) -> Iterator[Record | RecordError]:
+    """Yield the record of each run, or why it has none; several are downloaded at a time."""
+
+    def get(run: Any) -> Record | RecordError:
+        try:
+            return record_of(store, run, folder)
+        except RecordError as error:
+            return error
+
+    size = 0
+    with at_most(MAX_RECORD), ThreadPoolExecutor(AT_ONCE) as threads:
+        for start in range(0, len(runs), AT_ONCE):
+            for found in threads.map(get, runs[start : start + AT_ONCE]):
+                if isinstance(found, Record) and found.source:
+                    size += sum(map(len, found.files.values()))
+                if size > MAX_BYTES:
+                    limit = f"{MAX_BYTES / 2**30:.0f} GiB of records that are not here"
+                    raise ConfigError(f"FILTER must find at most {limit}; got more: narrow it")
+                yield found
 
 
 def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | None:
@@ -72,19 +89,20 @@ def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | N
     Raise ConfigError if several runs are meant; RecordError if the record of the run is not whole
     there, or of another version; TrackingError if the store fails.
     """
-    store = open_store(settings)
+    store = open_store(settings, make=False)
     queries = [f"tags.`oneuron.identity` LIKE '{name}%'", f"attributes.run_id = '{name}'"]
     if name == "latest":
         queries = ["attributes.status = 'FINISHED'"]
     with asking(store.address):
         # An identity has few runs, its attempts; of all that FINISHED the first is enough.
-        runs = [run for query in queries for run in islice(_search(store, query), 20)]
+        runs = [run for query in queries for run in _search(store, query, 20)]
         runs = runs[:1] if name == "latest" else runs
         names = sorted({_identity(run)[:12] for run in runs})
         if len(names) > 1:
             raise ConfigError(f"RUN must name one run; got {name!r}, have {', '.join(names)}")
         runs.sort(key=lambda run: run.info.status != "FINISHED")
-        return record_of(store, runs[0], folder) if runs else None
+        with at_most(MAX_RECORD):
+            return record_of(store, runs[0], folder) if runs else None
 
 
 def record_of(store: Store, run: Any, folder: Path) -> Record:
@@ -109,15 +127,17 @@ def download(store: Store, run: Any, identity: str, folder: Path) -> Record:
     try:
         require_run_id(run.info.run_id or "")
         held = repository(run.info.artifact_uri, store.address)
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-
-            def get(file: str, limit: int) -> bytes:
-                return _download_file(held, file, limit, Path(name) / "file", place)
-
-            head = parse_head(get(RESULT, MAX_RESULT), identity, place)
-            return verified(Path(place), head, get, source)
+        name = archive_path(run.info.status)
+        with tempfile.TemporaryDirectory(dir=folder) as fresh:
+            path = Path(fresh) / "file"
+            _download(held, name, path, place)
+            record = read_zip(path, Path(place), source, f"{name} of {place}")
     except PipelineError as error:  # names in it come from the server
         raise RecordError(printable(one_line(error, 600))) from None
+    if record.identity != identity:
+        got = f"that of run {record.identity[:12]}"
+        raise RecordError(f"record must be that of run {identity[:12]}; got {got} in {place}")
+    return record
 
 
 def require_run_id(run_id: str) -> None:
@@ -139,15 +159,20 @@ def record_here(identity: str) -> Record | None:
         return None
 
 
-def _search(store: Store, query: str) -> Iterator[Any]:
-    """Yield every run of a record that the query finds, the younger first; no deleted one."""
+def _search(store: Store, query: str, limit: int = 0) -> Iterator[Any]:
+    """Yield the runs of records that the query finds, the younger first; no deleted one.
+
+    All of them, or of the first ``limit`` runs.
+    """
     from mlflow.exceptions import MlflowException
 
     experiments = [e.experiment_id for e in store.client.search_experiments()]
     token = None
     for _ in range(MAX_PAGES):
         try:
-            page = store.client.search_runs(experiments, query, max_results=PAGE, page_token=token)
+            page = store.client.search_runs(
+                experiments, query, max_results=limit or PAGE, page_token=token
+            )
         except MlflowException as error:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
@@ -156,7 +181,7 @@ def _search(store: Store, query: str) -> Iterator[Any]:
             ) from None
         yield from (run for run in page if ATTEMPT in run.data.tags)
         token = page.token
-        if not token:
+        if not token or limit:
             return
     raise TrackingError(
         f"search must end within {MAX_PAGES * PAGE:,} runs; got more at {store.address.shown}: "
@@ -168,28 +193,23 @@ def _identity(run: Any) -> str:
     return str(run.data.tags.get(KEY, "")).partition(".")[0]
 
 
-def _download_file(held: Any, name: str, limit: int, target: Path, place: str) -> bytes:
-    """Return the bytes of one file, at most ``limit`` of them; it comes under a name of our own.
+def _download(held: Any, name: str, target: Path, place: str) -> None:
+    """Write one file of a run to ``target``: by its path alone.
 
-    By its path alone: what reads whole folders goes by the names that the server lists.
+    What reads whole folders goes by the names that the server lists.
     """
     try:
-        with _at_most(limit):
-            held._download_file(name, str(target))
-        content = target.read_bytes()
-        target.unlink()
+        within(TRANSFER_S + MAX_RECORD / BYTES_PER_S, held._download_file, name, str(target))
     except failures() as error:
-        if getattr(error, "errno", None) != errno.EFBIG:
-            message = f"{name} must be readable; got {one_line(reason_of(error))} in {place}"
-            raise RecordError(message) from None
-        content = bytes(limit + 1)
-    if len(content) > limit:
-        raise RecordError(f"{name} must be at most {limit} bytes long; got more in {place}")
-    return content
+        if getattr(error, "errno", None) == errno.EFBIG:
+            rule = f"{name} must be at most {MAX_RECORD} bytes long"
+            raise RecordError(f"{rule}; got more in {place}") from None
+        message = f"{name} must be readable; got {one_line(reason_of(error))} in {place}"
+        raise RecordError(message) from None
 
 
 @contextmanager
-def _at_most(size: int) -> Iterator[None]:
+def at_most(size: int) -> Iterator[None]:
     """Have the system let no file of this process grow beyond ``size`` bytes.
 
     Whatever MLflow reads from, it writes what comes to a file, for as long as something comes.

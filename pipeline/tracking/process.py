@@ -2,7 +2,8 @@
 
 The record is on disk when it is published, so a folder's name is all that goes over, and the run's
 identity in MLflow is all that comes back. Nothing that trains waits for a tracker, a crash of one
-is not a crash of the other, and a server that hangs costs ``PATIENCE_S`` at most.
+is not a crash of the other, and one that hangs costs ``PATIENCE_S``: of silence, not of work. Each
+request that goes on or is done is reported over the pipe.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from pipeline.errors import PipelineError, TrackingError
 from pipeline.record import Record, read
 from pipeline.report.views import write_views
 from pipeline.text import one_line
-from pipeline.tracking.address import check_address
+from pipeline.tracking.address import check_address, require_name
+from pipeline.tracking.patience import GOES_ON
 from pipeline.tracking.projection import Summary
-from pipeline.tracking.publish import Published, close_orphans, kept, publish, publish_summary
-from pipeline.tracking.store import open_store
+from pipeline.tracking.publish import Published, kept, publish_summary, publish_to
+from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.sync import close_orphans
 
-PATIENCE_S = 15.0  # for a server's whole answer; a store on this machine is waited for
+PATIENCE_S = 15.0  # for a word of it; a store on this machine is waited for
+STARTING_S = 60.0  # for the first one: MLflow's import takes seconds, more where cores are busy
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,10 @@ class Publisher:
 
     def __init__(self, settings: TrackingSettings) -> None:
         self._settings = settings
-        self._patience = None if check_address(settings).path else PATIENCE_S
+        address = check_address(settings)
+        require_name(address)
+        self._patience = None if address.path else PATIENCE_S
+        self._starting = None if address.path else STARTING_S
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, settings))
@@ -79,10 +86,7 @@ class Publisher:
             raise TrackingError(f"MLflow must answer; it did not for an earlier run{cure}")
         try:
             self._connection.send(request)
-            if not self._connection.poll(self._patience):
-                self._process.kill()
-                raise TimeoutError(f"silence for {self._patience:.0f} s")
-            answer = self._connection.recv()
+            answer = self._answer()
         except (OSError, EOFError) as error:
             self._process.join(timeout=1)
             code = self._process.exitcode
@@ -93,29 +97,60 @@ class Publisher:
             return answer
         raise TrackingError(answer)
 
+    def _answer(self) -> Published | str:
+        """Return the answer, once it comes; TimeoutError after silence."""
+        while self._connection.poll(self._starting or self._patience):
+            self._starting = None
+            answer: Published | str | None = self._connection.recv()
+            if answer is not None:
+                return answer
+        self._process.kill()
+        raise TimeoutError(f"silence for {self._patience:.0f} s")
+
 
 def _serve(connection: Connection, settings: TrackingSettings) -> None:
     """Publish whatever is asked for, until whoever asks has gone."""
     os.setsid()  # Ctrl-C is for the run, which still has to be published
     os.dup2(2, 1)
-    with suppress(Exception):  # publishing says why
-        close_orphans(open_store(settings), files.RUNS)  # while the neuron trains
+    GOES_ON.set(lambda: connection.send(None))
+    worker = _Worker(settings)
     with suppress(EOFError, BrokenPipeError):
+        with suppress(PipelineError):  # publishing says why
+            close_orphans(worker.store(), files.RUNS)  # while the neuron trains
         while True:
-            connection.send(_answer(connection.recv(), settings))
+            connection.send(worker.answer(connection.recv()))
 
 
-def _answer(request: PublishRequest | Summary, settings: TrackingSettings) -> Published | str:
-    """Return what was published, or why it was not."""
-    try:
-        if isinstance(request, Summary):
-            return publish_summary(request, settings)
-        record = read(request.folder)
-        if request.draw:
-            write_views(record)
-        return publish(record, settings, request.tags)
-    except PipelineError as refusal:
-        return str(refusal)
-    except Exception as error:  # of MLflow: the record is kept
-        message = one_line(f"{type(error).__name__}: {error}")
-        return f"MLflow must publish the run; got {message}: make sync"
+class _Worker:
+    """Publishes to a store that is opened once, and again after a failure."""
+
+    def __init__(self, settings: TrackingSettings) -> None:
+        self._settings = settings
+        self._store: Store | None = None
+
+    def store(self) -> Store:
+        if self._store is None or self._store.address.path:  # a file may be another by now
+            self._store = None
+            self._store = open_store(self._settings)
+        return self._store
+
+    def answer(self, request: PublishRequest | Summary) -> Published | str:
+        """Return what was published, or why it was not."""
+        try:
+            if isinstance(request, Summary):
+                return publish_summary(request, self.store())
+            record = read(request.folder)
+            if request.draw:
+                write_views(record)
+            return publish_to(self.store(), record, request.tags)
+        except TrackingError as refusal:
+            reason = str(refusal)
+        except PipelineError as refusal:
+            return str(refusal)
+        except Exception as error:  # of MLflow
+            failed = one_line(f"{type(error).__name__}: {error}")
+            reason = f"MLflow must publish the run; got {failed}"
+        self._store = None
+        if isinstance(request, PublishRequest):
+            reason += f"\n{kept(request.folder, self._settings)}"
+        return reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ import numpy.typing as npt
 from nn.arrays import Array
 from pipeline.record import Head, Record
 from pipeline.record.contents import curve_name, json_bytes
-from pipeline.record.head import RESULT
-from pipeline.record.write import result_bytes
+from pipeline.record.transfer import zip_bytes
 from pipeline.text import canonical, cut, flatten, printable
 from pipeline.tracking.names import MAX_PARAM, MAX_TAG, safe_names, safe_value
 
@@ -25,6 +25,10 @@ MAX_TITLE = 250  # characters
 KEY = "oneuron.key"
 ATTEMPT = "oneuron.attempt"
 OWNER = "oneuron.owner"  # the machine and the folder of records that the run is published from
+CLAIMED = "oneuron.claimed"  # when its owner began, in ns since 1970: who was first counts
+ARCHIVE = "record.zip"  # the record as `make export` writes it
+MODEL = "model"  # MLflow's folder of the model of a run that FINISHED
+MAX_DIGEST = 36  # of a dataset in MLflow
 
 
 class Point(NamedTuple):
@@ -36,14 +40,28 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Dataset:
+    """The data of a run: by name, digest and path, with the number of rows of each part."""
+
+    name: str
+    digest: str
+    path: str
+    rows: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Projection:
     """Everything that a run in MLflow is given."""
 
     key: str
     name: str
+    status: str
+    started_ms: int
+    ended_ms: int
     params: dict[str, str]
     points: tuple[Point, ...]
     tags: dict[str, str]
+    dataset: Dataset | None
     files: dict[str, bytes]
 
 
@@ -61,6 +79,23 @@ class Summary:
     metrics: dict[str, float]
     file: Path
 
+    def projection(self) -> Projection:
+        """Return what its run is given; a step is a second, so that the newest figures are last."""
+        now = max(time.time_ns() // 1_000_000, self.started_ms)
+        step = (now - self.started_ms) // 1000
+        return Projection(
+            key=self.key,
+            name=self.name,
+            status="FINISHED",
+            started_ms=self.started_ms,
+            ended_ms=now,
+            params={},
+            points=tuple(Point(name, value, step) for name, value in self.metrics.items()),
+            tags={name: safe_value(value, MAX_TAG) for name, value in self.tags.items()},
+            dataset=None,
+            files={self.file.name: self.file.read_bytes()},
+        )
+
 
 def project(record: Record, views: Mapping[str, bytes] | None = None) -> Projection:
     """Return what MLflow is given for ``record``, with the ``views`` that were drawn of it."""
@@ -72,11 +107,26 @@ def project(record: Record, views: Mapping[str, bytes] | None = None) -> Project
     # Figures of the kept neuron at step 0: MLflow draws those as bars, others as lonely dots.
     figures = [Point(metric_names[name], v, 0) for name, v in record.head.metrics.items()]
     mapped = {new: old for old, new in (names | metric_names).items() if new != old}
-    files = {**record.files, **(views or {}), RESULT: result_bytes(record.head)}
+    files = dict(views or {})
     if mapped:
         files["names.json"] = json_bytes(mapped)
-    points = (*figures, *_curve_points(record))
-    return Projection(key(record.head), _title(record), params, points, _tags(record), files)
+    return Projection(
+        key=key(record.head),
+        name=_title(record),
+        status=record.status,
+        started_ms=record.head.started_ms,
+        ended_ms=record.head.ended_ms,
+        params=params,
+        points=(*figures, *_curve_points(record)),
+        tags=_tags(record),
+        dataset=_dataset(record),
+        files={archive_path(record.status): zip_bytes(record), **files},
+    )
+
+
+def archive_path(status: str) -> str:
+    """Return where the record is among the files of a run: with its model, if it has one."""
+    return f"{MODEL}/{ARCHIVE}" if status == "FINISHED" else ARCHIVE
 
 
 def key(head: Head) -> str:
@@ -107,6 +157,13 @@ def thinned(curves: Array, best: list[int], limit: int = MAX_POINTS) -> npt.NDAr
         kept.add(int(farthest.argmax()))
     places: npt.NDArray[np.int64] = x[sorted(kept)]
     return places
+
+
+def _dataset(record: Record) -> Dataset:
+    data, metrics = record.config["data"], record.head.metrics
+    rows = {name: value for name, value in metrics.items() if name.startswith("rows/")}
+    digest = record.head.lineage.data_digest[:MAX_DIGEST]  # the whole is in a tag
+    return Dataset(data["name"], digest, data["path"], rows)
 
 
 def _curve_points(record: Record) -> Iterator[Point]:

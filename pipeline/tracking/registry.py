@@ -12,14 +12,15 @@ from typing import Any
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import Record
+from pipeline.record.read import MAX_BYTES
 from pipeline.tracking.artifacts import put
-from pipeline.tracking.fetch import download, record_here, require_run_id
+from pipeline.tracking.fetch import at_most, download, record_here, require_run_id
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
+from pipeline.tracking.projection import MODEL
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.store import asking, open_store
 
 CHAMPION = "champion"
-FOLDER = "model"  # of the run's artifacts
 IDENTITY_TAG = "oneuron.identity"
 TEST_ROWS_TAG = "oneuron.test_rows"  # and which rows, and the run that was judged by them
 PYFUNC = Path(__file__).with_name("pyfunc.py")
@@ -66,7 +67,7 @@ class Registry:
         if here is not None and here.status == "FINISHED":
             return here
         require_run_id(held.run_id)
-        with asking(self._store.address):
+        with asking(self._store.address), at_most(MAX_BYTES):
             run = self._store.client.get_run(held.run_id)
             return download(self._store, run, held.identity, folder)
 
@@ -82,7 +83,7 @@ class Registry:
             run = client.get_run(published.run_id)
             put(_model_files(record), run.info.artifact_uri, self._store.address, record.path)
             made = client.create_model_version(
-                model, f"{run.info.artifact_uri}/{FOLDER}", run_id=published.run_id,
+                model, f"{run.info.artifact_uri}/{MODEL}", run_id=published.run_id,
                 tags={IDENTITY_TAG: record.identity},
             )  # fmt: skip
             return _version(made)
@@ -150,7 +151,7 @@ def _model_files(record: Record) -> dict[str, bytes]:
     import mlflow.pyfunc
 
     with tempfile.TemporaryDirectory() as name:
-        path, target = Path(name) / "model.json", Path(name) / FOLDER
+        path, target = Path(name) / "model.json", Path(name) / MODEL
         path.write_bytes(record.files["model.json"])
         mlflow.pyfunc.save_model(
             target,

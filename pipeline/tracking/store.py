@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import queue
 import re
 import shlex
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,25 +14,32 @@ from pipeline import files
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import TrackingError, reason_of
 from pipeline.text import one_line, printable, redact
-from pipeline.tracking.address import Address, check_address
+from pipeline.tracking.address import Address, check_address, require_name
+from pipeline.tracking.patience import Bounded, within
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.sqlite import ensure_store
 
-CREDENTIALS = (
-    "credentials refused (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
-    "or MLFLOW_TRACKING_TOKEN)"
-)
-PROBE_S = 5.0  # DNS included, which has no timeout of its own
+PROBE_S = 5.0
 # What an answer that is no MLflow server's says, and what the message says of it.
 REASONS = (
     ("NameResolutionError", "a name that DNS does not know"),
     ("gaierror", "a name that DNS does not know"),
     ("Connection refused", "connection refused"),
-    ("timed out", f"silence for {PROBE_S:.0f} s"),
+    ("timed out", "silence"),
+    ("no whole answer", "silence"),
     ("JSON", "a page that is not an MLflow server's"),
 )
-STATUS = re.compile(r"error code (\d{3})|too many (\d{3}) error")
+STATUS = re.compile(r"error code (\d{3})|too many (\d{3}) error|^(\d{3}) (?:Client|Server) Error")
 NOT_MLFLOW = (404, 405, 501)  # of whoever does not know the question
+CURES = {
+    401: "credentials refused (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+    "MLFLOW_TRACKING_TOKEN)",
+    403: "this user may not do that (whoever administers the server gives the permission: READ to "
+    "compare and predict, EDIT of the experiment to publish; or set MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD of another)",
+    413: "a request that is too large (raise the limit of the proxy before the server: "
+    "client_max_body_size of nginx)",
+}
 # Without it a run's page opens in the mode for traces.
 TRAINING = "workflowType=machine_learning"
 
@@ -54,22 +59,38 @@ class Store:
         return f"{self.address.shown}/#/experiments/{self.experiment_id}/runs/{run_id}?{TRAINING}"
 
 
-def open_store(settings: TrackingSettings) -> Store:
+def open_store(settings: TrackingSettings, *, make: bool = True) -> Store:
     """Open the store of ``settings``, and in it the experiment, made where it is missing.
 
+    Without ``make`` nothing is made on a server, and the experiment has no id.
     Raise ConfigError if no store can be at that address; TrackingError if it is absent, silent,
     damaged or of another version: within a second for a file, within 15 for a server.
     """
     address = check_address(settings)
+    name = printable(settings.experiment)
     if address.path is not None and address.artifacts is not None:
         ensure_store(address.path, address.artifacts)
+        with asking(address):
+            client = _client(address)
+            return Store(client, address, _experiment(client, name, address) if make else "")
+    require_name(address)
     with asking(address):
-        from mlflow import MlflowClient
+        client = Bounded(_client(address))
+        probe(client, address)
+        return Store(client, address, _experiment(client, name, address) if make else "")
 
-        client = MlflowClient(tracking_uri=address.uri, registry_uri=address.uri)
-        if address.path is None:
-            probe(client, address)
-        return Store(client, address, _experiment(client, printable(settings.experiment), address))
+
+def _client(address: Address) -> Any:
+    """Return MLflow's client, which also says what the store answers when a run is ended."""
+    from mlflow import MlflowClient
+    from mlflow.entities import RunStatus
+
+    class Client(MlflowClient):
+        def end_run(self, run_id: str, status: str, end_ms: int) -> Any:
+            store, code = self._tracking_client.store, RunStatus.from_string(status)
+            return store.update_run_info(run_id, code, end_ms, None)
+
+    return Client(tracking_uri=address.uri, registry_uri=address.uri)
 
 
 def probe(client: Any, address: Address) -> None:
@@ -77,25 +98,17 @@ def probe(client: Any, address: Address) -> None:
 
     Raise TrackingError if none does, or if something else answers.
     """
-    answers: queue.Queue[str] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            if address.kind in ("http", "https"):
-                client.search_experiments(max_results=1)
-            else:
-                socket.create_connection((address.host, address.port), PROBE_S).close()
-            answers.put("")
-        except Exception as error:  # whatever answers instead, requests and MLflow raise of it
-            answers.put(_reason(error))
-
-    threading.Thread(target=ask, daemon=True).start()  # nobody waits for it any longer than that
     try:
-        fault = answers.get(timeout=PROBE_S)
-    except queue.Empty:
-        fault = f"silence for {PROBE_S:.0f} s"
-    if fault:
-        raise TrackingError(f"tracking server must answer; got {fault} at {address.shown}")
+        if address.kind in ("http", "https"):
+            within(PROBE_S, client.search_experiments, max_results=1)
+        else:
+            place = (address.host, address.port)
+            within(PROBE_S, socket.create_connection, place, PROBE_S).close()
+    except Exception as error:  # whatever answers instead, requests and MLflow raise of it
+        fault = _reason(error)
+        raise TrackingError(
+            f"tracking server must answer; got {fault} at {address.shown}"
+        ) from None
 
 
 @contextmanager
@@ -122,27 +135,32 @@ def refusal(error: Exception, address: Address) -> TrackingError:
     text = printable(redact(one_line(str(error).partition("[SQL:")[0])))
     if "out-of-date database schema" in text:
         return TrackingError(_other_schema(address))
-    if _status(error) in (401, 403):
-        text = f"{_status(error)}, {CREDENTIALS}"
+    status = status_of(error)
+    if status in CURES:
+        text = f"{status}, {CURES[status]}"
     return TrackingError(f"store must do as asked; got {text} at {address.shown}")
 
 
+def status_of(error: Exception) -> int:
+    """Return the status of the reply that the error is made of; 0 where there was none."""
+    found = STATUS.search(str(error))
+    if found:
+        return int(next(filter(None, found.groups())))
+    return int(getattr(error, "get_http_status_code", lambda: 0)())
+
+
 def _reason(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}"
-    found = STATUS.search(text)
-    status = int(found[1] or found[2]) if found else 0
-    if _status(error) in (401, 403):
-        return f"{_status(error)}, {CREDENTIALS}"
+    text, status = f"{type(error).__name__}: {error}", status_of(error)
+    if status in CURES:
+        return f"{status}, {CURES[status]}"
     if status in NOT_MLFLOW:
         return f"a page that is not an MLflow server's (status {status})"
-    if status >= 500:
-        return f"error {status}"
     known = next((meaning for sign, meaning in REASONS if sign in text), None)
+    if known is None and status >= 500 and STATUS.search(str(error)):
+        return f"error {status}"
+    if known == "silence":
+        return f"silence for {PROBE_S:.0f} s"
     return known or printable(one_line(redact(reason_of(error)), 200))
-
-
-def _status(error: Exception) -> int:
-    return int(getattr(error, "get_http_status_code", lambda: 0)())
 
 
 def _other_schema(address: Address) -> str:

@@ -7,11 +7,11 @@ from builders import CONFIG, make_environment, make_finished, store_rows
 
 from pipeline import files
 from pipeline.config.schema import TrackingSettings
-from pipeline.record import Record, write
+from pipeline.record import Record, published_runs, write
 from pipeline.sweeps import publishing as module
 from pipeline.sweeps.manifest import Member, Sweep, write_sweep
-from pipeline.sweeps.publishing import Publishing, complete_tags, sweep_tags
-from pipeline.tracking import publish
+from pipeline.sweeps.publishing import Publishing, sweep_tags, tags_of_members
+from pipeline.tracking import Synced, publish, sync
 
 SWEEP = Sweep("0123456789ab", "rates", (), ("seed",), 1, ())
 
@@ -105,10 +105,17 @@ def test_sync_gives_runs_the_tags_of_their_sweeps(settings):
     members = [Member(0, (), first.identity), Member(1, (), second.identity), Member(2, (), None)]
     write_sweep(replace(SWEEP, members=tuple(members)))
     published = publish(first, settings.model_copy(update={"experiment": "other"}))
-    complete_tags(settings)
-    tags = dict(store_rows("tags", "key, value"))
-    assert tags.items() >= sweep_tags(SWEEP, 0).items()
-    assert store_rows("runs", "run_uuid, status") == [(published.run_id, "FINISHED")]
+
+    def sync_tags() -> Synced:
+        tags = tags_of_members()
+        return sync(files.RUNS, settings, lambda head: tags.get(head.identity, {}))
+
+    assert sync_tags() == Synced(published=1, completed=1)
+    for number, record in enumerate((first, second)):
+        run = published_runs(record.identity)["sqlite:///mlflow.db"].run_id
+        tags = dict(store_rows(f"tags WHERE run_uuid = '{run}'", "key, value"))
+        assert tags.items() >= sweep_tags(SWEEP, number).items()
+    assert (published.run_id, "FINISHED") in store_rows("runs", "run_uuid, status")
     before = files.STORE.read_bytes()
-    complete_tags(settings)
+    assert sync_tags() == Synced()
     assert files.STORE.read_bytes() == before

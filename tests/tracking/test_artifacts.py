@@ -10,7 +10,7 @@ from pipeline import files
 from pipeline.errors import TrackingError
 from pipeline.tracking.address import Address
 from pipeline.tracking.artifacts import _wrong_place, local_folder, repository
-from pipeline.tracking.fetch import _at_most
+from pipeline.tracking.fetch import at_most
 
 SERVER = Address("http://me:word@host:5000/mlflow", "http", None, "host", 5000)
 FILE = Address("sqlite:////data/mlflow.db", "sqlite", Path("/data/mlflow.db"), "", 0)
@@ -66,7 +66,7 @@ def test_a_database_that_others_write_to_names_the_folder_of_this_project_alone(
 def test_no_file_grows_beyond_what_was_told_of_it(tmp_path):
     """By the system's own limit, which holds for whatever library writes; then it is as it was."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with _at_most(1000):
+    with at_most(1000):
         (tmp_path / "fits").write_bytes(bytes(1000))
         with pytest.raises(OSError, match="File too large") as refusal:
             (tmp_path / "grows").write_bytes(bytes(100_000))

@@ -1,16 +1,19 @@
 """A run in MLflow becomes its record again, though nothing is left of it in this project."""
 
+import json
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
-from builders import make_failed_record, make_record, reseal
+from builders import make_failed_record, make_record
 
 from pipeline import files
 from pipeline.cli.given import Given, resolve_record
 from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import RecordError
+from pipeline.record.head import seal_of
 from pipeline.tracking import fetch, fetch_run, publish
 
 
@@ -75,21 +78,53 @@ def test_what_a_search_may_answer_has_an_end(settings, tmp_path, monkeypatch):
         fetch(settings, "", tmp_path)
 
 
+def rezip(archive: Path, change) -> None:
+    """Change the files in the zip of a record, by their names."""
+    with zipfile.ZipFile(archive) as old:
+        held = {name.partition("/")[2]: old.read(name) for name in old.namelist()}
+        identity = old.namelist()[0].partition("/")[0]
+    change(held)
+    with zipfile.ZipFile(archive, "w") as new:
+        for name, content in held.items():
+            new.writestr(f"{identity}/{name}", content)
+
+
+def reseal(held: dict[str, bytes], **changes: object) -> None:
+    tree = json.loads(held["result.json"]) | changes
+    del tree["seal"]
+    held["result.json"] = json.dumps({**tree, "seal": seal_of(tree)}).encode()
+
+
+def test_a_run_without_its_zip_or_with_that_of_another_run_is_refused(settings, tmp_path):
+    first, second = (make_record(seed) for seed in range(2))
+    for record in (first, second):
+        publish(record, settings)
+    shutil.rmtree(files.RUNS)
+    archives = sorted(files.ARTIFACTS.rglob("record.zip"), key=lambda path: path.stat().st_mtime)
+    shutil.copyfile(archives[1], archives[0])
+    archives[1].unlink()
+    with pytest.raises(RecordError, match=f"must be that of run {first.identity[:12]}"):
+        fetch_run(first.identity, settings, tmp_path)
+    with pytest.raises(RecordError, match=r"model/record\.zip must be readable"):
+        fetch_run(second.identity, settings, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("harm", "name"),
     [
-        (lambda folder: reseal(folder, format=0), "format"),
-        (lambda folder: (folder / "model.json").unlink(), "model.json"),
-        (lambda folder: (folder / "curve.csv").write_text("epoch\n"), "curve.csv"),
-        (lambda folder: (folder / "result.json").unlink(), "result.json"),
+        (lambda files: reseal(files, format=0), "format"),
+        (lambda files: files.pop("model.json"), "model.json"),
+        (lambda files: files.update({"curve.csv": b"epoch\n"}), "curve.csv"),
+        (lambda files: files.pop("result.json"), "result.json"),
+        (lambda files: files.clear(), "result.json"),
     ],
 )
 def test_a_record_that_is_not_whole_in_the_store_is_refused_by_name(settings, tmp_path, harm, name):
     record = make_record()
     publish(record, settings)
     shutil.rmtree(files.RUNS)
-    (artifact,) = files.ARTIFACTS.rglob("result.json")
-    harm(artifact.parent)
+    (archive,) = files.ARTIFACTS.rglob("record.zip")
+    rezip(archive, harm)
     with pytest.raises(RecordError, match=name) as refusal:
         fetch_run(record.identity, settings, tmp_path)
     assert refusal.value.exit_code == 3

@@ -27,10 +27,11 @@ from servers import free_port, mlflow_server
 from pipeline import files
 from pipeline.config.schema import RunConfig, TrackingSettings
 from pipeline.errors import Failure, TrackingError
-from pipeline.record import published_runs, read, write
+from pipeline.record import published_runs, write
+from pipeline.record.transfer import export_record
 from pipeline.stages.importance import Importance
 from pipeline.text import flatten
-from pipeline.tracking import open_store, publish, sync
+from pipeline.tracking import Synced, open_store, publish, sync
 from pipeline.tracking.projection import MAX_POINTS, thinned
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.store import TRAINING
@@ -78,12 +79,13 @@ def test_artifacts_are_the_files_of_the_record_and_private(settings):
     (folder,) = files.ARTIFACTS.glob("*/artifacts")
     assert folder.parent.name == published.run_id
     names = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    assert set(names) == {*record.files, *VIEWS, "result.json"}
-    for name, path in names.items():
-        if name != "result.json":
-            assert path.read_bytes() == {**record.files, **VIEWS}[name]
-    moved = shutil.copytree(folder, files.PROJECT / record.identity)
-    assert read(moved).model.theta.tobytes() == record.model.theta.tobytes()
+    assert set(names) >= {"model/record.zip", *VIEWS}
+    for name, content in VIEWS.items():
+        assert names[name].read_bytes() == content
+    exported = files.PROJECT / "run.zip"
+    export_record(record, exported)
+    assert names["model/record.zip"].read_bytes() == exported.read_bytes()
+    exported.chmod(0o600)
     assert {path.stat().st_mode & 0o777 for path in files.ARTIFACTS.rglob("*")} == {0o600, 0o700}
     assert files.STORE.stat().st_mode & 0o777 == 0o600
 
@@ -95,7 +97,7 @@ def test_publishing_again_adds_nothing(settings):
     assert (again.run_id, again.new) == (published.run_id, False)
     (record.path / "published.json").unlink()
     assert publish(record, settings).run_id == published.run_id
-    assert sync(files.RUNS, settings) == 0
+    assert sync(files.RUNS, settings) == Synced()
     assert store_state() == before
 
 
@@ -158,14 +160,14 @@ def test_interruption_between_any_two_steps_is_made_good_by_publishing_again(
         assert store_state() == expected
         if faulty.client.left > 0:
             break
-    assert n_calls == 8  # find, create, log, name the data, 2 of reading back, end, status
+    assert n_calls == 6  # search, create, log, name the data, search again, end
 
 
 def test_finished_only_ever_means_complete(settings):
     """Whatever was interrupted before the last step, the run in the store is not FINISHED."""
     record = make_record()
     store = open_store(settings)
-    for call in range(1, 7):
+    for call in range(1, 6):
         faulty = dataclasses.replace(store, client=Faulty(store.client, call, True, Killed))
         with pytest.raises(Killed):
             publish_to(faulty, record)
@@ -181,14 +183,18 @@ class Forgetful:
     def __getattr__(self, name):
         if name == "log_batch" and self.kind == "metrics":
             return lambda run_id, metrics=(), **rest: self.client.log_batch(run_id, **rest)
-        if name == "set_terminated" and self.kind == "status":
-            return lambda *_, **__: None
+        if name == "end_run" and self.kind == "status":
+            return lambda run_id, *_: self.client.get_run(run_id).info
         return getattr(self.client, name)
 
 
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [("metrics", "metrics without"), ("artifacts", "got None of"), ("status", "another status")],
+    [
+        ("metrics", "metrics without"),
+        ("artifacts", "another size than"),
+        ("status", "another status"),
+    ],
 )
 def test_store_that_says_yes_and_keeps_nothing_is_found_out(kind, why, settings, monkeypatch):
     """E12: by reading back, before the run is called FINISHED and the record published."""
@@ -244,12 +250,12 @@ def test_sync_publishes_what_a_new_store_does_not_have(settings, store_template)
     other = RunConfig.parse({**CONFIG, "seed": 2})
     records = [make_record(0), make_record(1, experiment="other"), make_failed_record(config=other)]
     publish(records[0], settings)
-    assert sync(files.RUNS, settings) == 2
+    assert sync(files.RUNS, settings) == Synced(published=2)
     expected = store_state()
-    assert sync(files.RUNS, settings) == 0
+    assert sync(files.RUNS, settings) == Synced()
     shutil.rmtree(files.ARTIFACTS)
     shutil.copy2(store_template, files.STORE)
-    assert sync(files.RUNS, settings) == 3
+    assert sync(files.RUNS, settings) == Synced(published=3)
     assert store_state() == expected
     by_name = dict(store_rows("experiments", "name, experiment_id"))
     assert len(store_rows(f"runs WHERE experiment_id = {by_name['other']}")) == 1
@@ -266,8 +272,9 @@ def test_sync_goes_on_after_a_damaged_record_and_names_it(settings):
 def test_run_that_was_deleted_in_mlflow_is_not_brought_back_by_sync(settings):
     record, published = settled(settings)
     open_store(settings).client.delete_run(published.run_id)
-    assert sync(files.RUNS, settings) == 0
+    assert sync(files.RUNS, settings) == Synced(deleted=[published.run_id])
     assert publish(record, settings).run_id != published.run_id  # an explicit run again does
+    assert sync(files.RUNS, settings) == Synced()
 
 
 def test_hostile_names_and_values_of_a_table_are_published_and_listed(settings, tiny_config):
@@ -417,11 +424,11 @@ def test_server_that_dies_loses_nothing_that_sync_does_not_bring(project, store_
     with pytest.raises(TrackingError, match="make sync"):
         publish(second, settings)
     with mlflow_server(tmp_path, port):
-        assert sync(project / "runs", settings) == 2
+        assert sync(project / "runs", settings) == Synced(published=2)
         client = open_store(settings).client
         runs = client.search_runs(["1"])
         assert [run.info.status for run in runs] == ["FINISHED"] * 3
         for run in runs:
             assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 5
-            names = {file.path for file in client.list_artifacts(run.info.run_id)}
-            assert {"result.json", "curve.csv", "model.json"} <= names
+            names = {file.path for file in client.list_artifacts(run.info.run_id, "model")}
+            assert "model/record.zip" in names

@@ -50,13 +50,17 @@ def import_(given: Given) -> int:
 
 def sync(given: Given) -> int:
     """Publish every record that the store or server does not have."""
-    from pipeline.sweeps.publishing import complete_tags
+    from pipeline.sweeps.publishing import tags_of_members
     from pipeline.tracking import sync as publish_missing
 
-    tracking = given.tracking()
-    done = publish_missing(files.RUNS, tracking)
-    complete_tags(tracking)
-    say(f"published: {done}" if done else "every record is published already")
+    tags = tags_of_members()
+    done = publish_missing(files.RUNS, given.tracking(), lambda head: tags.get(head.identity, {}))
+    counts = {"published": done.published, "completed": done.completed}
+    said = [f"{word}: {n}" for word, n in counts.items() if n]
+    say(", ".join(said) or "every record is published already")
+    if done.deleted:
+        say(f"deleted in MLflow, and not published again: {', '.join(done.deleted[:3])}")
+        say(f"to have one back: .venv/bin/mlflow runs restore --run-id {done.deleted[0]}")
     return OK
 
 
