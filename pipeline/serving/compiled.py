@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from nn.arrays import Array
 from pipeline.config.column_settings import BOOLEAN, Boolean, Categorical, Feature, Numeric
 from pipeline.config.contract import DataSettings
-from pipeline.config.date_settings import PARTS, Date
+from pipeline.config.date_settings import PARTS, Date, parse_moment
 from pipeline.errors import DataError
 from pipeline.stages.encode import Block, Encoder, OneHot, Spline, Standard
 from pipeline.stages.encode.bins import bin_labels
@@ -55,6 +55,38 @@ def compile_model(model: Model) -> dict[str, Any]:
     }
 
 
+def example_row(compiled: Mapping[str, Any]) -> dict[str, str | float]:
+    """Return a row that the contract takes: first categories, means, dates of reference.
+
+    It is made of what was learned, never a row of the table.
+    """
+    means = {t["attribute"]: t["mean"] + t["rest"] for t in compiled["terms"] if "mean" in t}
+    edges = {
+        part["attribute"]: part["edges"][0]
+        for term in compiled["terms"]
+        for part in term.get("parts", ())
+        if part.get("edges")
+    }
+    return {
+        name: _example(column, means.get(name, edges.get(name, 0.0)))
+        for name, column in compiled["columns"].items()
+    }
+
+
+def _example(column: Mapping[str, Any], number: float) -> str | float:
+    if column["kind"] == "words":
+        words = (word for word, verdict in column["exact"].items() if isinstance(verdict, int))
+        return next((w for w in words if w and column["exact"][w] >= 0), "")
+    if column["kind"] == "date":
+        day = parse_moment(column["day"], None)
+        return day.strftime(column["format"]) if day and column["format"] else column["day"]
+    for bound in column["bounds"]:
+        low, high = bound["low"], bound["high"]
+        number = max(number, low) if low is not None else number
+        number = min(number, high) if high is not None else number
+    return number
+
+
 def _rule_texts(data: DataSettings) -> dict[str, list[str]]:
     """Return the rules about the values of each column, in words, as the contract has them."""
     import pandas as pd
@@ -80,7 +112,7 @@ def _column(
         parts = {part: _part(f"{name}.{part}", part, column, encoder) for part in column.parts}
         return {
             "kind": "date", "format": column.format, "marks": marks, "missing": missing,
-            "date": next(texts), "parts": parts,
+            "date": next(texts), "parts": parts, "day": column.reference,
         }  # fmt: skip
     return _words(name, column, next(texts), marks, encoder, missing)
 

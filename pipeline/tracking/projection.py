@@ -16,6 +16,7 @@ from pipeline.record import Head, Record
 from pipeline.record.contents import curve_name, json_bytes
 from pipeline.record.transfer import zip_bytes
 from pipeline.text import canonical, cut, flatten, printable
+from pipeline.tracking.model_files import FOLDER, of_run
 from pipeline.tracking.names import MAX_PARAM, MAX_TAG, safe_names, safe_value
 
 # Of a series; the whole curve is in curve.csv. A point costs 0.2 ms and 300 bytes to store.
@@ -27,7 +28,6 @@ ATTEMPT = "oneuron.attempt"
 OWNER = "oneuron.owner"  # the machine and the folder of records that the run is published from
 CLAIMED = "oneuron.claimed"  # when its owner began, in ns since 1970: who was first counts
 ARCHIVE = "record.zip"  # the record as `make export` writes it
-MODEL = "model"  # MLflow's folder of the model of a run that FINISHED
 MAX_DIGEST = 36  # of a dataset in MLflow
 
 
@@ -110,6 +110,8 @@ def project(record: Record, views: Mapping[str, bytes] | None = None) -> Project
     files = dict(views or {})
     if mapped:
         files["names.json"] = json_bytes(mapped)
+    if record.status == "FINISHED":
+        files |= of_run(record)
     return Projection(
         key=key(record.head),
         name=_title(record),
@@ -126,7 +128,7 @@ def project(record: Record, views: Mapping[str, bytes] | None = None) -> Project
 
 def archive_path(status: str) -> str:
     """Return where the record is among the files of a run: with its model, if it has one."""
-    return f"{MODEL}/{ARCHIVE}" if status == "FINISHED" else ARCHIVE
+    return f"{FOLDER}/{ARCHIVE}" if status == "FINISHED" else ARCHIVE
 
 
 def key(head: Head) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +11,15 @@ from pipeline.config.schema import TrackingSettings
 from pipeline.errors import ConfigError, TrackingError
 from pipeline.record import Record
 from pipeline.record.read import MAX_BYTES
-from pipeline.tracking.artifacts import put
 from pipeline.tracking.fetch import at_most, download, record_here, require_run_id
+from pipeline.tracking.model_files import FOLDER
 from pipeline.tracking.names import MAX_TAG, safe_name, safe_value
-from pipeline.tracking.projection import MODEL
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.store import asking, open_store
 
 CHAMPION = "champion"
 IDENTITY_TAG = "oneuron.identity"
 TEST_ROWS_TAG = "oneuron.test_rows"  # and which rows, and the run that was judged by them
-PYFUNC = Path(__file__).with_name("pyfunc.py")
-# What a prediction imports; MLflow installs it where the model is served.
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "pandera", "pydantic", "duckdb", "scipy",
-                "scikit-learn", "threadpoolctl")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,9 +74,8 @@ class Registry:
                 if held.name == model and held.tags.get(IDENTITY_TAG) == record.identity:
                     return _version(held)
             run = client.get_run(published.run_id)
-            put(_model_files(record), run.info.artifact_uri, self._store.address, record.path)
             made = client.create_model_version(
-                model, f"{run.info.artifact_uri}/{MODEL}", run_id=published.run_id,
+                model, f"{run.info.artifact_uri}/{FOLDER}", run_id=published.run_id,
                 tags={IDENTITY_TAG: record.identity},
             )  # fmt: skip
             return _version(made)
@@ -144,24 +136,3 @@ def _version(held: Any) -> Version:
             f"no tag {IDENTITY_TAG}"
         )
     return Version(held.name, str(held.version), held.run_id, identity)
-
-
-def _model_files(record: Record) -> dict[str, bytes]:
-    """Return the model as MLflow loads it: code as text, requirements listed, nothing pickled."""
-    import mlflow.pyfunc
-
-    with tempfile.TemporaryDirectory() as name:
-        path, target = Path(name) / "model.json", Path(name) / MODEL
-        path.write_bytes(record.files["model.json"])
-        mlflow.pyfunc.save_model(
-            target,
-            python_model=str(PYFUNC),
-            artifacts={"model": str(path)},
-            code_paths=[str(PYFUNC.parents[2] / package) for package in ("nn", "pipeline")],
-            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
-        )
-        return {
-            path.relative_to(name).as_posix(): path.read_bytes()
-            for path in target.rglob("*")
-            if path.is_file()
-        }

@@ -32,6 +32,7 @@ from pipeline.record.transfer import export_record
 from pipeline.stages.importance import Importance
 from pipeline.text import flatten
 from pipeline.tracking import Synced, open_store, publish, sync
+from pipeline.tracking.model_files import of_run
 from pipeline.tracking.projection import MAX_POINTS, thinned
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.store import TRAINING
@@ -79,7 +80,7 @@ def test_artifacts_are_the_files_of_the_record_and_private(settings):
     (folder,) = files.ARTIFACTS.glob("*/artifacts")
     assert folder.parent.name == published.run_id
     names = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    assert set(names) >= {"model/record.zip", *VIEWS}
+    assert set(names) >= {"model/record.zip", *VIEWS, *of_run(record)}
     for name, content in VIEWS.items():
         assert names[name].read_bytes() == content
     exported = files.PROJECT / "run.zip"
