@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # The commands of the package read these variables themselves, as they were typed: a shell would
 # stumble over seed=range(5).
-export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW TARGET POSITIVE
+export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW TARGET POSITIVE PORT HIDE_VALUES
 # Where it is set, every process compiles its imports anew: seconds, each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
@@ -14,8 +14,8 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run tune sweep compare promote evaluate scorecard report reproduce export import predict ui sync data contract
-.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep clean lock
+COMMANDS := run tune sweep compare promote evaluate scorecard report reproduce export import predict serve ui sync data contract
+.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-serve clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -37,6 +37,7 @@ sweep: ## a run for each point of a grid, and how they compare (ARGS="seed=range
 compare: ## compare runs: SWEEP=name, id or latest, or FILTER="params.seed = '0'"
 promote: ## the best run of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest, or RUN=...
 predict: ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv [ON_BAD_ROW=skip]
+serve: ## answer requests with a model, and show a form: RUN=champion [PORT=5001 ON_BAD_ROW=skip HIDE_VALUES=yes]
 evaluate: ## figures and drift on a labelled file, exit code 6 if worse than on test: RUN=champion INPUT=new.csv
 report: ## draw the page of a run, as of a sweep: RUN=latest (OUTPUT=page.html)
 scorecard: ## a run of words and bins as whole points: RUN=latest OUTPUT=scorecard.csv
@@ -72,6 +73,9 @@ bench: $(STAMP) ## how fast it is, as ratios measured side by side
 
 bench-sweep: $(STAMP) ## how fast sweeps are, against their floor and the naive way
 	@$(BIN)/python -m bench.sweep
+
+bench-serve: $(STAMP) ## how fast a served model answers, against a stub in MLflow's server
+	@$(BIN)/python -m bench.serve
 
 lock: $(STAMP) ## choose the versions anew and write them, with hashes, to the lock files
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes \

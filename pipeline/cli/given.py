@@ -34,6 +34,20 @@ class Given:
         check_address(settings)
         return settings
 
+    def port(self) -> int:
+        """Return the port to serve at; 0: any that is free."""
+        port = self.options["port"]
+        if not port.isdecimal() or int(port) > 65535:
+            raise ConfigError(f"--port must be from 0 (any) to 65535; got {port!r}")
+        return int(port)
+
+    def skips(self) -> bool:
+        """Return whether rows that break the contract are skipped, instead of refusing all."""
+        on_bad_row = self.options["on_bad_row"]
+        if on_bad_row not in ("refuse", "skip"):
+            raise ConfigError(f"ON_BAD_ROW must be refuse or skip; got {on_bad_row!r}")
+        return bool(on_bad_row == "skip")
+
     def form(self) -> dict[str, Any]:
         """Return the settings of the form of a file, by name."""
         values = self.values.items()

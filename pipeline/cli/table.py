@@ -94,6 +94,13 @@ GROUPS = {
             ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
         ),
         Command(
+            "serve", "answer requests, and show a form for one row", use.serve,
+            (RUN, Option("port", "a free one is taken if it is not", "5001"),
+             Option("on-bad-row", "refuse the request, or skip the row and say why", "refuse"),
+             Option("hide-values", "no message holds a value that was sent", is_switch=True)),
+            ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
+        ),
+        Command(
             "evaluate", "figures and drift on a labelled file; exit code 6 if worse",
             use.evaluate,
             (RUN, Option("input", "csv, csv.gz or parquet, with the target", "", "labelled.csv"),

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from pipeline import files
 from pipeline.cli.given import Given, resolve_record
 from pipeline.cli.output import other_machine, published
-from pipeline.errors import OK, ConfigError
+from pipeline.errors import OK
 from pipeline.text import say
 
 
@@ -68,7 +68,4 @@ def ui(given: Given) -> int:
     """Serve MLflow's page until Ctrl-C."""
     from pipeline.tracking.ui import serve
 
-    port = given.options["port"]
-    if not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"--port must be from 0 (any) to 65535; got {port!r}")
-    return serve(int(port))
+    return serve(given.port())

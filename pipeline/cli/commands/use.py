@@ -15,6 +15,8 @@ from pipeline.text import bounded, canonical, counted, say
 
 if TYPE_CHECKING:
     from pipeline.config.evaluate_settings import ThresholdRule
+    from pipeline.record import Record
+    from pipeline.stages.predict import Model
 
 
 def predict(given: Given) -> int:
@@ -22,24 +24,15 @@ def predict(given: Given) -> int:
     from pipeline.stages.encode import format_unseen
     from pipeline.stages.predict import predict_file
 
-    threshold, on_bad_row = given.values.get("evaluate.threshold"), given.options["on_bad_row"]
-    if on_bad_row not in ("refuse", "skip"):
-        raise ConfigError(f"ON_BAD_ROW must be refuse or skip; got {on_bad_row!r}")
-    if threshold is not None and not isinstance(threshold, float):
-        raise ConfigError(
-            f"evaluate.threshold must be a number to predict; got a rule, {_rule(threshold)}: "
-            "a rule needs rows whose label is known; train with it (make run), and RUN has it"
-        )
-    record = finished_record(given)
-    model = record.model
-    model = replace(model, data=model.data.in_form(given.form()))
-    chosen = model if threshold is None else replace(model, threshold=threshold)
+    skip = given.skips()
+    record, model = _model(given)
     source, target = Path(given.options["input"]), Path(given.options["output"])
-    done = predict_file(chosen, source, target, skip=on_bad_row == "skip")
+    done = predict_file(model, source, target, skip=skip)
     rows = counted(done.n_rows - done.n_skipped, "row")
     say(f"{rows} scored by run {record.identity[:12]}, {done.n_positive:,} of them positive")
-    instead = "" if threshold is None else f" (the run's is {model.threshold})"
-    say(f"decided at threshold {chosen.threshold}{instead}")
+    of_run = f" (the run's is {record.model.threshold})"
+    instead = of_run if "evaluate.threshold" in given.values else ""
+    say(f"decided at threshold {model.threshold}{instead}")
     say(f"written to {target}")
     for attribute, found in done.unseen.items():
         n = counted(sum(found.values()), "row")
@@ -49,6 +42,23 @@ def predict(given: Given) -> int:
     skipped = f"{counted(done.n_skipped, 'row')} not scored; column reason says why:"
     say(bounded([skipped, *done.skipped]), error=True)
     return DataError.exit_code
+
+
+def serve(given: Given) -> int:
+    """Serve the model of a run on this machine until Ctrl-C."""
+    from pipeline.report.form import form_page
+    from pipeline.serving.app import Service, app
+    from pipeline.serving.local import serve_here
+
+    port, skip, hide_values = given.port(), given.skips(), bool(given.options["hide_values"])
+    record, model = _model(given)
+    service = Service(model, form_page(record, model), skip=skip, hide_values=hide_values)
+
+    def greet(address: str) -> str:
+        which = f"run {record.identity[:12]} of {model.data.name}"
+        return f"{which}: {address}\n\n{service.example(address)}\n"
+
+    return serve_here(lambda: app(service), port, greet)
 
 
 def evaluate(given: Given) -> int:
@@ -98,6 +108,20 @@ def report(given: Given) -> int:
         write_views(record)
     say(f"{'Page':10}{output or files.shown(record.path / PAGE)}")
     return OK
+
+
+def _model(given: Given) -> tuple[Record, Model]:
+    """Return the record that RUN means, and its model at the threshold and form that are given."""
+    threshold = given.values.get("evaluate.threshold")
+    if threshold is not None and not isinstance(threshold, float):
+        raise ConfigError(
+            f"evaluate.threshold must be a number to predict; got a rule, {_rule(threshold)}: "
+            "a rule needs rows whose label is known; train with it (make run), and RUN has it"
+        )
+    record = finished_record(given)
+    model = record.model
+    model = replace(model, data=model.data.in_form(given.form()))
+    return record, model if threshold is None else replace(model, threshold=threshold)
 
 
 def _rule(threshold: ThresholdRule) -> str:
