@@ -14,11 +14,13 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run tune sweep compare promote evaluate scorecard report reproduce export import predict serve ui sync data contract
+COMMANDS := run tune reproduce sweep compare promote predict serve evaluate report scorecard \
+            ui sync export import data contract
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-serve clean lock
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^([a-z-]+:.*## |##@)' $(MAKEFILE_LIST) \
+	  | awk -F ':.*## |##@ ' '/^##@/ {print $$2; next} {printf "  make %-12s%s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv and install what the lock names, hashes checked
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
@@ -31,33 +33,39 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 
+##@ One run
 run: ## train, evaluate and track one neuron (ARGS="key=value ...")
-tune: ## train on all but the test rows, with the penalty that folds choose (ARGS="data=...")
-sweep: ## a run for each point of a grid, and how they compare (ARGS="seed=range(5) ...", PLAN=1 only shows)
-compare: ## compare runs: SWEEP=name, id or latest, or FILTER="params.seed = '0'"
-promote: ## the best run of a sweep becomes champion if it passes the gate of conf/promote: SWEEP=latest, or RUN=...
-predict: ## score new rows: RUN=latest (or champion) INPUT=new.csv OUTPUT=out.csv [ON_BAD_ROW=skip]
-serve: ## answer requests with a model, and show a form: RUN=champion [PORT=5001 ON_BAD_ROW=skip HIDE_VALUES=yes]
-evaluate: ## figures and drift on a labelled file, exit code 6 if worse than on test: RUN=champion INPUT=new.csv
-report: ## draw the page of a run, as of a sweep: RUN=latest (OUTPUT=page.html)
-scorecard: ## a run of words and bins as whole points: RUN=latest OUTPUT=scorecard.csv
-reproduce: ## train a run again and say whether it is the same: RUN=latest (FROM=source: by its own code)
+tune: ## train on all but the test rows, folds choose the penalty
+reproduce: ## train a run again, is it the same? RUN=latest (FROM=source)
+##@ Many runs
+sweep: ## a run for each point of a grid (ARGS="seed=range(5)", PLAN=1)
+compare: ## compare runs: SWEEP=latest, or FILTER="params.seed = '0'"
+promote: ## make the best run champion: SWEEP=latest, or RUN=...
+##@ Use a run
+predict: ## score new rows: INPUT=new.csv OUTPUT=out.csv (RUN=champion)
+serve: ## answer requests, with a form: RUN=champion (PORT=5001)
+evaluate: ## figures and drift on a labelled file: INPUT=new.csv
+report: ## draw the page of a run: RUN=latest (OUTPUT=page.html)
+scorecard: ## a run of words and bins as points: RUN=latest OUTPUT=card.csv
+##@ Share runs
+ui: ## look at the runs in MLflow, on this machine only
+sync: ## publish runs that a store or server lacks
 export: ## write a run to one file: RUN=latest OUTPUT=run.zip
 import: ## take in a run that was exported elsewhere: INPUT=run.zip
-ui: ## look at the runs in MLflow, on this machine only
-sync: ## publish the runs that the store or server lacks (ARGS="tracking=server ...")
-contract: ## draft the contract of a table: INPUT=file.csv TARGET=column (POSITIVE=value, OUTPUT=conf/data/name.yaml)
+##@ Set up
 data: ## write the tables that come with the project to data/
+contract: ## draft the contract of a table: INPUT=file.csv TARGET=column
 $(COMMANDS): $(STAMP)
 	@$(BIN)/python -m pipeline $@ --make
 
-test: $(STAMP) ## the tests (ARGS='-m "not slow and not exhaustive"' leaves out processes and servers)
+##@ Develop
+test: $(STAMP) ## the tests
 	@$(PYTEST) -m "not exhaustive" $(ARGS)
 
-exhaustive: $(STAMP) ## what takes longest: a kill at every I/O call, writers by the dozen, simulations
+exhaustive: $(STAMP) ## what takes longest: kills at every I/O call, simulations
 	@$(PYTEST) -m exhaustive $(ARGS)
 
-check: $(STAMP) ## what must be green before a commit: format, lint, types, import contracts, tests
+check: $(STAMP) ## format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
@@ -71,18 +79,18 @@ format: $(STAMP) ## format the code and fix what can be fixed
 bench: $(STAMP) ## how fast it is, as ratios measured side by side
 	@$(BIN)/python -m bench
 
-bench-sweep: $(STAMP) ## how fast sweeps are, against their floor and the naive way
+bench-sweep: $(STAMP) ## how fast sweeps are, against their floor
 	@$(BIN)/python -m bench.sweep
 
-bench-serve: $(STAMP) ## how fast a served model answers, against a stub in MLflow's server
+bench-serve: $(STAMP) ## how fast a served model answers, against a stub
 	@$(BIN)/python -m bench.serve
 
-lock: $(STAMP) ## choose the versions anew and write them, with hashes, to the lock files
+lock: $(STAMP) ## choose the versions anew and write the lock files
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
 	@grep -A 99 '^uv==' requirements.lock | awk 'NR > 1 && !/^ / {exit} {print}' | sed '$$ s/ \\$$//' > bootstrap.lock
 
-clean: ## remove .venv, caches and the tables that `make data` writes; results and your tables stay
+clean: ## remove .venv, caches, tables of make data; results stay
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline data --remove 2>/dev/null \
 	  || echo "data/ stays as it is: .venv cannot say which tables are make data's" >&2
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

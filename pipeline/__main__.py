@@ -12,8 +12,9 @@ import signal
 import sys
 from typing import NoReturn
 
+from pipeline import files
 from pipeline.errors import OK, PipelineError, disk_error
-from pipeline.text import say
+from pipeline.text import say, say_as_installed
 
 
 def main() -> NoReturn:
@@ -41,7 +42,8 @@ def main() -> NoReturn:
 def _run(words: list[str]) -> int:
     """Run the command that the words begin with; without one, ``run``, or ``sweep`` with -m."""
     from pipeline.cli.arguments import parse
-    from pipeline.cli.table import BY_NAME, overview
+    from pipeline.cli.help import command_help, overview
+    from pipeline.cli.table import BY_NAME
 
     name, rest = (words[0], words[1:]) if words and words[0] in BY_NAME else ("run", words)
     if name == "run" and {"-m", "--multirun"} & {*rest}:
@@ -49,6 +51,13 @@ def _run(words: list[str]) -> int:
     if words[:1] in (["--help"], ["-h"]):
         say(overview())
         return OK
+    if {"--help", "-h"} & {*rest}:
+        say(command_help(BY_NAME[name]))
+        return OK
+    if files.IS_INSTALLED:
+        say_as_installed(BY_NAME)
+        if name not in ("init", "completion"):
+            files.require_project()
     return BY_NAME[name].handler(parse(name, rest))
 
 

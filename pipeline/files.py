@@ -1,7 +1,8 @@
 """Where things are, and files that are private, durable and locked.
 
-Places are relative to the project folder, wherever a command is started from. Files are 0600 in
-folders of 0700, whatever the umask is.
+Places are relative to the project folder: the checkout, wherever a command is started from; where
+the package is installed, the folder that ``oneuron init`` was called in, of the current one and
+those around it the nearest. Files are 0600 in folders of 0700, whatever the umask is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,39 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+from pipeline.errors import ConfigError
+from pipeline.text import printable
+
+MARK = "conf/config.yaml"  # what makes a folder a project
+CODE = Path(__file__).resolve().parent.parent  # of the checkout, or where packages are installed
+IS_INSTALLED = not (CODE / MARK).is_file()
+TEMPLATE = CODE / "pipeline" / "conf"  # what ``oneuron init`` lays down; in the wheel alone
+
+
+def find_project() -> Path:
+    """Return the project folder; where none is found the current one, which init makes one."""
+    if not IS_INSTALLED:
+        return CODE
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was removed meanwhile
+        here = Path("/")
+    return next((each for each in (here, *here.parents) if (each / MARK).is_file()), here)
+
+
+def require_project() -> None:
+    """Raise ConfigError where the current folder is in no project."""
+    if not (PROJECT / MARK).is_file():
+        got = f"none in {printable(str(PROJECT))} and above"
+        raise ConfigError(f"folder must be in a project, with {MARK}; got {got}: oneuron init")
+
+
+def conf() -> Path:
+    """Return the folder of the configuration: the project's, or without one what init lays down."""
+    return CONF if CONF.is_dir() else TEMPLATE
+
+
+PROJECT = find_project()
 CONF = PROJECT / "conf"
 RUNS = PROJECT / "runs"
 SWEEPS = PROJECT / "sweeps"

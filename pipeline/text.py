@@ -30,8 +30,21 @@ _LOOK_ALIKES = str.maketrans(
 )
 
 
+_commands: list[str] = []  # of make, which are said as those of oneuron
+
+
+def say_as_installed(commands: Iterable[str]) -> None:
+    """Have ``say`` name the commands as ``oneuron run``, not ``make run``: there is no Makefile.
+
+    Their flags may stay in capitals, which ``oneuron`` takes as well.
+    """
+    _commands[:] = commands
+
+
 def say(text: str, *, error: bool = False) -> None:
     """Print the text without secrets, to stdout or, as an ``error``, to stderr."""
+    if _commands:
+        text = re.sub(rf"\bmake (?=(?:{'|'.join(_commands)})\b)", "oneuron ", text)
     print(redact(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 

@@ -31,6 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.setattr(files, "PROJECT", folder)
+    monkeypatch.setattr(files, "CODE", folder)
     monkeypatch.setattr(files, "RUNS", folder / "runs")
     monkeypatch.setattr(files, "SWEEPS", folder / "sweeps")
     monkeypatch.setattr(files, "STORE", folder / "mlflow.db")

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.cli.given import Given
-from pipeline.cli.table import BY_NAME, EVERY_SETTING, FILE_SETTINGS, Command
+from pipeline.cli.table import BY_NAME, EVERY_SETTING, FILE_SETTINGS, Command, Option
 from pipeline.errors import ConfigError
 from pipeline.text import bounded, cut
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What make hands on; no other variable of the environment is a flag.
 VARIABLES = (
     "RUN", "INPUT", "OUTPUT", "SWEEP", "FILTER", "FROM", "TRUST", "PLAN", "ON_BAD_ROW", "TARGET",
-    "POSITIVE", "PORT", "HIDE_VALUES",
+    "POSITIVE", "PORT", "HIDE_VALUES", "ARGS",
 )  # fmt: skip
 
 
@@ -42,17 +42,23 @@ def parse(name: str, words: list[str]) -> Given:
     """
     command = BY_NAME[name]
     words = _from_make(command) if words == ["--make"] else words
-    flags = _Flags(prog=f"oneuron {name}", allow_abbrev=False, description=command.help)
+    flags = _Flags(prog=f"oneuron {name}", allow_abbrev=False, add_help=False)
     for option in command.options:
         how: dict[str, Any] = {"default": option.default}
         if option.is_switch:
             how = {"action": "store_true"}
-        flags.add_argument(f"--{option.name}", help=option.help, **how)
-    parsed, rest = flags.parse_known_args(_whole(words))
+        elif option.is_word:
+            how |= {"nargs": "?"}
+        flags.add_argument(option.name if option.is_word else f"--{option.name}", **how)
+    parsed, rest = flags.parse_known_args(_whole(_as_flags(command, words)))
     known = vars(parsed)
     checked = [(word, _fault(command, word)) for word in rest]
     overrides = [word for word, fault in checked if not fault]
-    faults = [*_lacking(command, known), *(fault for _, fault in checked if fault)]
+    faults = [
+        *_lacking(command, known),
+        *_unknown(command, known),
+        *(fault for _, fault in checked if fault),
+    ]
     values: dict[str, Any] = {}
     if overrides and command.settings != EVERY_SETTING:
         try:
@@ -65,17 +71,34 @@ def parse(name: str, words: list[str]) -> Given:
 
 
 def _from_make(command: Command) -> list[str]:
-    """Return the words that make's variables stand for."""
-    names = [o for o in command.options if o.variable in VARIABLES]
-    given = {option: os.environ.get(option.variable, "") for option in names}
-    flags = [
-        f"--{option.name}" if option.is_switch else f"--{option.name}={value}"
-        for option, value in given.items()
-        if value
-    ]
-    typed = os.environ.get("ARGS", "")
+    """Return the variables of the command that make has set."""
+    names = [name for name in (*_variables(command), "ARGS") if name in VARIABLES]
+    return [f"{name}={value}" for name in names if (value := os.environ.get(name))]
+
+
+def _as_flags(command: Command, words: list[str]) -> list[str]:
+    """Return the words with ``--run=latest`` for ``RUN=latest``, which make and messages say."""
+    made, variables = [], _variables(command)
+    for word in words:
+        name, is_set, value = word.partition("=")
+        option = variables.get(name) if is_set else None
+        if option is not None and value:
+            flag = f"--{option.name}" if option.is_switch else f"--{option.name}={value}"
+            made.append(value if option.is_word else flag)
+        elif name == "ARGS" and is_set:
+            made += _split(value)
+        elif option is None:
+            made.append(word)
+    return made
+
+
+def _variables(command: Command) -> dict[str, Option]:
+    return {option.variable: option for option in command.options}
+
+
+def _split(typed: str) -> list[str]:
     try:
-        return [*flags, *shlex.split(typed)]
+        return shlex.split(typed)
     except ValueError as error:
         raise ConfigError(f"ARGS must be words; got {typed!r}: {str(error).lower()}") from None
 
@@ -99,11 +122,19 @@ def _is_closed(text: str) -> bool:
 
 
 def _lacking(command: Command, known: dict[str, Any]) -> list[str]:
-    needed = [option for option in command.options if option.example]
-    lacking = [option.name.upper() for option in needed if not known[option.name]]
-    example = " ".join(f"{option.name.upper()}={option.example}" for option in needed)
+    lacking = [option.variable for option in command.needed if not known[option.name]]
+    example = " ".join(f"{option.variable}={option.example}" for option in command.needed)
     rule = f"{' and '.join(lacking)} must be given; got nothing"
     return [f"{rule}: make {command.name} {example}"] if lacking else []
+
+
+def _unknown(command: Command, known: dict[str, Any]) -> list[str]:
+    """Return what is wrong with words that stand for themselves, as the name of a shell."""
+    return [
+        f"{option.name} must be one of {', '.join(option.values)}; got {cut(got, 80)!r}"
+        for option in command.options
+        if option.is_word and (got := known[option.name]) not in option.values
+    ]
 
 
 def _fault(command: Command, word: str) -> str:

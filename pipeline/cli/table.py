@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from pipeline.cli.commands import many, setup, share, train, use
 from pipeline.cli.given import Given
-from pipeline.files import CONF
 
 EVERY_SETTING = ("*",)
 TRACKING = ("tracking",)
@@ -32,6 +31,9 @@ class Option:
     default: str = ""
     example: str = ""  # a value, for the message that it must be given; "": it need not be
     is_switch: bool = False
+    is_word: bool = False  # typed without its name
+    values: tuple[str, ...] = ()  # that it may have, or often has
+    folder: str = ""  # of the project, whose names it may have
 
     @property
     def variable(self) -> str:
@@ -48,41 +50,58 @@ class Command:
     handler: Callable[[Given], int]
     options: tuple[Option, ...] = ()
     settings: tuple[str, ...] = ()
+    example: str = ""  # what may be typed after the flags that must be given
+
+    @property
+    def needed(self) -> list[Option]:
+        """The flags that must be given."""
+        return [option for option in self.options if option.example]
 
 
-RUN = Option("run", "identity, id in MLflow, latest, champion or model@champion", "latest")
-CFG = Option("cfg", "job: print the configuration that would run")
-SWEEP = Option("sweep", "name, id (or its beginning), or latest", "latest")
+RUN = Option(
+    "run", "identity, id in MLflow, latest, champion or model@champion", "latest",
+    values=("latest", "champion"), folder="runs",
+)  # fmt: skip
+SWEEP = Option(
+    "sweep", "name, id (or its beginning), or latest", "latest",
+    values=("latest",), folder="sweeps",
+)  # fmt: skip
+SHELLS = ("bash", "zsh", "fish")
+CFG = Option("cfg", "job: print the configuration that would run", values=("job",))
 
 GROUPS = {
     "One run": (
         Command(
             "run", "train, evaluate and track one neuron", train.run, (CFG,), EVERY_SETTING,
+            "data=breast_cancer optimiser=newton",
         ),
         Command(
             "tune", "train on all but the test rows, folds choose the penalty", train.tune,
-            (CFG,), EVERY_SETTING,
+            (CFG,), EVERY_SETTING, "data=breast_cancer",
         ),
         Command(
             "reproduce", "train a run again and say whether it is the same", train.reproduce,
-            (RUN, Option("from", "source: by the code on record"),
-             Option("trust", "yes: run code that was not made on this machine")),
+            (RUN, Option("from", "source: by the code on record", values=("source",)),
+             Option("trust", "yes: run code that was not made on this machine", values=("yes",))),
             ("data.path", "data.valid", "data.test", "train.blas_threads", "tracking"),
+            "--run latest --from source",
         ),
     ),
     "Many runs": (
         Command(
             "sweep", "a run for each point of a grid, and how they compare", many.sweep,
             (Option("plan", "show what would be run", is_switch=True),), EVERY_SETTING,
+            "'seed=range(5)' optimiser=momentum,adam",
         ),
         Command(
             "compare", "compare runs", many.compare,
             (SWEEP, Option("filter", "of MLflow, as: params.seed = '0'")), TRACKING,
+            "--sweep latest",
         ),
         Command(
             "promote", "make the best run champion if it passes the gate of conf/promote",
             many.promote, (SWEEP, Option("run", "this run, instead of the best of a sweep")),
-            ("promote", "tracking"),
+            ("promote", "tracking"), "--sweep latest",
         ),
     ),
     "Use a run": (
@@ -90,8 +109,9 @@ GROUPS = {
             "predict", "score new rows", use.predict,
             (RUN, Option("input", "csv, csv.gz or parquet", "", "new.csv"),
              Option("output", "CSV to write", "", "scored.csv"),
-             Option("on-bad-row", "refuse the file, or skip the row and say why", "refuse")),
-            ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
+             Option("on-bad-row", "refuse the file, or skip the row and say why", "refuse",
+                    values=("refuse", "skip"))),
+            ("evaluate.threshold", *FILE_SETTINGS, "tracking"), "--run champion",
         ),
         Command(
             "serve", "answer requests, and show a form for one row", use.serve,
@@ -105,15 +125,17 @@ GROUPS = {
             use.evaluate,
             (RUN, Option("input", "csv, csv.gz or parquet, with the target", "", "labelled.csv"),
              Option("output", "JSON to write the figures to")),
-            (*FILE_SETTINGS, *TRACKING),
+            (*FILE_SETTINGS, *TRACKING), "--run champion",
         ),
         Command(
             "report", "draw the page of a run, as of a sweep, or draw it again", use.report,
             (RUN, Option("output", "page to write; without it, beside the record")), TRACKING,
+            "--run latest --output page.html",
         ),
         Command(
             "scorecard", "write a run of words and bins as whole points", use.scorecard,
             (RUN, Option("output", "CSV to write", "scorecard.csv")), ("scorecard", "tracking"),
+            "--output scorecard.csv",
         ),
     ),
     "Share runs": (
@@ -123,6 +145,7 @@ GROUPS = {
         ),
         Command(
             "sync", "publish the runs that a store or server lacks", share.sync, (), TRACKING,
+            "tracking=server tracking.uri=http://127.0.0.1:5000",
         ),
         Command(
             "export", "write a run to one file", share.export,
@@ -135,6 +158,9 @@ GROUPS = {
     ),
     "Set up": (
         Command(
+            "init", "lay down conf/ in this folder, where pip installed oneuron", setup.init,
+        ),
+        Command(
             "data", "write the tables that come with the project", setup.data,
             (Option("remove", "remove those that can be written again", is_switch=True),),
         ),
@@ -144,35 +170,15 @@ GROUPS = {
              Option("target", "the column to predict (without a header: its place)", "", "column"),
              Option("positive", "its value, or values with commas between them, that are class 1"),
              Option("output", "YAML to write, in conf/data")),
+            example="--positive yes",
+        ),
+        Command(
+            "completion", "print the script by which a shell completes oneuron",
+            setup.completion,
+            (Option("shell", "bash, zsh or fish", "bash", is_word=True, values=SHELLS),),
+            example="zsh",
         ),
     ),
 }  # fmt: skip
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 BY_NAME = {command.name: command for command in COMMANDS}
-
-
-OVERVIEW = """\
-One neuron, every number tracked.
-
-oneuron COMMAND [--flag VALUE ...] [key=value ...]
-oneuron COMMAND --help                                  (make COMMAND is the same)
-
-{commands}
-Without a command it is run; -m makes it sweep.
-Every key=value replaces one of the configuration, which --cfg job prints, and a
-group takes one of its options:
-{groups}
-for example: oneuron data=breast_cancer train.l2=0.01"""
-
-
-def overview() -> str:
-    """Return what ``--help`` prints: every command, and every group with its options."""
-    options: dict[str, list[str]] = {}
-    for path in sorted(CONF.glob("*/*.yaml")):
-        options.setdefault(path.parent.name, []).append(path.stem)
-    groups = "".join(f"  {group:12}{' | '.join(names)}\n" for group, names in options.items())
-    listed = ""
-    for group, commands in GROUPS.items():
-        lines = (f"  {command.name:12}{command.help}\n" for command in commands)
-        listed += f"{group}\n{''.join(lines)}"
-    return OVERVIEW.format(commands=listed, groups=groups)

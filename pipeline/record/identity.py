@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints
 
 from pipeline.config.schema import RunConfig
-from pipeline.files import PROJECT
+from pipeline.files import CODE
 
 # The rooms whose code makes a result, and what in them does not count: what is read from a file is
 # hashed cell by cell and what is composed value by value.
@@ -72,7 +72,7 @@ class Lineage(Environment, frozen=True):
     blas_threads: int
 
 
-def environment(project: Path = PROJECT) -> Environment:
+def environment(project: Path = CODE) -> Environment:
     """Return the code, the libraries and the machine of this process."""
     files = code_files(project)
     commit, diff = _git(project)
@@ -122,7 +122,7 @@ def other_machine(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return "; ".join(f"{now[n] or 'none'}, it was {was[n] or 'none'}" for n in different)
 
 
-def code_files(project: Path = PROJECT) -> dict[str, str]:
+def code_files(project: Path = CODE) -> dict[str, str]:
     """Return the digest of each file of the result rooms, by its path in the project.
 
     What is no module counts byte by byte: a stage may read it, or it is a compiled module that

@@ -90,7 +90,7 @@ def reproduce(
         got = f"{head.identity[:12]}, {head.status}"
         raise ConfigError(f"RUN must name a run that trained to its end; got {got}")
     tree = _changed(record.config, changes or {})
-    with _source(record, trust=trust) if from_source else nullcontext(files.PROJECT) as code:
+    with _source(record, trust=trust) if from_source else nullcontext(files.CODE) as code:
         begun = time.monotonic()
         answer = retrain(code, tree)
         seconds = time.monotonic() - begun
@@ -196,7 +196,7 @@ def _source(record: Record, *, trust: bool) -> Iterator[Path]:
 
 def _git(*words: str, folder: Path | None = None) -> None:
     # No hook of the person at work runs: it would take the checkout for one of theirs.
-    command = ["git", "-C", str(folder or files.PROJECT), "-c", f"core.hooksPath={os.devnull}"]
+    command = ["git", "-C", str(folder or files.CODE), "-c", f"core.hooksPath={os.devnull}"]
     try:
         subprocess.run(
             [*command, *words], env=_clean_environment(), capture_output=True, text=True, check=True

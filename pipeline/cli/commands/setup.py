@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.cli.given import Given
-from pipeline.errors import OK
+from pipeline.errors import OK, ConfigError
 from pipeline.text import counted, say
 
 
@@ -20,6 +20,34 @@ def data(given: Given) -> int:
         return OK
     for path in TABLES:
         say(f"{'written' if write_if_missing(path) else 'there already'}: {path}")
+    return OK
+
+
+def init(_: Given) -> int:
+    """Lay down ``conf/`` in the current folder, to start from; what is there stays as it is."""
+    if not files.IS_INSTALLED:
+        got = f"a checkout, whose conf/ is in {files.PROJECT}"
+        raise ConfigError(f"init must be of a package that pip installed; got {got}: use that")
+    folder, n_kept, n_written = Path.cwd() / "conf", 0, 0
+    for source in sorted(files.TEMPLATE.rglob("*.yaml")):
+        name = source.relative_to(files.TEMPLATE)
+        files.make_private((folder / name).parent)
+        try:
+            files.write_new(folder / name, source.read_bytes())
+            n_written += 1
+        except FileExistsError:
+            n_kept += 1
+    kept = f"; {n_kept} were there already and stay as they are" if n_kept else ""
+    say(f"written: {counted(n_written, 'file')} in conf/{kept}")
+    say(f"{'Next':10}oneuron run, and oneuron --help")
+    return OK
+
+
+def completion(given: Given) -> int:
+    """Print the script by which a shell completes commands, flags, settings and names."""
+    from pipeline.cli.completion import script
+
+    say(script(given.options["shell"]))
     return OK
 
 
