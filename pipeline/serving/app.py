@@ -7,7 +7,7 @@ import json
 import shlex
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from pipeline.config.column_settings import Numeric
-from pipeline.errors import DataError
+from pipeline.errors import DataError, leave_on_signals
 from pipeline.serving.answer import answer
 from pipeline.serving.compiled import compile_model
 from pipeline.serving.forms import (
@@ -29,6 +29,7 @@ from pipeline.serving.forms import (
     json_blocks,
     parquet_blocks,
 )
+from pipeline.serving.guard import HOST, guarded, listen, own_origins, run
 from pipeline.serving.scorer import Scorer
 from pipeline.stages.predict import Model
 from pipeline.text import bounded, listed, quoted, say
@@ -205,6 +206,16 @@ class Service:
             about = [name for name in known if quoted(name, 40) in got]
             lines.append(f"{rule}: {listed(about)}" if about else rule)
         return "\n".join(lines)
+
+
+def serve_until_stopped(service: Service, port: int, name: str) -> None:
+    """Serve at ``port``, or a free one, until Ctrl-C; say so with a link and a request to paste."""
+    leave_on_signals()
+    with listen(port) as listening, suppress(KeyboardInterrupt):
+        own = listening.getsockname()[1]
+        address = f"http://{HOST}:{own}/"
+        started = f"{name}: {address}\n\n{service.example(address)}\n\nCtrl-C ends it"
+        run(guarded(app(service), own_origins(own)), listening, started, ws="none")
 
 
 def app(service: Service) -> Starlette:

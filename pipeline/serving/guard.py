@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 from pipeline.text import say
 
 HOST = "127.0.0.1"
+JSON = [(b"content-type", b"application/json")]
+REFUSAL = (
+    b'{"error_code": "PERMISSION_DENIED", "message": "Host and Origin must be this server\'s own"}'
+)
 
 
 def listen(port: int) -> socket.socket:
@@ -61,7 +65,7 @@ def guarded(app: Any, origins: Collection[str]) -> Any:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # a 403 before it is accepted
         else:
-            await send({"type": "http.response.start", "status": 403, "headers": []})
-            await send({"type": "http.response.body", "body": b"another host or origin"})
+            await send({"type": "http.response.start", "status": 403, "headers": JSON})
+            await send({"type": "http.response.body", "body": REFUSAL})
 
     return guard

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import os
-<<<<<<< HEAD
 from contextlib import suppress
 from typing import Any
 
 from pipeline import files
 from pipeline.errors import OK, ConfigError, TrackingError, leave_on_signals
 from pipeline.serving.guard import HOST, guarded, listen, own_origins, run
-=======
-from typing import Any
-
-from pipeline import files
-from pipeline.errors import ConfigError, TrackingError
-from pipeline.serving.local import serve_here
->>>>>>> e33ce55 (make serve answers requests with the contract in front, and shows a form for one row)
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.sqlite import latest_run
 
@@ -34,7 +26,6 @@ def serve(port: int) -> int:
     youngest = latest_run(files.STORE)
     if youngest is None:
         raise TrackingError("store must hold a run; got none: make run")
-<<<<<<< HEAD
     leave_on_signals()
     with listen(port) as listening, suppress(KeyboardInterrupt):
         own = listening.getsockname()[1]
@@ -42,10 +33,6 @@ def serve(port: int) -> int:
         app = guarded(_mlflow_app(), own_origins(own))
         run(app, listening, f"runs as charts: {link}\nCtrl-C ends it")
     return OK
-=======
-    charts = CHARTS.format(youngest[1])
-    return serve_here(_mlflow_app, port, lambda address: f"runs as charts: {address}{charts}")
->>>>>>> e33ce55 (make serve answers requests with the contract in front, and shows a form for one row)
 
 
 def _mlflow_app() -> Any:

@@ -16,7 +16,7 @@ from pipeline.record import write
 from pipeline.report.form import form_page
 from pipeline.run import learn, prepare
 from pipeline.serving.app import Service, app
-from pipeline.serving.local import HOST, guarded, listen
+from pipeline.serving.guard import HOST, guarded, listen, own_origins
 
 pytestmark = pytest.mark.slow
 HOSTILE = '"><script>document.title="run"</script><b>'
@@ -69,7 +69,7 @@ def served(records):
             listening = stack.enter_context(listen(0))
             port = listening.getsockname()[1]
             service = Service(record.model, form_page(record, record.model))
-            config = uvicorn.Config(guarded(app(service), port), log_level="critical")
+            config = uvicorn.Config(guarded(app(service), own_origins(port)), log_level="critical")
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, args=([listening],))
             thread.start()

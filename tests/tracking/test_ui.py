@@ -18,11 +18,7 @@ from builders import copy_project, store_rows
 
 from pipeline import files
 from pipeline.errors import ConfigError, TrackingError
-<<<<<<< HEAD
 from pipeline.serving.guard import HOST
-=======
-from pipeline.serving.local import HOST
->>>>>>> e33ce55 (make serve answers requests with the contract in front, and shows a form for one row)
 from pipeline.tracking import ui
 
 START_S = 120  # on a machine that is busy with other tests

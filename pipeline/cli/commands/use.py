@@ -47,18 +47,13 @@ def predict(given: Given) -> int:
 def serve(given: Given) -> int:
     """Serve the model of a run on this machine until Ctrl-C."""
     from pipeline.report.form import form_page
-    from pipeline.serving.app import Service, app
-    from pipeline.serving.local import serve_here
+    from pipeline.serving.app import Service, serve_until_stopped
 
     port, skip, hide_values = given.port(), given.skips(), bool(given.options["hide_values"])
     record, model = _model(given)
     service = Service(model, form_page(record, model), skip=skip, hide_values=hide_values)
-
-    def greet(address: str) -> str:
-        which = f"run {record.identity[:12]} of {model.data.name}"
-        return f"{which}: {address}\n\n{service.example(address)}\n"
-
-    return serve_here(lambda: app(service), port, greet)
+    serve_until_stopped(service, port, f"run {record.identity[:12]} of {model.data.name}")
+    return OK
 
 
 def evaluate(given: Given) -> int:
