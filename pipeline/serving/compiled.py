@@ -62,7 +62,7 @@ def example_row(compiled: Mapping[str, Any]) -> dict[str, str | float]:
     """
     means = {t["attribute"]: t["mean"] + t["rest"] for t in compiled["terms"] if "mean" in t}
     edges = {
-        part["attribute"]: part["edges"][0]
+        part["attribute"]: sum(part["edges"]) / len(part["edges"])
         for term in compiled["terms"]
         for part in term.get("parts", ())
         if part.get("edges")
@@ -84,7 +84,7 @@ def _example(column: Mapping[str, Any], number: float) -> str | float:
         low, high = bound["low"], bound["high"]
         number = max(number, low) if low is not None else number
         number = min(number, high) if high is not None else number
-    return number
+    return number + 1 if number in column["numbers"] else number
 
 
 def _rule_texts(data: DataSettings) -> dict[str, list[str]]:

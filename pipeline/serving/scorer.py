@@ -184,12 +184,12 @@ class Scorer:
         of_columns = [*self._wrong_columns(names)]
         if of_columns:
             return Faults(tuple(of_columns))
-        frame = frame.iloc[:, [names.index(reader.name) for reader in self._readers]]
+        places = [names.index(reader.name) for reader in self._readers]
         found: dict[tuple[int, str], Broken] = {}
         for start in range(0, len(frame), BLOCK):
             rows = slice(start, min(start + BLOCK, len(frame)))
             attributes: dict[str, Array] = {}
-            columns = zip(self._readers, _columns(frame.iloc[rows]), strict=True)
+            columns = zip(self._readers, _columns(frame, rows, places), strict=True)
             for i, (reader, cells) in enumerate(columns):
                 for broken in reader.read(cells, start, attributes):
                     before = found.get((i, broken.rule), Broken(broken.column, broken.rule))
@@ -214,7 +214,7 @@ class Scorer:
         reasons = faults.reasons(hide_values=self._hide_values)
         bad = np.zeros(len(scored), bool)
         bad[[*reasons]] = True
-        scored[PROBABILITY] = scored[PROBABILITY].mask(bad)
+        scored[PROBABILITY] = scored[PROBABILITY].astype("Float64").mask(bad)  # null, not NaN
         scored[DECISION] = scored[DECISION].astype("Int64").mask(bad)
         scored[REASON] = pd.Series([*map(reasons.get, range(len(scored)))], scored.index, object)
         return scored
@@ -395,12 +395,12 @@ class _Date(_Reader):
 READERS: dict[str, type[_Reader]] = {"words": _Words, "number": _Number, "date": _Date}
 
 
-def _columns(frame: pd.DataFrame) -> Sequence[Cells]:
-    """Return the cells of each column: of few rows they are had at once."""
+def _columns(frame: pd.DataFrame, rows: slice, places: list[int]) -> Sequence[Cells]:
+    """Return the cells of the columns at ``places``: of few rows they are had at once."""
     if len(frame) >= FEW:
-        return [frame.iloc[:, i] for i in range(frame.shape[1])]
+        return [frame.iloc[rows, i] for i in places]
     cells: list[list[Any]] = frame.to_numpy(object).T.tolist()
-    return cells
+    return [cells[i] for i in places]
 
 
 def _at(cells: Cells, at: Array) -> list[Any]:
@@ -600,7 +600,8 @@ if COMPILED:
     def as_frame(rows: Any) -> pd.DataFrame:
         """Return the rows as a frame; MLflow takes lists of words for the cells of one row."""
         frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
-        if len(frame) == 1 and all(isinstance(cell, list) for cell in frame.iloc[0]):
+        is_row = frame.shape[0] == 1 and frame.shape[1] > 0 and isinstance(frame.iat[0, 0], list)
+        if is_row and all(isinstance(cell, list) for cell in frame.iloc[0]):
             return pd.DataFrame({name: cells[0] for name, cells in frame.items()})
         return frame
 

@@ -336,6 +336,20 @@ def test_a_file_of_bad_rows_alone_has_no_probability(model, places):
     assert [row["probability"] for row in scored(target)] == ["", ""]
 
 
+def test_a_category_that_is_infrequent_is_scored_where_bad_rows_are_skipped_too(places):
+    source, target = places
+    columns = {"colour": {"kind": "categorical", "min_count": 2}}
+    tree = {"name": "t", "path": "t.csv", "target": {"name": "class", "positive": ["yes"]}}
+    data = DataSettings.parse(tree | {"columns": columns})
+    train = make_table({"colour": ["red", "red", "blue"]}, [0, 1, 1])
+    encoder = fit_encoder(train, EncodeSettings(unseen="refuse"), data)
+    theta = np.zeros(len(encoder.inputs) + 1)
+    model = Model(contract_for_new_rows(data, encoder), encoder, theta, 0.5)
+    source.write_text("colour\nred\nblue\ngreen\n")
+    assert predict_file(model, source, target).n_rows == 3
+    assert predict_file(model, source, target, skip=True).n_skipped == 0
+
+
 def test_a_category_of_which_train_has_a_single_one_is_skipped_too(places):
     source, target = places
     data = make_model().data
