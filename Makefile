@@ -15,7 +15,7 @@ PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
 COMMANDS := run tune reproduce sweep compare promote predict serve evaluate report scorecard \
-            ui sync export import data contract
+            ui sync server export import data contract
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-serve clean lock
 
 help: ## this list
@@ -50,6 +50,7 @@ scorecard: ## a run of words and bins as points: RUN=latest OUTPUT=card.csv
 ##@ Share runs
 ui: ## look at the runs in MLflow, on this machine only
 sync: ## publish runs that a store or server lacks
+server: ## a tracking server for a team, with logins, on PostgreSQL
 export: ## write a run to one file: RUN=latest OUTPUT=run.zip
 import: ## take in a run that was exported elsewhere: INPUT=run.zip
 ##@ Set up

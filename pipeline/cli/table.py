@@ -148,6 +148,15 @@ GROUPS = {
             "tracking=server tracking.uri=http://127.0.0.1:5000",
         ),
         Command(
+            "server", "a tracking server for a team: PostgreSQL, logins (docs/server.md)",
+            share.server,
+            (Option("port", "0 for any that is free", "5000"),
+             Option("host", "an interface of this machine", "127.0.0.1"),
+             Option("folder", "for secrets, artifacts and the database", "server"),
+             Option("origin", "https://name of a proxy in front, or several in quotes"),
+             Option("certificate", "PEM file of TLS"), Option("key", "PEM file of TLS")),
+        ),
+        Command(
             "export", "write a run to one file", share.export,
             (RUN, Option("output", "zip to write", "", "run.zip")), TRACKING,
         ),

@@ -12,6 +12,19 @@ from pipeline.errors import OK
 from pipeline.text import say
 
 
+def server(given: Given) -> int:
+    """Serve a tracking server for a team until Ctrl-C."""
+    from pipeline.tracking.server import ServerSettings, serve
+
+    options = given.options
+    return serve(
+        ServerSettings(
+            given.port(), options["host"], Path(options["folder"]).absolute(),
+            tuple(options["origin"].split()), options["certificate"], options["key"],
+        )
+    )  # fmt: skip
+
+
 def export(given: Given) -> int:
     """Write the record of a run to a zip."""
     from pipeline.record.transfer import export_record
