@@ -1,0 +1,418 @@
+"""Every finished run has a model that MLflow loads, serves and puts into containers."""
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from builders import PROJECT, make_failed_record
+from contract_builders import CASES, learned, rows
+from servers import free_port
+
+from pipeline import files
+from pipeline.config.compose import configuration
+from pipeline.record import Record, write
+from pipeline.run import learn, prepare
+from pipeline.stages.predict import score, to_json
+from pipeline.stages.read import car
+from pipeline.tracking import publish
+from pipeline.tracking.model_files import model_files
+
+BAD = "column safety must be one of low, med, high; got 'hihg' in row 1\nrows count from 0"
+ENVIRONMENT = {
+    **{n: text for n, text in os.environ.items() if not n.startswith(("MLFLOW_", "PYTHON"))},
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}  # fmt: skip
+# No module of the project is there, whatever this environment has installed.
+WITHOUT_PROJECT = "import sys; sys.modules['pipeline'] = sys.modules['nn'] = None\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mlflow_is_imported() -> None:
+    """It warns of itself while it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory) -> Record:
+    folder = tmp_path_factory.mktemp("cars")
+    (folder / "data").mkdir()
+    (folder / "data" / "car.data").write_bytes(car.content())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "PROJECT", folder)
+        config = configuration(["optimiser=newton", "train.epochs=5"])
+        return write(learn(prepare(config), config), folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def model(record, tmp_path_factory) -> Path:
+    """The folder of the model, alone on a disk."""
+    return laid_down(record, tmp_path_factory.mktemp("served") / "model")
+
+
+def laid_down(record: Record, folder: Path) -> Path:
+    folder.mkdir()
+    for name, content in model_files(record).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cars() -> pd.DataFrame:
+    return pd.DataFrame(car.rows(), columns=[*car.ATTRIBUTES, "class"]).drop(columns="class")
+
+
+def test_the_same_record_gives_the_same_bytes_whenever_and_wherever(record, tmp_path):
+    first = model_files(record)
+    code = (
+        f"import sys; from pathlib import Path; from pipeline.record import read\n"
+        f"from pipeline.tracking.model_files import model_files\n"
+        f"found = model_files(read(Path({str(record.path)!r})))\n"
+        f"sys.stdout.buffer.write(b'|'.join(found.values()))"
+    )
+    command = [sys.executable, "-c", code]
+    env = {**ENVIRONMENT, "PYTHONHASHSEED": "7", "PYTHONPATH": str(PROJECT)}
+    again = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True)
+    assert again.stdout == b"|".join(first.values())
+
+
+def test_a_model_is_code_as_text_with_relative_paths_and_exact_requirements(record):
+    found = model_files(record)
+    assert set(found) == {"MLmodel", "model.py", "input_example.json", "python_env.yaml"}
+    text = b"".join(found.values()).decode()
+    assert str(record.path.parent) not in text
+    assert str(PROJECT) not in text
+    tree = yaml.safe_load(found["MLmodel"])
+    assert tree["model_uuid"] == record.identity
+    assert tree["flavors"]["python_function"]["model_code_path"] == "model.py"
+    versions = record.head.lineage.versions
+    required = yaml.safe_load(found["python_env.yaml"])
+    assert required["python"] == versions["python"]
+    assert {f"{name}=={versions[name]}" for name in ("mlflow", "numpy", "pandas")} <= {
+        *required["dependencies"]
+    }
+
+
+def test_the_example_is_a_row_of_no_table(record):
+    """Privacy: what stands there is of the contract, or an average of many rows."""
+    row = json.loads(model_files(record)["input_example.json"])
+    assert row["columns"] == [*car.ATTRIBUTES]
+    assert row["data"] == [[values[0] for values in car.ATTRIBUTES.values()]]
+
+
+def test_a_model_is_loaded_where_the_project_cannot_be_imported(record, model, cars, tmp_path):
+    moved = tmp_path / "elsewhere"
+    model.rename(moved)
+    try:
+        code = WITHOUT_PROJECT + (
+            "import mlflow.pyfunc\n"
+            f"model = mlflow.pyfunc.load_model({str(moved)!r})\n"
+            "import pandas as pd\n"
+            "print(model.predict(pd.read_csv(sys.argv[1]))['probability'].tolist())\n"
+            "print(model.predict(model.input_example).shape)\n"
+        )
+        source = tmp_path / "cars.csv"
+        cars.to_csv(source, index=False)
+        command = [sys.executable, "-I", "-W", "ignore", "-c", code, str(source)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True
+        )
+    finally:
+        moved.rename(model)
+    found, shape = done.stdout.splitlines()
+    expected = score(record.model, cars, np.arange(len(cars)), "the cars")[0]
+    assert json.loads(found) == expected.tolist()
+    assert shape == "(1, 2)"
+
+
+def test_every_finished_run_has_a_model_and_no_other(record, settings, cars):
+    import mlflow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "RUNS", record.path.parent)
+        published = publish(record, settings)
+    mlflow.set_tracking_uri(f"sqlite:///{files.STORE}")
+    loaded = mlflow.pyfunc.load_model(f"runs:/{published.run_id}/model")
+    expected = score(record.model, cars, np.arange(len(cars)), "the cars")[0]
+    assert loaded.predict(cars)["probability"].tolist() == expected.tolist()
+    assert loaded.metadata.signature.inputs.input_names() == [*car.ATTRIBUTES]
+    assert loaded.metadata.signature.outputs.input_names() == ["probability", "decision"]
+    failed = publish(make_failed_record(), settings)
+    with pytest.raises(mlflow.MlflowException):
+        mlflow.pyfunc.load_model(f"runs:/{failed.run_id}/model")
+
+
+# --- MLflow's forms --------------------------------------------------------------------------
+
+
+def invoked(model, body: object, kind: str = "application/json") -> tuple[int, str]:
+    """Status and body of the answer of MLflow's scoring server."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.pyfunc.scoring_server import invocations
+
+    content = body if isinstance(body, str | bytes) else json.dumps(body)
+    try:
+        answer = invocations(content, kind, model, model.metadata.get_input_schema())
+    except MlflowException as error:
+        return error.get_http_status_code(), error.serialize_as_json()
+    return answer.status, answer.response
+
+
+def bodies(frame: pd.DataFrame) -> dict[str, tuple[object, str]]:
+    """The rows in every form that MLflow takes."""
+    import io
+
+    records = [
+        {name: None if pd.isna(cell) else cell for name, cell in row.items()}
+        for row in frame.to_dict("records")
+    ]
+    columns = {name: [row[name] for row in records] for name in frame}
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    split = {"columns": [*frame], "data": [[*row.values()] for row in records]}
+    forms = {
+        "dataframe_split": split, "dataframe_records": records, "instances": records,
+        "inputs": columns,
+    }  # fmt: skip
+    return {name: ({name: form}, "application/json") for name, form in forms.items()} | {
+        "csv": (frame.to_csv(index=False), "text/csv"),
+        "parquet": (buffer.getvalue(), "application/vnd.apache.parquet"),
+    }
+
+
+FORMS = ["dataframe_split", "dataframe_records", "instances", "inputs", "csv", "parquet"]
+
+
+@pytest.fixture(scope="module")
+def loaded(model):
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(str(model))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_mlflow_gives_the_probability_or_names_row_column_value_and_rule(
+    form, loaded, record, cars
+):
+    p = score(record.model, cars, np.arange(len(cars)), "the cars")[0][:3]
+    status, text = invoked(loaded, *bodies(cars[:3])[form])
+    assert status == 200
+    assert [row["probability"] for row in json.loads(text)["predictions"]] == p.tolist()
+    bad = cars[:3].assign(safety=["low", "hihg", "low"])
+    status, text = invoked(loaded, *bodies(bad)[form])
+    answer = json.loads(text)
+    assert (status, answer["error_code"], answer["message"]) == (400, "BAD_REQUEST", BAD)
+    assert "stack_trace" not in answer
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_categories_that_are_numbers_nulls_and_whole_numbers_are_what_a_file_would_hold(
+    form, record, tmp_path
+):
+    """A null in a batch turns the others into 1.0 on their way."""
+    import mlflow.pyfunc
+
+    case = CASES["splines"]
+    case = type(case)(
+        {
+            "code": {"kind": "categorical", "categories": ["1", "2"], "missing": "input"},
+            "flag": {"kind": "boolean"},
+            "age": {"kind": "numeric", "missing": "input"},
+        },
+        {"unseen": "refuse"},
+        {},
+    )
+    own = learned(case)
+    made = type(record)(
+        record.path, record.head, {**record.files, "model.json": to_json(own).encode()}
+    )
+    loaded = mlflow.pyfunc.load_model(str(laid_down(made, tmp_path / "model")))
+    batch = pd.DataFrame({
+        "code": [1, None, 2, 1], "flag": [True, False, True, True], "age": [30, 41, None, 7],
+    }, dtype=object)  # fmt: skip
+    text = pd.DataFrame({
+        "code": ["1", "", "2", "1"], "flag": ["true", "false", "true", "true"],
+        "age": ["30", "41", "", "7"],
+    }, dtype="str")  # fmt: skip
+    expected = score(own, text, np.arange(4), "the batch")[0]
+    status, answer = invoked(loaded, *bodies(batch)[form])
+    assert status == 200, answer
+    assert [row["probability"] for row in json.loads(answer)["predictions"]] == expected.tolist()
+
+
+def test_rows_that_are_skipped_have_a_reason_and_null(loaded, cars):
+    bad = cars[:2].assign(safety=["low", "hihg"])
+    body = {"dataframe_split": bad.to_dict("split"), "params": {"on_bad_row": "skip"}}
+    status, text = invoked(loaded, body)
+    good, skipped = json.loads(text, parse_constant=pytest.fail)["predictions"]
+    assert (status, good["reason"]) == (200, None)
+    assert good["probability"] > 0
+    assert (skipped["probability"], skipped["decision"]) == (None, None)
+    assert "hihg" in skipped["reason"]
+
+
+def test_a_switch_keeps_values_out_of_messages(model, cars):
+    import mlflow.pyfunc
+
+    loaded = mlflow.pyfunc.load_model(str(model), model_config={"hide_values": True})
+    bad = cars[:2].assign(safety=["low", "hihg"])
+    for params in ({}, {"params": {"on_bad_row": "skip"}}):
+        _, text = invoked(loaded, {"dataframe_split": bad.to_dict("split"), **params})
+        assert "column safety must be one of" in text
+        assert "hihg" not in text
+
+
+@pytest.mark.parametrize("body", [
+    {"dataframe_records": []}, {"dataframe_records": [{}]}, {"instances": [["low", "med"]]},
+    {"inputs": [1, 2]}, {"inputs": "low"}, {"dataframe_records": [{"safety": "low", "x": 1}]},
+], ids=str)  # fmt: skip
+def test_what_has_no_such_columns_is_refused_by_their_names(body, loaded):
+    status, text = invoked(loaded, body)
+    assert status == 400
+    assert "column buying must be there" in json.loads(text)["message"]
+
+
+def test_a_message_of_many_faults_is_two_kilobytes(tmp_path, record):
+    import mlflow.pyfunc
+
+    own = learned(CASES["every kind"])
+    made = type(record)(
+        record.path, record.head, {**record.files, "model.json": to_json(own).encode()}
+    )
+    loaded = mlflow.pyfunc.load_model(str(laid_down(made, tmp_path / "model")))
+    frame = rows(CASES["every kind"], 200, 0.9)
+    status, text = invoked(loaded, {"dataframe_split": frame.to_dict("split")})
+    assert status == 400
+    assert len(text.encode()) <= 2048
+    assert json.loads(text)["message"].count("column ") > 5
+
+
+# --- MLflow's commands -------------------------------------------------------------------------
+
+
+@pytest.mark.exhaustive
+def test_mlflow_serves_the_model_alone(model, cars, tmp_path):
+    port = free_port()
+    command = ["mlflow", "models", "serve", "-m", str(model), "-p", str(port)]
+    server = subprocess.Popen(
+        [*command, "--env-manager", "local"], cwd=tmp_path, env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1).close()
+                break
+            except OSError:
+                assert server.poll() is None
+                signal.sigtimedwait([], 0.2)
+        for form, (body, kind) in bodies(cars[:2]).items():
+            content = body if isinstance(body, bytes) else (
+                body if isinstance(body, str) else json.dumps(body)
+            ).encode()  # fmt: skip
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/invocations", content, {"Content-Type": kind}
+            )
+            if kind == "application/vnd.apache.parquet":
+                continue
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert len(json.load(answer)["predictions"]) == 2, form
+        bad = {"dataframe_split": cars[:2].assign(safety=["low", "hihg"]).to_dict("split")}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", json.dumps(bad).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert refused.value.code == 400
+        assert json.load(refused.value)["message"] == BAD
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.mark.exhaustive
+def test_mlflow_writes_a_container_that_installs_what_the_model_names(model, record, tmp_path):
+    """As far as it goes without docker: its context, and its call of pip, which here only notes."""
+    command = ["mlflow", "models", "generate-dockerfile", "-m", str(model), "-d", "image"]
+    subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
+    dockerfile = (tmp_path / "image" / "Dockerfile").read_text()
+    versions = record.head.lineage.versions
+    assert f"FROM python:{versions['python']}-slim" in dockerfile
+    assert "COPY model_dir/model /opt/ml/model" in dockerfile
+    copied = tmp_path / "image" / "model_dir" / "model"
+    assert {p.name for p in copied.iterdir() if p.is_file()} == {p.name for p in model.iterdir()}
+
+    pip = tmp_path / "pip"
+    pip.mkdir()
+    (pip / "__main__.py").write_text("import sys; print(*sys.argv[1:])")
+    code = (
+        "from mlflow.models import container as C\n"
+        f"C._install_model_dependencies_to_env({str(copied)!r}, 'local')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, check=True, text=True,
+        capture_output=True, env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    pinned = {f"{name}=={versions[name]}" for name in ("mlflow", "numpy", "pandas", "pyarrow")}
+    assert pinned <= {*done.stdout.split()}
+
+
+@pytest.mark.exhaustive
+def test_spark_scores_the_rows_where_they_are(model, cars, record):
+    pyspark_sql = pytest.importorskip("pyspark.sql")
+    import mlflow.pyfunc
+
+    spark = pyspark_sql.SparkSession.builder.master("local[1]").getOrCreate()
+    try:
+        frame = spark.createDataFrame(cars)
+        udf = mlflow.pyfunc.spark_udf(spark, str(model), env_manager="local")
+        answered = frame.select(udf(pyspark_sql.functions.struct(*cars)).alias("answer"))
+        found = [row.answer.probability for row in answered.collect()]
+    finally:
+        spark.stop()
+    expected = score(record.model, cars, np.arange(len(cars)), "the cars")[0]
+    assert found == expected.tolist()
+
+
+# --- what a server says is never run -------------------------------------------------------------
+
+RUNS_CODE = {"load_model", "eval", "exec", "pickle", "cloudpickle", "joblib", "unsafe_load"}
+
+
+def test_no_command_runs_code_that_a_server_has():
+    """H03."""
+    used = {
+        (path.name, name)
+        for room in ("nn", "pipeline")
+        for path in (PROJECT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in names_of(node)
+    }
+    assert ("registry.py", "get_model_version_by_alias") in used  # the control: names are found
+    assert not {each for each in used if each[1] in RUNS_CODE}
+    assert not {each for each in used if each[1] in ("allow_pickle=True", "shell=True")}
+
+
+def names_of(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return [name]
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return [alias.name.partition(".")[0] for alias in names]
+        case ast.keyword(arg=str(name), value=ast.Constant(value=value)):
+            return [f"{name}={value}"]
+    return []
