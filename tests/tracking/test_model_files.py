@@ -372,18 +372,20 @@ def test_mlflow_writes_a_container_that_installs_what_the_model_names(model, rec
 
 
 @pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore")  # of Spark's own
 def test_spark_scores_the_rows_where_they_are(model, cars, record):
-    pyspark_sql = pytest.importorskip("pyspark.sql")
+    sql = pytest.importorskip("pyspark.sql")
     import mlflow.pyfunc
+    from pyspark.sql.functions import struct
 
-    spark = pyspark_sql.SparkSession.builder.master("local[1]").getOrCreate()
+    spark = sql.SparkSession.builder.master("local[1]").getOrCreate()
     try:
-        frame = spark.createDataFrame(cars)
+        frame = spark.createDataFrame(cars.to_numpy().tolist(), [*cars])
         udf = mlflow.pyfunc.spark_udf(spark, str(model), env_manager="local")
-        answered = frame.select(udf(pyspark_sql.functions.struct(*cars)).alias("answer"))
-        found = [row.answer.probability for row in answered.collect()]
+        answers = frame.select(udf(struct(*cars)).alias("answer")).collect()
     finally:
         spark.stop()
+    found = [row.answer.probability for row in answers]
     expected = score(record.model, cars, np.arange(len(cars)), "the cars")[0]
     assert found == expected.tolist()
 
