@@ -20,10 +20,9 @@ from pipeline.stages.read.numbers import NUMBER, SEPARATORS, parse_numbers
 from pipeline.stages.validate import MISSING
 from pipeline.stages.validate.rules import LARGEST, contract_rules
 from pipeline.stages.validate.values import BOOLEANS, column_values, listed_values
+from pipeline.text import one_line
 
-COMPILED_FORMAT = 1
 UNKNOWN = -1  # a word that may be there and adds nothing
-MISSING_RULE = "must not be missing"
 UNSEEN_RULE = "must have a category of train"
 Word = int | str  # the position of a word in its block, or the rule that it breaks
 
@@ -31,14 +30,20 @@ Word = int | str  # the position of a word in its block, or the rule that it bre
 def compile_model(model: Model) -> dict[str, Any]:
     """Return what ``scorer.Scorer`` needs to judge and score rows, as plain JSON.
 
-    DataError where the model is none that a run wrote: a block must hold every combination.
+    DataError where its parts do not fit each other: it is none that a run wrote.
     """
+    try:
+        return _compiled(model)
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
+        got = one_line(error, 200)
+        raise DataError(f"model must be as a run wrote it; got {got}: train it again") from None
+
+
+def _compiled(model: Model) -> dict[str, Any]:
     data, encoder = model.data, model.encoder
     rules = _rule_texts(data)
-    slices = encoder.slices()
     known = {*data.columns, data.target.name}
     return {
-        "format": COMPILED_FORMAT,
         "bias": float(model.theta[-1]),
         "threshold": model.threshold,
         "decimal": data.decimal,
@@ -50,7 +55,7 @@ def compile_model(model: Model) -> dict[str, Any]:
         },
         "terms": [
             {"name": block.name, **_term(block, model.theta[at].tolist())}
-            for block, at in zip(encoder.blocks, slices, strict=True)
+            for block, at in zip(encoder.blocks, encoder.slices(), strict=True)
         ],
     }
 
@@ -220,7 +225,7 @@ def _term(block: Block, weights: list[float]) -> dict[str, Any]:
 def _of_words(block: OneHot, weights: list[float]) -> dict[str, Any]:
     options = _options(block)
     if math.prod(map(len, options)) != len(weights):
-        raise DataError(f"model must hold every combination of {block.name}; got some of them")
+        raise ValueError(f"{block.name} without a combination")
     places = [{word: i for i, word in enumerate(words)} for words in options]
     shape = tuple(map(len, options))
     flat = [0.0] * len(weights)

@@ -124,6 +124,7 @@ class Scorer:
             for name, column in compiled["columns"].items()
         ]
         self._terms = {term["name"]: TERMS[term["kind"]](term) for term in compiled["terms"]}
+        self._known = frozenset(compiled["known"] or ())  # none where others may be there too
         self._hide_values = hide_values
 
     def check(self, frame: pd.DataFrame) -> Faults:
@@ -184,7 +185,8 @@ class Scorer:
         of_columns = [*self._wrong_columns(names)]
         if of_columns:
             return Faults(tuple(of_columns))
-        places = [names.index(reader.name) for reader in self._readers]
+        place = {name: i for i, name in enumerate(names)}
+        places = [place[reader.name] for reader in self._readers]
         found: dict[tuple[int, str], Broken] = {}
         for start in range(0, len(frame), BLOCK):
             rows = slice(start, min(start + BLOCK, len(frame)))
@@ -201,14 +203,13 @@ class Scorer:
         return Faults(tuple(found[key] for key in sorted(found, key=lambda key: key[0])))
 
     def _wrong_columns(self, names: list[str]) -> Iterator[Broken]:
+        n = Counter(names)
         for reader in self._readers:
-            n = names.count(reader.name)
-            if n != 1:
-                yield Broken(reader.name, "must be there" if n == 0 else "must be there once")
-        if self._model["known"] is not None:
-            for name in dict.fromkeys(names):
-                if name not in self._model["known"]:
-                    yield Broken(name, "must be a column of the contract")
+            if n[reader.name] != 1:
+                yield Broken(reader.name, f"must be there{' once' if n[reader.name] else ''}")
+        for name in n if self._known else ():
+            if name not in self._known:
+                yield Broken(name, "must be a column of the contract")
 
     def _with_reasons(self, scored: pd.DataFrame, faults: Faults) -> pd.DataFrame:
         reasons = faults.reasons(hide_values=self._hide_values)

@@ -6,12 +6,16 @@ where it is loaded. The same record gives the same bytes.
 
 from __future__ import annotations
 
-import inspect
 import json
+import platform
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from pipeline.config.column_settings import BOOLEAN
 from pipeline.record import Record
 from pipeline.record.contents import json_bytes
 from pipeline.serving import scorer
@@ -19,13 +23,15 @@ from pipeline.serving.compiled import compile_model, example_row
 
 FOLDER = "model"  # of the run's artifacts
 NEEDED = ("mlflow", "numpy", "pandas", "pyarrow")  # the last by MLflow, for parquet
+VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)*")
+NUMERAL = re.compile(r"[0-9.,+-].*")
 BUILD = ("pip", "setuptools", "wheel")
 
 
 def model_files(record: Record) -> dict[str, bytes]:
     """Return the files of the model of a FINISHED record, by their names in its folder."""
     compiled = compile_model(record.model)
-    versions = record.head.lineage.versions
+    versions = _versions(record)
     row = example_row(compiled)
     example = {"columns": [*row], "data": [[*row.values()]]}
     environment = {
@@ -39,7 +45,14 @@ def model_files(record: Record) -> dict[str, bytes]:
         "python_env.yaml": _yaml(environment),
     }
     size = sum(map(len, files.values()))
-    return {"MLmodel": _yaml(_mlmodel(record, [*row], versions, size)), **files}
+    return {"MLmodel": _yaml(_mlmodel(record, compiled["columns"], versions, size)), **files}
+
+
+def _versions(record: Record) -> dict[str, str]:
+    """Return the versions that the run had, but for what is none: pip would obey its words."""
+    versions = {"python": platform.python_version(), "mlflow": version("mlflow")}
+    given = record.head.lineage.versions.items()
+    return versions | {name: text for name, text in given if VERSION.fullmatch(text)}
 
 
 def of_run(record: Record) -> dict[str, bytes]:
@@ -49,7 +62,7 @@ def of_run(record: Record) -> dict[str, bytes]:
 
 def _code(compiled: Mapping[str, Any]) -> bytes:
     """Return the code of the scorer, with the compiled model in it as text."""
-    text, empty = inspect.getsource(scorer), 'COMPILED = ""'
+    text, empty = Path(scorer.__file__).read_text(encoding="utf-8"), 'COMPILED = ""'
     if text.count(f"\n{empty}") != 1:
         raise AssertionError("the scorer must have one place for the compiled model")
     model = json.dumps(json.dumps(compiled, allow_nan=False))  # as JSON a text is Python's too
@@ -57,7 +70,7 @@ def _code(compiled: Mapping[str, Any]) -> bytes:
 
 
 def _mlmodel(
-    record: Record, names: list[str], versions: Mapping[str, str], size: int
+    record: Record, columns: Mapping[str, Any], versions: Mapping[str, str], size: int
 ) -> dict[str, Any]:
     created = datetime.fromtimestamp(record.head.ended_ms / 1000, UTC).replace(tzinfo=None)
     return {
@@ -80,21 +93,24 @@ def _mlmodel(
         "saved_input_example_info": {
             "artifact_path": "input_example.json", "pandas_orient": "split", "type": "dataframe",
         },
-        "signature": {key: json.dumps(specs) for key, specs in _signature(names).items()},
+        "signature": {key: json.dumps(specs) for key, specs in _signature(columns).items()},
         "type_hint_from_example": False,
         "utc_time_created": created.isoformat(" ", "microseconds"),
     }  # fmt: skip
 
 
-def _signature(names: list[str]) -> dict[str, list[dict[str, Any]]]:
+def _signature(columns: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return what goes in and comes out.
 
     The contract judges the inputs, not MLflow: by a type it would refuse whole numbers for a
-    number, missing values for a word, and name neither row nor rule, but show the rows. So every
-    column may hold anything; that it must be there the contract says too.
+    number, and missing ones, and name neither row nor rule, but show the rows. So a column may hold
+    anything where not only text can be right; that it must be there the contract says too.
     """
     return {
-        "inputs": [{"type": "any", "name": name, "required": False} for name in names],
+        "inputs": [
+            {"type": "string" if _is_text(column) else "any", "name": name, "required": False}
+            for name, column in columns.items()
+        ],
         "outputs": [
             {"type": "double", "name": scorer.PROBABILITY, "required": True},
             {"type": "long", "name": scorer.DECISION, "required": True},
@@ -103,6 +119,14 @@ def _signature(names: list[str]) -> dict[str, list[dict[str, Any]]]:
             {"name": "on_bad_row", "type": "string", "default": "refuse", "shape": None},
         ],
     }
+
+
+def _is_text(column: Mapping[str, Any]) -> bool:
+    """Return whether nothing but text is right: listed words that are no numbers, none missing."""
+    if column["kind"] != "words" or not isinstance(column["other"], str) or column["folded"]:
+        return False
+    right = [word for word, verdict in column["exact"].items() if isinstance(verdict, int)]
+    return not any(word in ("", *BOOLEAN) or NUMERAL.fullmatch(word) for word in right)
 
 
 def _yaml(tree: Mapping[str, Any]) -> bytes:

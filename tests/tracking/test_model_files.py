@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ import pandas as pd
 import pytest
 import yaml
 from builders import PROJECT, make_failed_record
-from contract_builders import CASES, learned, rows
+from contract_builders import CASES, Case, learned, rows
 from servers import free_port
 
 from pipeline import files
 from pipeline.config.compose import configuration
+from pipeline.errors import DataError
 from pipeline.record import Record, write
 from pipeline.run import learn, prepare
 from pipeline.stages.predict import score, to_json
@@ -104,6 +106,34 @@ def test_a_model_is_code_as_text_with_relative_paths_and_exact_requirements(reco
     assert {f"{name}=={versions[name]}" for name in ("mlflow", "numpy", "pandas")} <= {
         *required["dependencies"]
     }
+
+
+def test_what_another_wrote_as_a_version_is_no_word_of_pip(record):
+    evil = {"numpy": "2.0 --index-url http://evil", "python": "3.11\nbuild_dependencies: [x]"}
+    lineage = record.head.lineage.model_copy(
+        update={"versions": {**record.head.lineage.versions, **evil}}
+    )
+    head = record.head.model_copy(update={"lineage": lineage})
+    text = b"".join(model_files(replace(record, head=head)).values()).decode()
+    assert "evil" not in text
+    assert "[x]" not in text
+
+
+def test_a_model_that_no_run_wrote_is_refused(record):
+    tree = json.loads(record.files["model.json"])
+    tree["encoder"]["blocks"][0]["categories"] = [["a"], ["a"], ["b"], ["c"]]
+    made = replace(record, files={**record.files, "model.json": json.dumps(tree).encode()})
+    with pytest.raises(DataError, match="model must be as a run wrote it"):
+        model_files(made)
+
+
+def test_a_type_is_named_where_nothing_but_text_is_right(record):
+    signature = json.loads(yaml.safe_load(model_files(record)["MLmodel"])["signature"]["inputs"])
+    types = {each["name"]: each["type"] for each in signature}
+    assert types == {
+        "buying": "string", "maint": "string", "doors": "any", "persons": "any",
+        "lug_boot": "string", "safety": "string",
+    }  # fmt: skip
 
 
 def test_the_example_is_a_row_of_no_table(record):
@@ -225,8 +255,7 @@ def test_categories_that_are_numbers_nulls_and_whole_numbers_are_what_a_file_wou
     """A null in a batch turns the others into 1.0 on their way."""
     import mlflow.pyfunc
 
-    case = CASES["splines"]
-    case = type(case)(
+    case = Case(
         {
             "code": {"kind": "categorical", "categories": ["1", "2"], "missing": "input"},
             "flag": {"kind": "boolean"},
@@ -236,9 +265,7 @@ def test_categories_that_are_numbers_nulls_and_whole_numbers_are_what_a_file_wou
         {},
     )
     own = learned(case)
-    made = type(record)(
-        record.path, record.head, {**record.files, "model.json": to_json(own).encode()}
-    )
+    made = replace(record, files={**record.files, "model.json": to_json(own).encode()})
     loaded = mlflow.pyfunc.load_model(str(laid_down(made, tmp_path / "model")))
     batch = pd.DataFrame({
         "code": [1, None, 2, 1], "flag": [True, False, True, True], "age": [30, 41, None, 7],
@@ -289,9 +316,7 @@ def test_a_message_of_many_faults_is_two_kilobytes(tmp_path, record):
     import mlflow.pyfunc
 
     own = learned(CASES["every kind"])
-    made = type(record)(
-        record.path, record.head, {**record.files, "model.json": to_json(own).encode()}
-    )
+    made = replace(record, files={**record.files, "model.json": to_json(own).encode()})
     loaded = mlflow.pyfunc.load_model(str(laid_down(made, tmp_path / "model")))
     frame = rows(CASES["every kind"], 200, 0.9)
     status, text = invoked(loaded, {"dataframe_split": frame.to_dict("split")})
