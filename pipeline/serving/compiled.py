@@ -19,7 +19,7 @@ from pipeline.stages.predict import Model
 from pipeline.stages.read.numbers import NUMBER, SEPARATORS, parse_numbers
 from pipeline.stages.validate import MISSING
 from pipeline.stages.validate.rules import LARGEST, contract_rules
-from pipeline.stages.validate.values import BOOLEANS, column_values, listed_values
+from pipeline.stages.validate.values import BOOLEANS, ColumnValues, listed_values
 from pipeline.text import one_line
 
 UNKNOWN = -1  # a word that may be there and adds nothing
@@ -42,22 +42,34 @@ def compile_model(model: Model) -> dict[str, Any]:
 def _compiled(model: Model) -> dict[str, Any]:
     data, encoder = model.data, model.encoder
     rules = _rule_texts(data)
-    known = {*data.columns, data.target.name}
+    columns = {
+        name: _column(name, column, rules[name], data, encoder)
+        for name, column in data.features.items()
+    }
+    numbers = _missing_numbers(data)
+    for column in columns.values():
+        if column["kind"] == "number":
+            column["numbers"] = numbers
     return {
         "bias": float(model.theta[-1]),
         "threshold": model.threshold,
         "decimal": data.decimal,
         "strip": data.strip,
-        "known": sorted(known) if data.rest == "refuse" else None,
-        "columns": {
-            name: _column(name, column, rules[name], data, encoder)
-            for name, column in data.features.items()
-        },
+        "known": sorted({*data.columns, data.target.name}) if data.rest == "refuse" else None,
+        "columns": columns,
         "terms": [
             {"name": block.name, **_term(block, model.theta[at].tolist())}
             for block, at in zip(encoder.blocks, encoder.slices(), strict=True)
         ],
     }
+
+
+def _missing_numbers(data: DataSettings) -> list[float]:
+    """Return the missing values that are numbers: -999 is -999.0, however it is written."""
+    import pandas as pd
+
+    numbers = parse_numbers(pd.Series(sorted(data.missing), dtype="str"), data)
+    return [*numbers[~np.isnan(numbers)].tolist()]
 
 
 def example_row(compiled: Mapping[str, Any]) -> dict[str, str | float]:
@@ -96,9 +108,11 @@ def _rule_texts(data: DataSettings) -> dict[str, list[str]]:
     """Return the rules about the values of each column, in words, as the contract has them."""
     import pandas as pd
 
-    frame = pd.DataFrame({name: [""] for name in data.features}, dtype="str")
-    columns = column_values(frame, data)
-    rules = contract_rules({n: columns[n] for n in data.features}, data, np.ones(1, np.int64))
+    blank = ColumnValues(
+        pd.Series([""], dtype="str"), np.zeros(1, np.intp), np.ones(1, bool), np.full(1, np.nan),
+        np.full(1, "NaT", "datetime64[us]"),
+    )  # fmt: skip
+    rules = contract_rules(dict.fromkeys(data.features, blank), data, np.ones(1, np.int64))
     return {
         name: [rule.text for rule in of_column if not isinstance(rule.holds, bool)]
         for name, of_column in rules.items()
@@ -112,7 +126,7 @@ def _column(
     texts = iter(rules)
     missing = next(texts) if column.missing == "refuse" else None
     if isinstance(column, Numeric):
-        return _number(column, texts, marks, data) | {"missing": missing}
+        return _number(column, texts, data) | {"marks": marks, "missing": missing}
     if isinstance(column, Date):
         parts = {part: _part(f"{name}.{part}", part, column, encoder) for part in column.parts}
         return {
@@ -122,25 +136,21 @@ def _column(
     return _words(name, column, next(texts), marks, encoder, missing)
 
 
-def _number(
-    column: Numeric, rules: Iterator[str], marks: list[str], data: DataSettings
-) -> dict[str, Any]:
-    import pandas as pd
-
-    numbers = parse_numbers(pd.Series(marks, dtype="str"), data)
+def _number(column: Numeric, rules: Iterator[str], data: DataSettings) -> dict[str, Any]:
     is_number, is_moderate, *bounds = rules
     low, high = column.minimum, column.maximum
     limits: list[tuple[float | None, float | None]] = [(-LARGEST, LARGEST)]
     limits += [(low, None)] if low is not None else []
     limits += [(None, high)] if high is not None else []
     return {
-        "kind": "number", "form": _form(data), "marks": marks,
-        "numbers": numbers[~np.isnan(numbers)].tolist(), "number": is_number,
+        "kind": "number",
+        "form": _form(data),
+        "number": is_number,
         "bounds": [
             {"rule": rule, "low": low, "high": high}
             for rule, (low, high) in zip((is_moderate, *bounds), limits, strict=True)
         ],
-    }  # fmt: skip
+    }
 
 
 def _form(data: DataSettings) -> dict[str, str | None]:

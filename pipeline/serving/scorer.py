@@ -187,20 +187,17 @@ class Scorer:
             return Faults(tuple(of_columns))
         place = {name: i for i, name in enumerate(names)}
         places = [place[reader.name] for reader in self._readers]
-        found: dict[tuple[int, str], Broken] = {}
+        found: dict[tuple[int, str], list[Broken]] = {}
         for start in range(0, len(frame), BLOCK):
             rows = slice(start, min(start + BLOCK, len(frame)))
             attributes: dict[str, Array] = {}
             columns = zip(self._readers, _columns(frame, rows, places), strict=True)
             for i, (reader, cells) in enumerate(columns):
                 for broken in reader.read(cells, start, attributes):
-                    before = found.get((i, broken.rule), Broken(broken.column, broken.rule))
-                    found[i, broken.rule] = before._replace(
-                        rows=before.rows + broken.rows, values=before.values + broken.values
-                    )
+                    found.setdefault((i, broken.rule), []).append(broken)
             if put is not None:
                 put(rows, attributes)
-        return Faults(tuple(found[key] for key in sorted(found, key=lambda key: key[0])))
+        return Faults(tuple(_joined(found[key]) for key in sorted(found, key=lambda key: key[0])))
 
     def _wrong_columns(self, names: list[str]) -> Iterator[Broken]:
         n = Counter(names)
@@ -219,6 +216,12 @@ class Scorer:
         scored[DECISION] = scored[DECISION].astype("Int64").mask(bad)
         scored[REASON] = pd.Series([*map(reasons.get, range(len(scored)))], scored.index, object)
         return scored
+
+
+def _joined(parts: list[Broken]) -> Broken:
+    """Return a rule that rows of several blocks break."""
+    rows = tuple(row for part in parts for row in part.rows)
+    return parts[0]._replace(rows=rows, values=tuple(v for part in parts for v in part.values))
 
 
 class _Reader:
@@ -288,9 +291,7 @@ class _Words(_Reader):
         if self.plain is not None and isinstance(self.column["other"], str):
             # A word with control characters is none of train's either.
             rules += [(self.column["other"], of_rows == self._code(self.plain))]
-        return self.broken(
-            rules, lambda at: [texts[i] for i in (at if place is None else place[at])], start
-        )
+        return self.broken(rules, lambda at: _at(texts, at if place is None else place[at]), start)
 
     def _of_other(self, text: str) -> int:
         if self.plain is not None and CONTROL.search(text):
@@ -344,9 +345,10 @@ class _Number(_Reader):
             return number, np.isnan(number)
         cells = cells.tolist() if isinstance(cells, pd.Series) else cells
         kinds = {*map(type, cells)}
-        if kinds <= {float, type(None)}:
-            number = np.array(cells, np.float64)
-            return number, np.isnan(number)
+        if kinds <= {float, int, type(None)}:
+            with suppress(OverflowError):
+                number = np.array(cells, np.float64)
+                return number, np.isnan(number)
         texts = cells if kinds == {str} and not self.strip else self.texts(cells)
         if self.marks.isdisjoint(texts):
             return self._parsed(texts), np.zeros(len(texts), bool)
@@ -388,9 +390,7 @@ class _Date(_Reader):
             attributes[f"{self.name}.{part}"] = _part(part, moment, spec)
         rules = [(self.column["missing"], is_missing)] if self.column["missing"] else []
         rules.append((self.column["date"], np.isnat(moment) & ~is_missing))
-        return self.broken(
-            rules, lambda at: [texts[i] for i in (at if place is None else place[at])], start
-        )
+        return self.broken(rules, lambda at: _at(texts, at if place is None else place[at]), start)
 
 
 READERS: dict[str, type[_Reader]] = {"words": _Words, "number": _Number, "date": _Date}
@@ -541,7 +541,7 @@ def _quoted(value: str, length: int = 30) -> str:
 
 
 def _name(column: str) -> str:
-    return _quoted(column, 60)[1:].replace("'", "")
+    return column if column.isprintable() and len(column) <= 60 else _quoted(column, 60)
 
 
 def _bounded(lines: list[str]) -> str:

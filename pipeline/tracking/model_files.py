@@ -50,9 +50,11 @@ def model_files(record: Record) -> dict[str, bytes]:
 
 def _versions(record: Record) -> dict[str, str]:
     """Return the versions that the run had, but for what is none: pip would obey its words."""
-    versions = {"python": platform.python_version(), "mlflow": version("mlflow")}
     given = record.head.lineage.versions.items()
-    return versions | {name: text for name, text in given if VERSION.fullmatch(text)}
+    versions = {name: text for name, text in given if VERSION.fullmatch(text)}
+    if "python" not in versions or "mlflow" not in versions:
+        versions = {"python": platform.python_version(), "mlflow": version("mlflow"), **versions}
+    return versions
 
 
 def of_run(record: Record) -> dict[str, bytes]:
