@@ -11,7 +11,8 @@ import pandas as pd
 
 from pipeline.config.contract import DataSettings
 from pipeline.config.schema import EncodeSettings
-from pipeline.serving.app import Page, Service, app
+from pipeline.serving.app import Page, Service
+from pipeline.serving.app import app as make_app
 from pipeline.stages.encode import fit_encoder
 from pipeline.stages.predict import Model, contract_for_new_rows
 from pipeline.stages.validate import Table
@@ -32,6 +33,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "seen": {"kind": "date", "format": "%d.%m.%Y", "parts": ["days"], "missing": "input"},
     "who": {"kind": "group"},
 }
+NO_PAGE = Page(lambda _: "", {}, {})
 GOOD: dict[str, str] = {
     "colour": "red", "code": "1", "size": "s", "x": "1.5", "w": "0.5", "ok": "true",
     "flag": "no", "day": "2024-02-29", "seen": "31.12.2023",
@@ -73,14 +75,11 @@ def make_model(
 class Client:
     """Requests to the app, one after the other, in one event loop."""
 
-    def __init__(self, model: Model | None = None, page: Page | None = None, **how: bool) -> None:
+    def __init__(self, model: Model | None = None, *, app: Any = None, **how: bool) -> None:
         self.model = model or make_model()
         self.runner = asyncio.Runner()
         weakref.finalize(self, self.runner.close)
-        self.runner.run(self._start(page or Page(lambda _: "", {}, {}), how))
-
-    async def _start(self, page: Page, how: dict[str, bool]) -> None:
-        self.app = app(Service(self.model, page, **how))
+        self.app = app or make_app(Service(self.model, NO_PAGE, **how))
 
     def ask(
         self, body: Any = b"", path: str = "/invocations", kind: str | None = JSON,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.par
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 RULE = f"request must be an object with one of {', '.join(FORMS)}, and params"
 ROWS = 2**14  # of a block
+INDEX = re.compile(r"__index_level_\d+__")  # of a data frame of pandas, in parquet
 CELLS = {str, int, float, bool, type(None)}
 CELL_RULE = "must be text, a number, true, false or null"
 
@@ -130,8 +132,7 @@ def _parquet(body: Body, data: DataSettings) -> Iterator[Block]:
         size = sum(table.metadata.row_group(i).total_byte_size for i in range(table.num_row_groups))
         if size > data.max_bytes:
             raise RequestError(f"request must hold at most {data.max_bytes} bytes when unpacked")
-        names = table.schema_arrow.names
-        _require_columns(names, data)
+        _require_columns([n for n in table.schema_arrow.names if not INDEX.fullmatch(n)], data)
         nested = [f.name for f in table.schema_arrow if pa.types.is_nested(f.type)]
         if wrong := [name for name in nested if name in data.features]:
             raise RequestError(f"columns must hold text and numbers; got nested {listed(wrong)}")
