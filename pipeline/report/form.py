@@ -139,5 +139,6 @@ def _date(name: str, column: Date) -> Field:
     form = "%Y-%m-%dT%H:%M" if "hour" in column.parts else "%Y-%m-%d"
     kind = "text" if column.format else "datetime-local" if "hour" in column.parts else "date"
     today = datetime.now(UTC).strftime(column.format or form)
-    hint = f"like {column.format}" if column.format else ""
+    sample = datetime(2031, 12, 30, 23, 59, tzinfo=UTC)
+    hint = f"like {sample.strftime(column.format)}" if column.format else ""
     return Field(name, kind, (), column.missing == "input", hint, today)

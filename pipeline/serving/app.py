@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from threading import Event
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from pipeline.config.column_settings import Numeric
-from pipeline.errors import DataError, leave_on_signals
+from pipeline.errors import DataError, leave_on_signals, reason_of
 from pipeline.serving.answer import answer
 from pipeline.serving.compiled import compile_model
 from pipeline.serving.forms import (
@@ -125,7 +127,15 @@ class Service:
         how = self._how(request)
         async with _received(request, how.limit, self.data.encoding) as body:
             limiter = self.small if body.content is not None else self.large
-            out = await run_sync(self.answer, body, how, limiter=limiter)
+            stop = Event()
+            try:
+                out = await run_sync(
+                    self.answer, body, how, stop, limiter=limiter, abandon_on_cancel=True
+                )
+            except asyncio.CancelledError:  # the server ends; so does the thread, at its next block
+                stop.set()
+                rule = "server must be running; got its end"
+                raise RequestError(rule, 503, "TEMPORARILY_UNAVAILABLE") from None
         kind = f"{CSV}; charset=utf-8" if how.as_csv else JSON
         size = out.seek(0, 2)
         out.seek(0)
@@ -135,7 +145,7 @@ class Service:
         length = {"Content-Length": str(size)}
         return StreamingResponse(_chunks(out), media_type=kind, headers=length)
 
-    def answer(self, body: Body, how: How) -> IO[bytes]:
+    def answer(self, body: Body, how: How, stop: Event) -> IO[bytes]:
         """Return the answer to a body; RequestError where it is refused."""
         on_bad_row = how.on_bad_row
         try:
@@ -145,8 +155,9 @@ class Service:
             else:
                 read = csv_blocks if how.kind == CSV else parquet_blocks
                 blocks = read(body, self.data)
+            going_on = takewhile(lambda _: not stop.is_set(), blocks)
             return answer(
-                blocks, self.scorer, skip=on_bad_row == "skip", hide_values=self.hide_values,
+                going_on, self.scorer, skip=on_bad_row == "skip", hide_values=self.hide_values,
                 as_csv=how.as_csv,
             )  # fmt: skip
         except DataError as error:
@@ -242,11 +253,17 @@ def app(service: Service) -> Starlette:
         code, message = UNROUTED.get(error.status_code, ("BAD_REQUEST", error.detail))
         return _refusal(error.status_code, code, message, error.headers)
 
+    async def full(_: Request, error: OSError) -> Response:
+        rule = f"disk must have room for the request and its answer; got {reason_of(error)}"
+        return _refusal(507, "INSUFFICIENT_STORAGE", rule)
+
     async def failed(_: Request, error: Exception) -> Response:
         say(_trace(error, hide_values=service.hide_values), error=True)
         return _refusal(500, "INTERNAL_ERROR", "internal error; the server's terminal has more")
 
-    handlers: Any = {RequestError: refused, HTTPException: unknown, Exception: failed}
+    handlers: Any = {
+        RequestError: refused, HTTPException: unknown, OSError: full, Exception: failed,
+    }  # fmt: skip
     return Starlette(
         routes=[
             Route("/ping", ping),
@@ -350,6 +367,8 @@ async def _received(request: Request, limit: int, encoding: str) -> AsyncIterato
 
 async def _sent(request: Request, limit: int) -> AsyncIterator[bytes]:
     """Yield the body as it arrives."""
+    from starlette.requests import ClientDisconnect
+
     chunks, n = request.stream(), 0
     while max(n, int(request.headers.get("content-length", "0"))) <= limit:
         try:
@@ -358,6 +377,8 @@ async def _sent(request: Request, limit: int) -> AsyncIterator[bytes]:
         except TimeoutError:
             rule = f"request must arrive without a pause of {SILENCE_S:g} s"
             raise RequestError(rule, 408, "REQUEST_TIMEOUT") from None
+        except ClientDisconnect:
+            raise RequestError("request must arrive whole; got its beginning") from None
         if chunk is None:
             return
         yield chunk
