@@ -99,7 +99,10 @@ def _record(archive: zipfile.ZipFile, folder: Path, source: str, place: str) -> 
         with archive.open(f"{identity}/{name}") as file:
             return file.read(size + 1)
 
-    head = parse_head(fetch(RESULT, MAX_RESULT), identity, place)
+    result = fetch(RESULT, MAX_RESULT)
+    if len(result) > MAX_RESULT:
+        raise DataError(f"{RESULT} must be at most {MAX_RESULT:,} bytes; got more in {place}")
+    head = parse_head(result, identity, place)
     listed = sorted(f"{identity}/{name}" for name in (RESULT, *head.files))
     if names != listed:
         got = ", ".join(map(quoted, set(names) ^ set(listed))) or "a name twice"

@@ -9,7 +9,8 @@ from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch, fetch_run
 from pipeline.tracking.process import Publisher
 from pipeline.tracking.projection import Summary, thinned
-from pipeline.tracking.publish import Published, publish
+from pipeline.tracking.publication import Published
+from pipeline.tracking.publish import publish
 from pipeline.tracking.registry import Registry, Version, champion_record
 from pipeline.tracking.store import open_store
 from pipeline.tracking.sync import Synced, close_orphans, sync

@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -14,8 +13,8 @@ REQUEST_S = 15.0  # MLflow's own limits are of silence: a byte now and then woul
 TRANSFER_S = 60.0
 BYTES_PER_S = 50_000  # of files, beyond that
 BEAT_S = 1.0
-# Called while a call is waited for and after it; the publisher's process reports it over its pipe.
-GOES_ON: ContextVar[Callable[[], object]] = ContextVar("GOES_ON", default=lambda: None)
+# Each is called while a call is waited for and after it.
+LISTENERS: list[Callable[[], object]] = []
 
 
 def within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -40,12 +39,17 @@ def within(limit_s: float, call: Callable[..., Any], *args: Any, **kwargs: Any) 
             if time.monotonic() > deadline:
                 message = f"no whole answer within {limit_s:.0f} s"
                 raise TimeoutError(message) from None
-            GOES_ON.get()()
+            _go_on()
             continue
-        GOES_ON.get()()
+        _go_on()
         if error is not None:
             raise error
         return value
+
+
+def _go_on() -> None:
+    for listener in LISTENERS:
+        listener()
 
 
 class Bounded:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
@@ -24,9 +25,10 @@ from pipeline.record import Record, read
 from pipeline.report.views import write_views
 from pipeline.text import one_line
 from pipeline.tracking.address import check_address, require_name
-from pipeline.tracking.patience import GOES_ON
+from pipeline.tracking.patience import LISTENERS
 from pipeline.tracking.projection import Summary
-from pipeline.tracking.publish import Published, kept, publish_summary, publish_to
+from pipeline.tracking.publication import Published
+from pipeline.tracking.publish import kept, publish_summary, publish_to
 from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.sync import close_orphans
 
@@ -112,7 +114,7 @@ def _serve(connection: Connection, settings: TrackingSettings) -> None:
     """Publish whatever is asked for, until whoever asks has gone."""
     os.setsid()  # Ctrl-C is for the run, which still has to be published
     os.dup2(2, 1)
-    GOES_ON.set(lambda: connection.send(None))
+    LISTENERS.append(partial(connection.send, None))
     worker = _Worker(settings)
     with suppress(EOFError, BrokenPipeError):
         with suppress(PipelineError):  # publishing says why

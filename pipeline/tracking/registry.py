@@ -36,7 +36,8 @@ class Registry:
     """The registry behind one address."""
 
     def __init__(self, settings: TrackingSettings) -> None:
-        self._store = open_store(settings)
+        self._settings = settings
+        self._store = open_store(settings, make=False)
 
     def champion(self, model: str) -> Version | None:
         """Return the version that holds the alias; None where none does."""
@@ -66,7 +67,7 @@ class Registry:
 
     def register(self, model: str, record: Record) -> Version:
         """Return the version that holds the run's neuron; made where it is missing."""
-        published = publish_to(self._store, record)
+        published = publish_to(open_store(self._settings), record)
         with asking(self._store.address):
             client = self._store.client
             self._require_model(model)

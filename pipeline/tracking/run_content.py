@@ -17,13 +17,13 @@ MAX_POINTS = 1000 - MAX_PARAMS - MAX_TAGS
 TOO_LARGE = "must be at most"  # of MLflow itself: a request of a megabyte
 
 
-def lacking(run: Any, wanted: Projection) -> Projection:
+def lacking(run: Any, wanted: Projection, *, by_value: bool = False) -> Projection:
     """Return what the run lacks of ``wanted``, without its files.
 
-    By their values where the run is of this attempt. Another attempt gave the same result, but may
+    ``by_value``, or where the run is of this attempt. Another attempt gave the same result, but may
     have read its table elsewhere, and ended later: there each name has to have some value.
     """
-    held, same = run.data, is_same_attempt(run, wanted)
+    held, same = run.data, by_value or is_same_attempt(run, wanted)
     last = {metric.key: (metric.step, metric.value) for metric in held._metric_objs}
     ends = {point.name: (point.step, point.value) for point in wanted.points}
     series = _differing(last, ends, same).keys()
@@ -40,8 +40,9 @@ def lacking(run: Any, wanted: Projection) -> Projection:
 
 
 def is_same_attempt(run: Any, wanted: Projection) -> bool:
-    """Return whether the run is of the very record that ``wanted`` is projected from."""
-    return bool(run.data.tags.get(ATTEMPT) == wanted.tags.get(ATTEMPT))
+    """Return whether the run is of the very record that ``wanted`` is of, or of none yet."""
+    attempt = run.data.tags.get(ATTEMPT)
+    return attempt is None or bool(attempt == wanted.tags.get(ATTEMPT))
 
 
 def is_complete(lack: Projection) -> bool:

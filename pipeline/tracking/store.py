@@ -26,7 +26,8 @@ REASONS = (
     ("gaierror", "a name that DNS does not know"),
     ("Connection refused", "connection refused"),
     ("timed out", "silence"),
-    ("no whole answer", "silence"),
+    ("no whole answer", "no whole answer in time"),
+    ("RemoteDisconnected", "a connection that ended without an answer"),
     ("JSON", "a page that is not an MLflow server's"),
 )
 STATUS = re.compile(r"error code (\d{3})|too many (\d{3}) error|^(\d{3}) (?:Client|Server) Error")
@@ -105,10 +106,11 @@ def probe(client: Any, address: Address) -> None:
             place = (address.host, address.port)
             within(PROBE_S, socket.create_connection, place, PROBE_S).close()
     except Exception as error:  # whatever answers instead, requests and MLflow raise of it
-        fault = _reason(error)
-        raise TrackingError(
-            f"tracking server must answer; got {fault} at {address.shown}"
-        ) from None
+        fault = _known(error) or printable(one_line(redact(reason_of(error)), 200))
+        if status_of(error) in NOT_MLFLOW:
+            fault = f"a page that is not an MLflow server's (status {status_of(error)})"
+        message = f"tracking server must answer; got {fault} at {address.shown}"
+        raise TrackingError(message) from None
 
 
 @contextmanager
@@ -135,10 +137,8 @@ def refusal(error: Exception, address: Address) -> TrackingError:
     text = printable(redact(one_line(str(error).partition("[SQL:")[0])))
     if "out-of-date database schema" in text:
         return TrackingError(_other_schema(address))
-    status = status_of(error)
-    if status in CURES:
-        text = f"{status}, {CURES[status]}"
-    return TrackingError(f"store must do as asked; got {text} at {address.shown}")
+    fault = _known(error) or text
+    return TrackingError(f"store must do as asked; got {fault} at {address.shown}")
 
 
 def status_of(error: Exception) -> int:
@@ -149,18 +149,13 @@ def status_of(error: Exception) -> int:
     return int(getattr(error, "get_http_status_code", lambda: 0)())
 
 
-def _reason(error: Exception) -> str:
+def _known(error: Exception) -> str:
+    """Return what a failure is whose cause is known, with its cure; "" of any other."""
     text, status = f"{type(error).__name__}: {error}", status_of(error)
     if status in CURES:
         return f"{status}, {CURES[status]}"
-    if status in NOT_MLFLOW:
-        return f"a page that is not an MLflow server's (status {status})"
-    known = next((meaning for sign, meaning in REASONS if sign in text), None)
-    if known is None and status >= 500 and STATUS.search(str(error)):
-        return f"error {status}"
-    if known == "silence":
-        return f"silence for {PROBE_S:.0f} s"
-    return known or printable(one_line(redact(reason_of(error)), 200))
+    known = next((meaning for sign, meaning in REASONS if sign in text), "")
+    return known or (f"error {status}" if STATUS.search(str(error)) and status >= 500 else "")
 
 
 def _other_schema(address: Address) -> str:
@@ -181,13 +176,18 @@ def _experiment(client: Any, name: str, address: Address) -> str:
     if not experiment.experiment_id:
         raise TrackingError(f"store must name its experiments; got none at {address.shown}")
     if experiment.lifecycle_stage != "active":
-        number = shlex.quote(str(experiment.experiment_id)[:80])
-        raise TrackingError(
-            f"experiment must not be deleted; got {name!r} deleted in {address.shown}: restore it "
-            f"with: MLFLOW_TRACKING_URI='{redact(address.uri)}' .venv/bin/mlflow experiments "
-            f"restore --experiment-id {number}"
-        )
+        raise deleted(experiment, address)
     return str(experiment.experiment_id)
+
+
+def deleted(experiment: Any, address: Address) -> TrackingError:
+    """Return that an experiment was deleted, and how to have it back."""
+    number = shlex.quote(str(experiment.experiment_id)[:80])
+    return TrackingError(
+        f"experiment must not be deleted; got {experiment.name[:80]!r} deleted in {address.shown}: "
+        f"restore it with: MLFLOW_TRACKING_URI='{redact(address.uri)}' .venv/bin/mlflow "
+        f"experiments restore --experiment-id {number}"
+    )
 
 
 def _create_experiment(client: Any, name: str, address: Address) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +16,9 @@ from pipeline.record import Head, RecordError, heads, published_runs, read
 from pipeline.record.head import IDENTITY
 from pipeline.text import bounded
 from pipeline.tracking.projection import ATTEMPT, KEY, OWNER
-from pipeline.tracking.publish import is_whole, owner, projection_of, publish_to
-from pipeline.tracking.store import Store, asking, open_store
+from pipeline.tracking.publication import is_whole
+from pipeline.tracking.publish import owner, projection_of, publish_to
+from pipeline.tracking.store import Store, asking, deleted, open_store
 
 PAGE = 250  # runs that a search answers at once, within a second or two
 AT_ONCE = 8  # requests
@@ -42,7 +43,7 @@ def sync(folder: Path, settings: TrackingSettings, tags: Tags = lambda _: {}) ->
     rest. Raise ConfigError or TrackingError if the store cannot be opened, or, after the rest was
     published, if a record failed.
     """
-    work = _Sync(folder, tags, _Stores(settings, {settings.experiment: open_store(settings)}))
+    work = _Sync(folder, settings, tags, open_store(settings, make=False))
     known = heads(folder)
     work.find(known)
     with ThreadPoolExecutor(1 if work.store.address.path else AT_ONCE) as threads:
@@ -54,8 +55,7 @@ def sync(folder: Path, settings: TrackingSettings, tags: Tags = lambda _: {}) ->
                 work.publish(head)
         except PipelineError as error:
             failed.append(f"record {head.identity[:12]} was not published: {error}")
-    for store in work.stores.opened.values():
-        close_orphans(store, folder)
+    close_orphans(work.store, folder)
     if failed:
         raise TrackingError(bounded([*failed, f"published beside them: {work.done.published}"]))
     return work.done
@@ -64,39 +64,27 @@ def sync(folder: Path, settings: TrackingSettings, tags: Tags = lambda _: {}) ->
 def close_orphans(store: Store, folder: Path) -> None:
     """Finish or close what a killed process left RUNNING; runs of a living one are left alone.
 
-    The process that publishes a record holds its lock, and FINISHED is said last. So a RUNNING run
-    whose record is here and free is published to its end. What another machine publishes, or
-    another folder of this one, is left: whether its process lives is not to be seen from here.
+    In the store's experiment, or in all where it has none. The process that publishes a record
+    holds its lock, and FINISHED is said last. So a RUNNING run whose record is here and free is
+    published to its end. What another machine publishes, or another folder of this one, is left:
+    whether its process lives is not to be seen from here.
     """
     with asking(store.address):
+        client, places = store.client, [store.experiment_id]
+        if not store.experiment_id:
+            places = [each.experiment_id for each in client.search_experiments()]
         query = f"attributes.status = 'RUNNING' AND tags.`{OWNER}` = '{owner(folder)}'"
-        found = store.client.search_runs([store.experiment_id], query)
+        found = client.search_runs(places, query)
         here = {head.attempt: head for head in heads(folder)} if found else {}
         for run in found:
-            attempt = run.data.tags.get(ATTEMPT)
+            run_id, attempt = run.info.run_id, run.data.tags.get(ATTEMPT)
             if attempt is None or not _is_unlocked(folder, run):
                 continue
             if attempt in here:
-                publish_to(store, read(folder / here[attempt].identity))
-            elif store.client.get_run(run.info.run_id).info.status == "RUNNING":
-                store.client.end_run(run.info.run_id, "KILLED", run.info.start_time)
-
-
-@dataclass(frozen=True)
-class _Stores:
-    """The store at one address, opened once for each experiment."""
-
-    settings: TrackingSettings
-    opened: dict[str, Store]
-
-    def of(self, name: str, run: Any) -> Store:
-        """Return the store of the experiment; of a run that stands, wherever that stands now."""
-        if run is not None:
-            any_store = next(iter(self.opened.values()))
-            return replace(any_store, experiment_id=run.info.experiment_id)
-        if name not in self.opened:
-            self.opened[name] = open_store(self.settings.model_copy(update={"experiment": name}))
-        return self.opened[name]
+                place = replace(store, experiment_id=run.info.experiment_id)
+                publish_to(place, read(folder / here[attempt].identity))
+            elif client.get_run(run_id).info.status == "RUNNING":
+                client.end_run(run_id, "KILLED", run.info.start_time)
 
 
 @dataclass
@@ -104,25 +92,36 @@ class _Sync:
     """The records of one folder, and the runs that they were published as in one store."""
 
     folder: Path
+    settings: TrackingSettings
     tags: Tags
-    stores: _Stores
+    store: Store  # of no experiment
+    opened: dict[str, Store] = field(default_factory=dict)  # by the name of the experiment
     runs: dict[str, Any] = field(default_factory=dict)  # by identity
+    experiments: dict[str, Any] = field(default_factory=dict)  # by id
     done: Synced = field(default_factory=Synced)
 
-    @property
-    def store(self) -> Store:
-        """The store, in the experiment that is asked for."""
-        return next(iter(self.stores.opened.values()))
-
     def find(self, known: list[Head]) -> None:
-        """Find the runs that the records were published as, deleted ones too, in few requests."""
-        address = self.store.address
+        """Find the runs that the records were published as, deleted ones too, in few requests.
+
+        By their ids, so that an experiment may have another name by now.
+        """
+        from mlflow.entities import ViewType
+
+        address, client, both = self.store.address, self.store.client, ViewType.ALL
         held = {
             h.identity: published_runs(h.identity, self.folder).get(address.shown) for h in known
         }
         ids = {identity: run.run_id for identity, run in held.items() if run is not None}
+        names, by_id = list(ids.values()), {}
         with asking(address):
-            by_id = {run.info.run_id: run for run in _runs(self.store, list(ids.values()))}
+            if ids:
+                found = client.search_experiments(both)
+                self.experiments = {each.experiment_id: each for each in found}
+            for start in range(0, len(names), PAGE):
+                some = ", ".join(f"'{name}'" for name in names[start : start + PAGE])
+                query = f"attributes.run_id IN ({some})"
+                for run in client.search_runs([*self.experiments], query, both, max_results=PAGE):
+                    by_id[run.info.run_id] = run
         self.runs = {identity: by_id[id_] for identity, id_ in ids.items() if id_ in by_id}
 
     def stands_whole(self, head: Head) -> bool:
@@ -143,24 +142,23 @@ class _Sync:
         """Publish the record, or complete its run; not one that somebody deleted on purpose."""
         run = self.runs.get(head.identity)
         if run is not None and run.info.lifecycle_stage == DELETED:
+            experiment = self.experiments[run.info.experiment_id]
+            if experiment.lifecycle_stage == DELETED:
+                raise deleted(experiment, self.store.address)
             self.done.deleted.append(run.info.run_id)
             return
-        store = self.stores.of(head.experiment, run)
-        published = publish_to(store, read(self.folder / head.identity), self.tags(head))
+        record = read(self.folder / head.identity)
+        published = publish_to(self._place(head.experiment, run), record, self.tags(head))
         self.done.published += published.new
         self.done.completed += published.completed
 
-
-def _runs(store: Store, run_ids: list[str]) -> Iterator[Any]:
-    """Yield the runs with those ids, of whatever experiment."""
-    from mlflow.entities import ViewType
-
-    client, both = store.client, ViewType.ALL
-    experiments = [e.experiment_id for e in client.search_experiments(both)] if run_ids else []
-    for start in range(0, len(run_ids), PAGE):
-        names = ", ".join(f"'{name}'" for name in run_ids[start : start + PAGE])
-        query = f"attributes.run_id IN ({names})"
-        yield from client.search_runs(experiments, query, both, max_results=PAGE)
+    def _place(self, name: str, run: Any) -> Store:
+        """Return the store in the experiment of that name; of a run that stands, where it does."""
+        if run is not None:
+            return replace(self.store, experiment_id=run.info.experiment_id)
+        if name not in self.opened:
+            self.opened[name] = open_store(self.settings.model_copy(update={"experiment": name}))
+        return self.opened[name]
 
 
 def _is_unlocked(folder: Path, run: Any) -> bool:

@@ -7,11 +7,13 @@ attack is tried on every command that reads from a server.
 import contextlib
 import dataclasses
 import hashlib
+import io
 import itertools
 import json
 import shutil
 import sqlite3
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,13 +94,25 @@ def server(store_template, tmp_path_factory) -> Iterator[Server]:
 
 @dataclasses.dataclass
 class Lie:
-    """What the server says of a run: its tags, the tag of its model's version, its artifacts."""
+    """What the server says of a run: its tags, the tag of its model's version, its artifacts.
+
+    ``files`` are those in the zip of the record; ``archive`` is what stands there in its place.
+    """
 
     run_id: str
     files: dict[str, bytes]
     identity: str  # of the tags of the run
     version: str  # of the tag of the version
+    within: str  # the folder in the zip
     after: list[str] = dataclasses.field(default_factory=list)  # done to the database
+    names: dict[str, str] = dataclasses.field(default_factory=dict)  # in the zip, where others
+    archive: bytes | None = None
+    beside: dict[str, bytes] = dataclasses.field(default_factory=dict)  # other artifacts
+
+    @property
+    def artifacts(self) -> dict[str, bytes]:
+        content = zipped(self) if self.archive is None else self.archive
+        return {"model/record.zip": content, **self.beside} if content else self.beside
 
     def reseal(self, **changes: object) -> None:
         tree = json.loads(self.files["result.json"]) | changes
@@ -110,6 +124,14 @@ class Lie:
         digest = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         self.reseal(files={**tree["files"], name: digest})
         self.files |= {name: content} if "/" not in name else {}
+
+
+def zipped(lie: Lie) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in lie.files.items():
+            archive.writestr(lie.names.get(name, f"{lie.within}/{name}"), content)
+    return buffer.getvalue()
 
 
 Attack = Callable[[Lie, Path], object]
@@ -173,15 +195,50 @@ def missing(lie: Lie, canary: Path) -> None:
     del lie.files["model.json"]
 
 
-def folder_for_a_file(lie: Lie, canary: Path) -> None:
-    content = lie.files.pop("model.json")
-    lie.files["model.json/__init__.py"] = content
+def no_zip_at_all(lie: Lie, canary: Path) -> None:
+    lie.archive = b""
+
+
+def page_for_a_zip(lie: Lie, canary: Path) -> None:
+    lie.archive = b"<html>please log in</html>"
+
+
+def truncated_zip(lie: Lie, canary: Path) -> None:
+    lie.archive = zipped(lie)[:-100]
+
+
+def folder_for_a_zip(lie: Lie, canary: Path) -> None:
+    lie.archive, lie.beside = b"", {"model/record.zip/__init__.py": OWNED}
+
+
+def entry_that_climbs(lie: Lie, canary: Path) -> None:
+    lie.names["model.json"] = "../" * 30 + f"{str(canary)[1:]}/pipeline/__init__.py"
+
+
+def entry_of_another_folder(lie: Lie, canary: Path) -> None:
+    lie.names["model.json"] = f"{'f' * 32}/model.json"
+
+
+def zip_of_another_run(lie: Lie, canary: Path) -> None:
+    lie.within = "e" * 32
+    lie.reseal(identity=lie.within, lineage=resealed_lineage(lie))
+
+
+def resealed_lineage(lie: Lie) -> dict[str, object]:
+    return json.loads(lie.files["result.json"])["lineage"] | {"identity": lie.within}
+
+
+def bomb(lie: Lie, canary: Path) -> None:
+    """A few kB that would be a GB; listed as what it says it is."""
+    lie.files["model.json"] = bytes(2**20)
+    listed = json.loads(lie.files["result.json"])["files"]
+    lie.reseal(files=listed | {"model.json": {"sha256": "0" * 64, "bytes": 2**20}})
 
 
 def local_artifacts(lie: Lie, canary: Path) -> None:
     """An honest record, but the server tells the client to read it from the client's own disk."""
     place = canary / "theirs"
-    for name, content in lie.files.items():
+    for name, content in lie.artifacts.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(content)
     lie.after += [f"UPDATE runs SET artifact_uri = 'file://{place}' WHERE run_uuid = '{{run}}'"]
@@ -210,13 +267,20 @@ ATTACKS: dict[Attack, str] = {
     name_of_our_own: "files.published.json",
     another_record: "result.json must be as it was written",
     altered: "model.json must have sha256 ",
-    oversized: "model.json must be at most",
+    oversized: "model.json must have sha256 ",
     oversized_head: "result.json must be at most",
     more_than_can_be: "files",
     larger_than_can_be: "record must be at most",
     misshapen: "result.json must be",
-    missing: "model.json must be readable",
-    folder_for_a_file: "model.json must be readable",
+    missing: "record.zip of run",
+    no_zip_at_all: "model/record.zip must be readable",
+    page_for_a_zip: "must be a whole zip of make export",
+    truncated_zip: "must be a whole zip of make export",
+    folder_for_a_zip: "model/record.zip must be readable",
+    entry_that_climbs: "record.zip of run",
+    entry_of_another_folder: "must hold each file of its record and no other",
+    zip_of_another_run: "record must be that of run",
+    bomb: "model.json must have sha256 ",
     local_artifacts: "artifacts must be kept by the server or in an object store; got 'file:///",
     plain_artifacts: "artifacts must be kept by the server or in an object store; got '/",
     run_id_for_a_path: "run must have an id of MLflow's; got '/",
@@ -232,16 +296,16 @@ def plant(server, tmp_path) -> Iterator[Callable[..., Lie]]:
     def plant(attack: Attack) -> Lie:
         record, client = server.stolen, server.client
         held = {**record.files, "result.json": (record.path / "result.json").read_bytes()}
-        lie = Lie("", held, record.identity, record.identity)
+        lie = Lie("", held, record.identity, record.identity, record.identity)
         attack(lie, canary)
         if lie.identity != record.identity:  # then every file of the run would land there
-            lie.files |= {"__init__.py": OWNED}
+            lie.beside |= {"__init__.py": OWNED}
         experiment = client.get_experiment_by_name("car").experiment_id
         tags = {KEY: lie.identity, ATTEMPT: record.head.attempt, IDENTITY: record.identity}
         planted = client.create_run(experiment, tags=tags)
         run_id = planted.info.run_id
         root = server.folder / "artifacts" / experiment / run_id / "artifacts"
-        for name, content in lie.files.items():
+        for name, content in lie.artifacts.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(content)
         client.set_terminated(run_id)
@@ -368,7 +432,7 @@ def test_an_honest_run_is_read(name, server, plant, reader, tmp_path, capsys):
     """The negative control: the same run with nothing changed, and more beside it than it lists."""
 
     def honest(lie: Lie, canary: Path) -> None:
-        lie.files["unlisted"] = bytes(50_000_000)
+        lie.beside["unlisted"] = bytes(50_000_000)
 
     code, told = outcome(reader, name, plant(honest), capsys)
     assert (code, "must" in told) == (4 if name == "promote" else 0, name == "promote")
@@ -384,7 +448,7 @@ def test_the_product_is_not_replaced_by_its_champion(server, plant, tmp_path):
 
     def champion(lie: Lie, canary: Path) -> None:
         lie.version = str(copied / "pipeline")
-        lie.files["__init__.py"] = OWNED
+        lie.beside["__init__.py"] = OWNED
 
     plant(champion)
     before = hashed(copied)
@@ -399,7 +463,8 @@ def test_the_product_is_not_replaced_by_its_champion(server, plant, tmp_path):
 
 def test_a_server_does_not_say_where_on_this_machine_files_go(server, tmp_path):
     """What is published goes to the server or to an object store, wherever else it points."""
-    from pipeline.tracking import Summary, publish_summary
+    from pipeline.tracking import Summary, open_store
+    from pipeline.tracking.publish import publish_summary
 
     place = tmp_path / "place"
     place.mkdir()
@@ -413,7 +478,7 @@ def test_a_server_does_not_say_where_on_this_machine_files_go(server, tmp_path):
     summary = Summary("sweep.1", "sweep", 1, {}, {}, tmp_path / "page.html")
     for act in (
         lambda: publish(server.rival, settings),
-        lambda: publish_summary(summary, settings),
+        lambda: publish_summary(summary, open_store(settings)),
     ):
         with pytest.raises(TrackingError, match="artifacts must be kept by the server or in an"):
             act()

@@ -202,7 +202,7 @@ def test_store_that_says_yes_and_keeps_nothing_is_found_out(kind, why, settings,
     record = make_record()
     store = open_store(settings)
     forgetful = dataclasses.replace(store, client=Forgetful(store.client, kind))
-    module = sys.modules["pipeline.tracking.publish"]
+    module = sys.modules["pipeline.tracking.publication"]
     honest = module.put
     if kind == "artifacts":
         monkeypatch.setattr(module, "put", lambda *_: None)
