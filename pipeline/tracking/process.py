@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.sync import close_orphans
 
 PATIENCE_S = 15.0  # for a word of it; a store on this machine is waited for
+AGAIN_S = 2.0
 STARTING_S = 60.0  # for the first one: MLflow's import takes seconds, more where cores are busy
 
 
@@ -137,14 +139,18 @@ class _Worker:
         return self._store
 
     def answer(self, request: PublishRequest | Summary) -> Published | str:
-        """Return what was published, or why it was not."""
+        """Return what was published, or why it was not.
+
+        What fails at a server that let us in is tried once more: its database may have restarted.
+        """
         try:
-            if isinstance(request, Summary):
-                return publish_summary(request, self.store())
-            record = read(request.folder)
-            if request.draw:
-                write_views(record)
-            return publish_to(self.store(), record, request.tags)
+            try:
+                return self._publish(request)
+            except TrackingError:
+                if self._store is None or self._store.address.path:
+                    raise
+                time.sleep(AGAIN_S)
+                return self._publish(request)
         except TrackingError as refusal:
             reason = str(refusal)
         except PipelineError as refusal:
@@ -156,3 +162,11 @@ class _Worker:
         if isinstance(request, PublishRequest):
             reason += f"\n{kept(request.folder, self._settings)}"
         return reason
+
+    def _publish(self, request: PublishRequest | Summary) -> Published:
+        if isinstance(request, Summary):
+            return publish_summary(request, self.store())
+        record = read(request.folder)
+        if request.draw:
+            write_views(record)
+        return publish_to(self.store(), record, request.tags)
