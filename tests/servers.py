@@ -142,6 +142,18 @@ class TeamServer:
             with refused:
                 return refused.code, refused.read().decode(errors="replace")
 
+    def add_user(self, user: str) -> None:
+        body = {"username": user, "password": self.password_of(user)}
+        status, text = self.ask("POST", "/api/2.0/mlflow/users/create", "admin", body)
+        assert status == 200, text
+
+    def grant(self, user: str, permission: str, kind: str, name: str) -> None:
+        """Give a user a permission on an experiment, by its id, or on a registered_model."""
+        body = {"username": user, "resource_type": kind, "resource_id": name}
+        path = "/api/3.0/mlflow/users/permissions/grant"
+        status, text = self.ask("POST", path, "admin", body | {"permission": permission})
+        assert status == 200, text
+
     def password_of(self, user: str) -> str:
         if user == "admin":
             return (self.folder / "admin_password").read_text()

@@ -1,5 +1,6 @@
 """The tracking server of a team: who is not let in, what each role may do, and what is lost."""
 
+import base64
 import contextlib
 import http.client
 import json
@@ -15,7 +16,13 @@ from urllib.parse import urlsplit
 import pytest
 from servers import TeamServer, free_port, needs_postgres, team_server
 
-from pipeline.errors import PipelineError
+from pipeline.config.compose import configuration
+from pipeline.config.schema import TrackingSettings
+from pipeline.errors import PipelineError, TrackingError
+from pipeline.record import Record, write
+from pipeline.run import learn, prepare
+from pipeline.stages.read import car
+from pipeline.tracking import Registry, champion_record, fetch_run, publish
 from pipeline.tracking.server import ServerSettings, serve
 
 pytestmark = [pytest.mark.slow, needs_postgres]
@@ -27,7 +34,8 @@ READ_ONLY, WRITER, OWNER = "reader", "editor", "owner"
 def place() -> Iterator[Path]:
     """A folder that PostgreSQL's own user finds; pytest's are closed to it."""
     folder = Path(tempfile.mkdtemp(prefix="oneuron-server-"))
-    yield folder
+    folder.chmod(0o711)
+    yield folder / "server"
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -36,23 +44,11 @@ def team(place) -> Iterator[TeamServer]:
     """A server with three users: one made the experiment "car", one may edit it, one only read."""
     with team_server(place) as server:
         for user in (READ_ONLY, WRITER, OWNER):
-            add_user(server, user)
+            server.add_user(user)
         status, made = server.ask("POST", f"{API}/experiments/create", OWNER, {"name": "car"})
         assert status == 200, made
-        grant(server, WRITER, "EDIT", json.loads(made)["experiment_id"])
+        server.grant(WRITER, "EDIT", "experiment", json.loads(made)["experiment_id"])
         yield server
-
-
-def add_user(server: TeamServer, user: str) -> None:
-    body = {"username": user, "password": server.password_of(user)}
-    assert server.ask("POST", f"{API}/users/create", "admin", body)[0] == 200
-
-
-def grant(server: TeamServer, user: str, permission: str, experiment: str) -> None:
-    body = {"username": user, "resource_type": "experiment", "resource_id": experiment}
-    path = "/api/3.0/mlflow/users/permissions/grant"
-    status, told = server.ask("POST", path, "admin", body | {"permission": permission})
-    assert status == 200, told
 
 
 def experiment_of(server: TeamServer, name: str = "car") -> str:
@@ -206,7 +202,7 @@ def test_an_experiment_that_is_denied_is_not_read_in_any_way(team):
     assert team.ask("PUT", kept, OWNER, b"known only here")[0] == 200
     ways = ways_to_read(experiment, run)
     assert all(run in team.ask(*way)[1] or "known only" in team.ask(*way)[1] for way in ways)
-    grant(team, READ_ONLY, "DENY", experiment)
+    team.grant(READ_ONLY, "DENY", "experiment", experiment)
     for way in ways:
         status, text = team.ask(*way)
         assert "known only" not in text
@@ -296,8 +292,78 @@ def files_beside(own: Path, folder: Path) -> set[Path]:
         path
         for place in places
         for path in place.glob("*" if place == folder.parent else "**/*")
-        if own not in (path, *path.parents)
+        if own not in (path, *path.parents) and path not in own.parents
     }
+
+
+# --- runs of this project --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory) -> Record:
+    folder = tmp_path_factory.mktemp("record")
+    (folder / "car.data").write_bytes(car.content())
+    words = ["train.epochs=12", f"data.path={folder / 'car.data'}"]
+    config = configuration(words).run_config()
+    return write(learn(prepare(config), config), folder / "records", overrides=words)
+
+
+Login = Callable[[str], TrackingSettings]
+
+
+@pytest.fixture
+def log_in(team, project, monkeypatch) -> Login:
+    """Become a user of the server; the project folder is empty."""
+
+    def log_in(user: str, experiment: str = "car") -> TrackingSettings:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", team.password_of(user))
+        return TrackingSettings(uri=team.uri, experiment=experiment)
+
+    return log_in
+
+
+def test_what_an_editor_publishes_and_promotes_a_reader_predicts_with(log_in, record, tmp_path):
+    editor = log_in(WRITER)
+    assert publish(record, editor).new
+    registry = Registry(editor)
+    registry.set_champion(registry.register("car", record), {})
+    reader = log_in(READ_ONLY)
+    for found in (
+        champion_record("champion", reader, tmp_path), fetch_run("latest", reader, tmp_path),
+        fetch_run(record.identity[:12], reader, tmp_path),
+    ):  # fmt: skip
+        assert found.files["model.json"] == record.files["model.json"]
+        assert found.source  # it is from the server
+
+
+def test_what_a_reader_would_publish_is_refused_and_kept(log_in, record, team):
+    made = team.ask("POST", f"{API}/experiments/create", OWNER, {"name": "of the owner"})[1]
+    experiment = json.loads(made)["experiment_id"]
+    with pytest.raises(TrackingError, match=r"403[\s\S]*make sync"):
+        publish(record, log_in(READ_ONLY, "of the owner"))
+    assert runs_in(team, experiment) == []
+    registry = Registry(log_in(READ_ONLY))
+    held = registry.champion("car")
+    with pytest.raises(TrackingError, match="403"):
+        registry.set_champion(held, {})
+
+
+def runs_in(server: TeamServer, experiment: str) -> list[str]:
+    body = {"experiment_ids": [experiment]}
+    found = json.loads(server.ask("POST", f"{API}/runs/search", "admin", body)[1])
+    return sorted(run["info"]["run_id"] for run in found.get("runs", []))
+
+
+def test_the_way_to_add_users_is_as_the_page_says(team, monkeypatch, log_in):
+    log_in("admin")
+    page = (Path(__file__).parents[2] / "docs" / "server.md").read_text()
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    exec(code.replace("http://127.0.0.1:5000", team.uri))
+    password = "anna:at least 12 characters"
+    header = f"Basic {base64.b64encode(password.encode()).decode()}"
+    body = {"experiment_id": experiment_of(team)}
+    assert team.ask("POST", f"{API}/runs/create", "", body, Authorization=header)[0] == 200
 
 
 # --- the files of the server -----------------------------------------------------------------
