@@ -170,6 +170,7 @@ async def _verified(auth: Any, header: bytes, limiter: Any) -> bool:
 async def _answer(
     send: Any, status: int, text: bytes, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
-    kind = [(b"content-type", b"text/plain"), *(headers or [])]
+    length = str(len(text)).encode()
+    kind = [(b"content-type", b"text/plain"), (b"content-length", length), *(headers or [])]
     await send({"type": "http.response.start", "status": status, "headers": kind})
     await send({"type": "http.response.body", "body": text})

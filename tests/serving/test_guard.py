@@ -1,7 +1,12 @@
 """The guard of every server: its own hosts and origins pass, and nothing else."""
 
 import asyncio
+import contextlib
+import http.client
 import socket
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -83,3 +88,29 @@ def test_another_port_is_taken_where_the_preferred_one_is():
             assert other.getsockname()[1] != port
     with listen(port) as own:
         assert own.getsockname()[1] == port
+
+
+@pytest.mark.slow
+def test_an_answer_does_not_wait_for_an_acknowledgement():
+    """Over one connection, where the client delays its own by 40 ms: 50 answers in 2 s."""
+    code = (
+        "from pipeline.serving.guard import listen, run\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'http':\n"
+        "        await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "        await send({'type': 'http.response.body', 'body': b'x'})\n"
+        "listening = listen(0)\n"
+        "run(app, listening, str(listening.getsockname()[1]))\n"
+    )
+    served = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    connection = http.client.HTTPConnection(HOST, int(served.stdout.readline()), timeout=60)
+    waits = []
+    with contextlib.closing(connection):
+        for _ in range(30):
+            start = time.monotonic()
+            connection.request("GET", "/")
+            assert connection.getresponse().read() == b"x"
+            waits.append(time.monotonic() - start)
+    served.terminate()
+    served.communicate()
+    assert min(waits[5:]) < 0.03
