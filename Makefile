@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # The commands of the package read these variables themselves, as they were typed: a shell would
 # stumble over seed=range(5).
-export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW TARGET POSITIVE PORT HIDE_VALUES
+export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW TARGET POSITIVE PORT HIDE_VALUES DIALECT TABLE
 # Where it is set, every process compiles its imports anew: seconds, each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
@@ -14,7 +14,7 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run tune reproduce sweep compare promote predict serve evaluate report scorecard \
+COMMANDS := run tune reproduce sweep compare promote predict serve sql evaluate report scorecard \
             ui sync server export import data contract
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-serve clean lock
 
@@ -44,6 +44,7 @@ promote: ## make the best run champion: SWEEP=latest, or RUN=...
 ##@ Use a run
 predict: ## score new rows: INPUT=new.csv OUTPUT=out.csv (RUN=champion)
 serve: ## answer requests, with a form: RUN=champion (PORT=5001)
+sql: ## a query that scores a table: RUN=champion DIALECT=duckdb TABLE=rows
 evaluate: ## figures and drift on a labelled file: INPUT=new.csv
 report: ## draw the page of a run: RUN=latest (OUTPUT=page.html)
 scorecard: ## a run of words and bins as points: RUN=latest OUTPUT=card.csv

@@ -11,10 +11,12 @@ import pandas as pd
 
 from pipeline.config.contract import DataSettings
 from pipeline.config.schema import EncodeSettings
+from pipeline.stages.bad_rows import _unknown
 from pipeline.stages.encode import fit_encoder
 from pipeline.stages.predict import Model, contract_for_new_rows, from_json, to_json
 from pipeline.stages.validate import Table
 from pipeline.stages.validate.convert import convert
+from pipeline.stages.validate.validation import bad_rows
 from pipeline.stages.validate.values import column_values
 
 WORDS = ("red", "blue", "green", "rare", "NA", "1", "1.0", "a:b", "naïve", "x" * 300)
@@ -133,3 +135,16 @@ def learned(case: Case) -> Model:
     theta = np.random.default_rng(3).normal(size=len(encoder.inputs) + 1)
     model = Model(contract_for_new_rows(encode.completed(data), encoder), encoder, theta, 0.5)
     return from_json(to_json(model))
+
+
+def verdicts(model: Model, frame: pd.DataFrame) -> set[tuple[int, str, str]]:
+    """Row, column and rule of every fault, by the contract of the pipeline."""
+    columns = column_values(frame, model.data)
+    found = [
+        (v.column, v.rule, bad)
+        for v, bad in bad_rows(frame, columns, model.data, np.arange(len(frame)))
+    ]
+    found += [
+        (c, rule, bad) for c, rule, _, bad in _unknown(frame, columns, model.data, model.encoder)
+    ]
+    return {(row, c, rule) for c, rule, bad in found for row in np.flatnonzero(bad).tolist()}

@@ -121,6 +121,14 @@ GROUPS = {
             ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
         ),
         Command(
+            "sql", "a run as a query that scores a table where it is", use.sql,
+            (RUN, Option("dialect", "duckdb, postgres or sqlite", "duckdb",
+                    values=("duckdb", "postgres", "sqlite")),
+             Option("table", "whose rows the query scores", "rows"),
+             Option("output", "file to write", "score.sql")),
+            ("evaluate.threshold", "tracking"), "--dialect postgres --table shop.customers",
+        ),
+        Command(
             "evaluate", "figures and drift on a labelled file; exit code 6 if worse",
             use.evaluate,
             (RUN, Option("input", "csv, csv.gz or parquet, with the target", "", "labelled.csv"),

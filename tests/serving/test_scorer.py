@@ -5,32 +5,16 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from contract_builders import CASES, Case, learned, rows
+from contract_builders import CASES, Case, learned, rows, verdicts
 
 from pipeline.config.file_settings import BLANKS
 from pipeline.serving.compiled import compile_model, example_row
 from pipeline.serving.scorer import Scorer
-from pipeline.stages.bad_rows import _unknown
 from pipeline.stages.predict import Model, score
-from pipeline.stages.validate.validation import bad_rows
-from pipeline.stages.validate.values import column_values
 
 
 def made(model: Model) -> Scorer:
     return Scorer(json.loads(json.dumps(compile_model(model))))
-
-
-def verdicts(model: Model, frame: pd.DataFrame) -> set[tuple[int, str, str]]:
-    """Row, column and rule of every fault, by the contract of the pipeline."""
-    columns = column_values(frame, model.data)
-    found = [
-        (v.column, v.rule, bad)
-        for v, bad in bad_rows(frame, columns, model.data, np.arange(len(frame)))
-    ]
-    found += [
-        (c, rule, bad) for c, rule, _, bad in _unknown(frame, columns, model.data, model.encoder)
-    ]
-    return {(row, c, rule) for c, rule, bad in found for row in np.flatnonzero(bad).tolist()}
 
 
 def require_equal(case: Case, n: int, odd: float) -> int:

@@ -87,6 +87,19 @@ def scorecard(given: Given) -> int:
     return OK
 
 
+def sql(given: Given) -> int:
+    """Write the query that scores the rows of a table in a database."""
+    from pipeline.serving.sql import to_sql
+
+    dialect, table = given.options["dialect"], given.options["table"]
+    record, model = _model(given)
+    query = to_sql(model, dialect, table)
+    target = Path(given.options["output"])
+    write_output(target, f"{query};\n".encode())
+    say(f"run {record.identity[:12]} at threshold {model.threshold} as {dialect}: {target}")
+    return OK
+
+
 def report(given: Given) -> int:
     """Draw the page of a run, beside its record or where it is wanted."""
     from pipeline.report.views import PAGE, views, write_views

@@ -1,0 +1,375 @@
+"""What each database has for the same thing: numbers, text, dates, as expressions of sqlglot."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlglot import exp
+
+from pipeline.config.date_settings import parse_moment
+from pipeline.errors import ConfigError
+
+Expression = exp.Expr
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+DAY = 86400
+# What a text of ISO 8601 may be; how long months are is said by regular expressions alone, as a
+# cast that fails ends the query of some databases.
+CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+ZONE = rf"(Z|[+-]{CLOCK})?"
+TIME = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"
+DAY_OF = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+VALID = (
+    r"[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])"
+    r"([T ]([01]?[0-9]|2[0-3]):[0-5]?[0-9](:[0-5]?[0-9]([.][0-9]{1,6})?)?)?"
+)
+TOO_LONG = r"0000-.*|[0-9]{4}-(0?2-3[01]|(0?[469]|11)-31).*"
+LEAP_DAY = r"[0-9]{4}-0?2-29.*"
+LEAP = r"([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-.*"
+DIRECTIVES = {
+    "Y": "([0-9]{4})", "m": "(1[0-2]|0?[1-9])", "d": "(3[01]|[12][0-9]|0?[1-9])",
+    "H": "(2[0-3]|[01]?[0-9])", "M": "([0-5]?[0-9])", "S": "([0-5]?[0-9])",
+}  # fmt: skip
+
+
+def text(value: str) -> Expression:
+    """Return a text."""
+    return exp.Literal.string(value)
+
+
+def is_in(value: Expression, texts: Sequence[str]) -> Expression:
+    """Return whether a text is one of several."""
+    return exp.In(this=value, expressions=[text(each) for each in texts])
+
+
+def integer(value: int) -> Expression:
+    """Return a whole number."""
+    return exp.Literal.number(value)
+
+
+def call(name: str, *words: Expression) -> Expression:
+    """Return a call of a function that is written as it is in every dialect that has it."""
+    return exp.Anonymous(this=name, expressions=[*words])
+
+
+def clamped(value: Expression, most: Expression) -> Expression:
+    """Return a number, but the nearest of plus and minus ``most`` where it is beyond."""
+    low = exp.Greatest(this=value, expressions=[exp.Neg(this=most)], ignore_nulls=True)
+    return exp.Least(this=low, expressions=[most], ignore_nulls=True)
+
+
+def divided(value: Expression, by: Expression) -> Expression:
+    """Return a quotient of numbers, the lower of which is never 0."""
+    return exp.Div(this=value, expression=by, typed=True, safe=False)
+
+
+class Database:
+    """What is the same in most of them."""
+
+    name = ""
+    text_types: tuple[str, ...] = ()
+    has_lateral = True  # subqueries of FROM that see the tables before them
+
+    def fenced(self, query: exp.Select) -> exp.Select:
+        """Return a query whose results are computed once, however often they are used."""
+        return query
+
+    def double(self, value: float) -> Expression:
+        """Return a number, read back to the last bit; without an exponent it might be a decimal."""
+        digits = repr(abs(value))
+        found: Expression = exp.Literal.number(digits if "e" in digits else f"{digits}e0")
+        return exp.Neg(this=found) if math.copysign(1.0, value) < 0 else found
+
+    def word(self, cell: Expression) -> Expression:
+        """Return the text of a cell, "" where it is null."""
+        return exp.Coalesce(this=exp.cast(cell, "text"), expressions=[text("")])
+
+    def matches(self, word: Expression, pattern: str) -> Expression:
+        """Return whether the whole text has a form."""
+        return exp.RegexpLike(this=word, expression=text(f"^({pattern})$"))
+
+    def has_control(self, word: Expression) -> Expression:
+        """Return whether a text has a control character."""
+        return exp.RegexpLike(this=word, expression=text(r"[\x00-\x1f\x7f]"))
+
+    def is_text(self, cell: Expression) -> Expression:
+        """Return whether the column of the cell is one of text."""
+        return is_in(call("TYPEOF", cell), self.text_types)
+
+    def number(self, cell: Expression, word: Expression, form: Mapping[str, Any]) -> Expression:
+        """Return a cell, of this text, as a number; null or not finite where it is none."""
+        typed = exp.TryCast(this=cell, to=exp.DataType.build("double"))
+        of_text = self._parsed(word, form)
+        return exp.Case().when(self.is_text(cell), of_text).else_(typed)
+
+    def moment(
+        self, cell: Expression, word: Expression, form: str | None, column: str
+    ) -> Expression:
+        """Return a cell as a moment without a zone; null where it is none."""
+        return (
+            exp.Case()
+            .when(self.is_text(cell), self._parsed_moment(word, form, column))
+            .else_(exp.TryCast(this=cell, to=exp.DataType.build("timestamp")))
+        )
+
+    def part(self, part: str, moment: Expression) -> Expression:
+        """Return a part of a moment: year, month and weekday from 0, hour; null where it is."""
+        unit = {"weekday": "ISODOW"}.get(part, part.upper())
+        found = exp.Extract(this=exp.Var(this=unit), expression=moment)
+        return exp.Sub(this=found, expression=integer(1)) if part in ("month", "weekday") else found
+
+    def days(self, moment: Expression, reference: str) -> Expression:
+        """Return the days since the reference, and parts of a day."""
+        raise NotImplementedError
+
+    def _parsed(self, word: Expression, form: Mapping[str, Any]) -> Expression:
+        plain = word
+        if form["thousands"] is not None:
+            plain = exp.RegexpReplace(
+                this=plain, expression=text(form["thousands"]), replacement=text("")
+            )
+        if form["decimal"] != ".":
+            plain = call("REPLACE", plain, text(form["decimal"]), text("."))
+        return exp.Case().when(self.matches(word, form["pattern"]), self._double_of(plain))
+
+    def _double_of(self, word: Expression) -> Expression:
+        return exp.TryCast(this=word, to=exp.DataType.build("double"))
+
+    def _parsed_moment(self, word: Expression, form: str | None, column: str) -> Expression:
+        if form is None:
+            plain = exp.RegexpReplace(
+                this=word, expression=text(f"{ZONE[:-1]}$"), replacement=text("")
+            )
+            is_written = self.matches(word, f"{DAY_OF}({TIME}{ZONE})?")
+            moment: Expression = exp.Sub(
+                this=exp.cast(plain, "timestamp"), expression=self._offset(word)
+            )
+        else:
+            pattern, order = _pattern(form, column, self.name)
+            plain = exp.RegexpReplace(
+                this=word, expression=text(f"^({pattern})$"), replacement=text(order)
+            )
+            is_written, moment = self.matches(word, pattern), exp.cast(plain, "timestamp")
+        is_day = exp.and_(
+            self.matches(plain, VALID),
+            exp.not_(self.matches(plain, TOO_LONG)),
+            exp.or_(exp.not_(self.matches(plain, LEAP_DAY)), self.matches(plain, LEAP)),
+        )
+        return exp.Case().when(exp.and_(is_written, is_day), moment)
+
+    def _offset(self, word: Expression) -> Expression:
+        """Return how far the zone of a text is from UTC."""
+
+        def number(start: int, length: int) -> Expression:
+            place = exp.Sub(this=call("LENGTH", word), expression=integer(start))
+            return exp.cast(call("SUBSTR", word, place, integer(length)), "int")
+
+        minutes = exp.Add(
+            this=exp.Mul(this=number(4, 2), expression=integer(60)), expression=number(1, 2)
+        )
+        is_east, is_west = (
+            exp.RegexpLike(this=word, expression=text(f"{sign}{CLOCK}$"))
+            for sign in ("[+]", ":[0-9.:]*-")
+        )
+        found = (
+            exp.Case()
+            .when(is_east, minutes)
+            .when(is_west, exp.Neg(this=exp.Paren(this=minutes.copy())))
+            .else_(integer(0))
+        )
+        minute = exp.Interval(this=text("1"), unit=exp.Var(this="MINUTE"))
+        return exp.Mul(this=found, expression=minute)
+
+
+def _pattern(form: str, column: str, name: str) -> tuple[str, str]:
+    """Return a form of strptime as a regular expression, and its groups in the order of ISO."""
+    pieces, order = [], []
+    for directive, literal in re.findall(r"%(.)|([^%]+)", form):
+        if directive and directive not in DIRECTIVES:
+            raise ConfigError(
+                f"column {column} must have a form of year, month, day, hour, minute and second in "
+                f"numbers to be expressed in {name}; got {form!r}"
+            )
+        pieces.append(DIRECTIVES[directive] if directive else re.escape(literal))
+        order += [directive] if directive else []
+    at = {directive: f"\\{i + 2}" for i, directive in enumerate(order)}  # 1 is the whole
+    time = f" {at['H']}:{at.get('M', '00')}:{at.get('S', '00')}" if "H" in at else ""
+    return "".join(pieces), f"{at['Y']}-{at['m']}-{at['d']}{time}"
+
+
+def _microseconds(reference: str) -> int:
+    moment = parse_moment(reference, None) or datetime(1970, 1, 1)
+    since = moment - datetime(1970, 1, 1)
+    return (since.days * DAY + since.seconds) * 10**6 + since.microseconds
+
+
+class DuckDB(Database):
+    """DuckDB 1.0 and later."""
+
+    name = "duckdb"
+    text_types = ("VARCHAR",)
+
+    def days(self, moment: Expression, reference: str) -> Expression:
+        """Return the days since the reference, and parts of a day."""
+        since = exp.Sub(
+            this=call("EPOCH_US", moment), expression=exp.Literal.number(_microseconds(reference))
+        )
+        return divided(exp.Paren(this=since), self.double(DAY * 1e6))
+
+
+class Postgres(Database):
+    """PostgreSQL 12 and later, where a cast that fails ends the query."""
+
+    name = "postgres"
+    text_types = ("text", "character varying", "character")
+
+    def fenced(self, query: exp.Select) -> exp.Select:
+        """Return a query that the planner does not dissolve in the one around it."""
+        return query.offset(0)
+
+    def double(self, value: float) -> Expression:
+        """Return a number, which without a cast would be a decimal; the planner casts it once."""
+        return exp.cast(super().double(value), "double")
+
+    def is_text(self, cell: Expression) -> Expression:
+        """Return whether the column of the cell is one of text."""
+        regtype = exp.DataType.build("regtype", udt=True)
+        types = [exp.Cast(this=text(each), to=regtype) for each in self.text_types]
+        return exp.In(this=call("PG_TYPEOF", cell), expressions=types)
+
+    def part(self, part: str, moment: Expression) -> Expression:
+        """Return a part of a moment, which is a decimal, as a whole number."""
+        return exp.cast(super().part(part, moment), "int")
+
+    def days(self, moment: Expression, reference: str) -> Expression:
+        """Return the days since the reference, and parts of a day."""
+        epoch = exp.Extract(this=exp.Var(this="EPOCH"), expression=moment)
+        since = exp.Sub(this=epoch, expression=self._seconds(reference))
+        return divided(exp.cast(exp.Paren(this=since), "double"), self.double(DAY))
+
+    def _seconds(self, reference: str) -> Expression:
+        return exp.Literal.number(f"{_microseconds(reference) / 1e6!r}")
+
+    def _double_of(self, word: Expression) -> Expression:
+        """Return the number of a text; where it might be too large or small, which is an error.
+
+        Then it is taken as a decimal first.
+        """
+        is_extreme = exp.RegexpLike(this=word, expression=text("^.{100}|[eE][+-]?0*[1-9][0-9]{2}"))
+        is_beyond = exp.RegexpLike(this=word, expression=text("[eE][+-]?0*[1-9][0-9]{3}"))
+        size = exp.Abs(this=exp.cast(word, "decimal"))
+        of_decimal = (
+            exp.Case()
+            .when(exp.GT(this=size, expression=exp.Literal.number("1e308")), exp.null())
+            .when(
+                exp.LT(this=size.copy(), expression=exp.Literal.number("1e-300")), self.double(0.0)
+            )
+            .else_(exp.cast(word, "double"))
+        )
+        is_large = exp.RegexpLike(this=word, expression=text("[eE][+]?[0-9]"))
+        of_beyond = exp.Case().when(is_large, exp.null()).else_(self.double(0.0))
+        return (
+            exp.Case()
+            .when(is_beyond, of_beyond)
+            .when(is_extreme, of_decimal)
+            .else_(exp.cast(word, "double"))
+        )
+
+
+class SQLite(Database):
+    """SQLite 3.35 and later, with its functions of mathematics (EXP)."""
+
+    name = "sqlite"
+    has_lateral = False
+
+    def word(self, cell: Expression) -> Expression:
+        """Return the text of a cell, compared by its bytes whatever the column's collation."""
+        return exp.Collate(this=super().word(cell), expression=exp.Var(this="BINARY"))
+
+    def has_control(self, word: Expression) -> Expression:
+        """Return whether a text has a control character."""
+        pieces = (text("*["), call("CHAR", integer(1)), text("-"), call("CHAR", integer(31)),
+                  call("CHAR", integer(127)), text("]*"))  # fmt: skip
+        pattern = pieces[0]
+        for piece in pieces[1:]:
+            pattern = exp.DPipe(this=pattern, expression=piece)
+        has_nul = call("INSTR", exp.cast(word, "blob"), exp.HexString(this="00"))
+        return exp.or_(
+            exp.Glob(this=word, expression=exp.Paren(this=pattern)),
+            exp.GT(this=has_nul, expression=integer(0)),
+        )
+
+    def number(self, cell: Expression, word: Expression, form: Mapping[str, Any]) -> Expression:
+        """Return a cell as a number; a text only where it has no mark of thousands.
+
+        In a comparison with a number a text becomes one if all of it is one, and else is larger.
+        """
+        found = exp.Case().when(self._is(cell, "integer", "real"), exp.cast(cell, "double"))
+        has_other = exp.Glob(this=word, expression=text(f"*[^0-9eE{form['decimal']}+-]*"))
+        if form["decimal"] != ".":
+            word = call("REPLACE", word, text(form["decimal"]), text("."))
+        largest = exp.cast(text("9e999"), "double")
+        is_number = exp.LTE(this=word, expression=largest)
+        is_written = exp.and_(self._is(cell, "text"), exp.not_(has_other), is_number)
+        return found.when(is_written, exp.cast(word, "double"))
+
+    def moment(
+        self,
+        cell: Expression,  # noqa: ARG002
+        word: Expression,
+        form: str | None,
+        column: str,
+    ) -> Expression:
+        """Return a cell of ISO 8601 as text; null where it is none."""
+        if form is not None:
+            raise ConfigError(
+                f"column {column} must have dates of ISO 8601 to be expressed in sqlite, which "
+                f"knows no other; got {form!r}: choose DIALECT=duckdb or postgres"
+            )
+        two = "[0-9]" * 2
+        day, minute = f"{two}{two}-{two}-{two}", f"[ T]{two}:{two}"
+        second = f"{minute}:{two}"
+        times = (minute, second, *(f"{second}.{'[0-9]' * n}" for n in range(1, 7)))
+        zones = ("", "Z", f"[+-]{two}:{two}")
+        forms = (day, *(f"{day}{time}{zone}" for time in times for zone in zones))
+        is_written = exp.or_(*(exp.Glob(this=word, expression=text(each)) for each in forms))
+        date = call("SUBSTR", word, integer(1), integer(10))
+        same_day = exp.EQ(this=call("DATE", date, text("+0 days")), expression=date.copy())
+        is_time = exp.not_(call("STRFTIME", text("%s"), word).is_(exp.null()))
+        return exp.Case().when(exp.and_(is_written, same_day, is_time), word)
+
+    def part(self, part: str, moment: Expression) -> Expression:
+        """Return a part of a moment."""
+        unit = {"year": "%Y", "month": "%m", "weekday": "%w", "hour": "%H"}[part]
+        found = exp.cast(call("STRFTIME", text(unit), moment), "int")
+        if part == "month":
+            return exp.Sub(this=found, expression=integer(1))
+        if part == "weekday":  # from Sunday
+            return exp.Mod(
+                this=exp.Paren(this=exp.Add(this=found, expression=integer(6))),
+                expression=integer(7),
+            )
+        return found
+
+    def days(self, moment: Expression, reference: str) -> Expression:
+        """Return the days since the reference, and parts of a day."""
+        seconds = exp.cast(call("STRFTIME", text("%s"), moment), "int")
+        micro = _microseconds(reference)
+        whole = exp.Sub(this=seconds, expression=exp.Literal.number(micro // 10**6))
+        rest = exp.cast(
+            exp.DPipe(this=text("0"), expression=call("SUBSTR", moment, integer(20))),
+            "double",
+        )
+        since: Expression = exp.Add(this=whole, expression=rest)
+        if micro % 10**6:
+            since = exp.Sub(this=since, expression=self.double(micro % 10**6 / 1e6))
+        return divided(exp.Paren(this=since), self.double(DAY))
+
+    def _is(self, cell: Expression, *types: str) -> Expression:
+        return is_in(call("TYPEOF", cell), types)
+
+
+DATABASES: dict[str, Database] = {each.name: each for each in (DuckDB(), Postgres(), SQLite())}
