@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What make hands on; no other variable of the environment is a flag.
 VARIABLES = (
     "RUN", "INPUT", "OUTPUT", "SWEEP", "FILTER", "FROM", "TRUST", "PLAN", "ON_BAD_ROW", "TARGET",
-    "POSITIVE", "PORT", "HIDE_VALUES", "ARGS",
+    "POSITIVE", "PORT", "HIDE_VALUES", "DIALECT", "TABLE", "ARGS",
 )  # fmt: skip
 
 

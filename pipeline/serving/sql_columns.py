@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlglot import exp
 
 from pipeline.config.file_settings import BLANKS
-from pipeline.serving.sql_databases import Database, integer, is_in, text
+from pipeline.serving.sql_databases import Database, integer, text
 
 CELLS = "cells"  # the select that has what was computed once
 RAW = ", cell"
@@ -83,7 +83,7 @@ class Column:
     @property
     def is_mark(self) -> Expression:
         """Whether the cell holds what stands for a missing value."""
-        return is_in(self.word_of(bound(f"{self.name}{RAW}")), self.column["marks"])
+        return self.database.is_in(self.word_of(bound(f"{self.name}{RAW}")), self.column["marks"])
 
 
 class Words(Column, Attribute):
@@ -105,16 +105,16 @@ class Words(Column, Attribute):
     def faults(self) -> Iterator[Fault]:
         """Yield the rules of words that are listed, and of all others."""
         exact, other = self.column["exact"], self.column["other"]
-        is_other = [exp.not_(is_in(self.word, [*exact]))]
+        is_other = [exp.not_(self.database.is_in(self.word, [*exact]))]
         if plain := self.column["plain"]:
             is_bad = self.database.has_control(self.word)
             yield self.fault(exp.and_(*is_other, is_bad), plain)
         for rule in dict.fromkeys(r for r in exact.values() if isinstance(r, str)):
             words = [word for word, verdict in exact.items() if verdict == rule]
-            yield self.fault(is_in(self.word, words), rule)
+            yield self.fault(self.database.is_in(self.word, words), rule)
         if isinstance(other, str):
             if folded := self.column["folded"]:
-                is_other.append(exp.not_(is_in(exp.Lower(this=self.word), [*folded])))
+                is_other.append(exp.not_(self.database.is_in(exp.Lower(this=self.word), [*folded])))
             yield self.fault(exp.and_(*is_other), other)
 
     def choose(self, options: Options, default: Expression) -> Expression:

@@ -40,11 +40,6 @@ def text(value: str) -> Expression:
     return exp.Literal.string(value)
 
 
-def is_in(value: Expression, texts: Sequence[str]) -> Expression:
-    """Return whether a text is one of several."""
-    return exp.In(this=value, expressions=[text(each) for each in texts])
-
-
 def integer(value: int) -> Expression:
     """Return a whole number."""
     return exp.Literal.number(value)
@@ -83,6 +78,10 @@ class Database:
         found: Expression = exp.Literal.number(digits if "e" in digits else f"{digits}e0")
         return exp.Neg(this=found) if math.copysign(1.0, value) < 0 else found
 
+    def is_in(self, value: Expression, texts: Sequence[str]) -> Expression:
+        """Return whether a text is one of several."""
+        return exp.In(this=value, expressions=[text(each) for each in texts])
+
     def word(self, cell: Expression) -> Expression:
         """Return the text of a cell, "" where it is null."""
         return exp.Coalesce(this=exp.cast(cell, "text"), expressions=[text("")])
@@ -97,7 +96,7 @@ class Database:
 
     def is_text(self, cell: Expression) -> Expression:
         """Return whether the column of the cell is one of text."""
-        return is_in(call("TYPEOF", cell), self.text_types)
+        return self.is_in(call("TYPEOF", cell), self.text_types)
 
     def number(self, cell: Expression, word: Expression, form: Mapping[str, Any]) -> Expression:
         """Return a cell, of this text, as a number; null or not finite where it is none."""
@@ -211,6 +210,11 @@ class DuckDB(Database):
 
     name = "duckdb"
     text_types = ("VARCHAR",)
+
+    def is_in(self, value: Expression, texts: Sequence[str]) -> Expression:
+        """Return whether a text is one of several; by IN it would be a join for each list."""
+        ifs = [exp.If(this=text(each), true=exp.true()) for each in texts]
+        return exp.Case(this=value, ifs=ifs, default=exp.false())
 
     def days(self, moment: Expression, reference: str) -> Expression:
         """Return the days since the reference, and parts of a day."""
@@ -369,7 +373,7 @@ class SQLite(Database):
         return divided(exp.Paren(this=since), self.double(DAY))
 
     def _is(self, cell: Expression, *types: str) -> Expression:
-        return is_in(call("TYPEOF", cell), types)
+        return self.is_in(call("TYPEOF", cell), types)
 
 
 DATABASES: dict[str, Database] = {each.name: each for each in (DuckDB(), Postgres(), SQLite())}
