@@ -10,10 +10,12 @@ import gc
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from typing import NoReturn
 
 from pipeline import files
 from pipeline.errors import OK, PipelineError, disk_error
+from pipeline.progress import Working
 from pipeline.text import say, say_as_installed
 
 
@@ -58,7 +60,9 @@ def _run(words: list[str]) -> int:
         say_as_installed(BY_NAME)
         if name not in ("init", "completion"):
             files.require_project()
-    return BY_NAME[name].handler(parse(name, rest))
+    command, given = BY_NAME[name], parse(name, rest)
+    with Working() if command.is_watched else nullcontext():
+        return command.handler(given)
 
 
 def _refuse(refusal: PipelineError) -> int:

@@ -10,6 +10,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from pipeline.progress import hide
+from pipeline.tty import coloured, encodable, has_colour
+
 MASK = "***"
 MIN_SECRET = 6  # characters; a shorter value ("false", "yes") would blank out ordinary words
 MAX_MESSAGE = 2000  # characters; the whole is in the report of the run
@@ -45,7 +48,10 @@ def say(text: str, *, error: bool = False) -> None:
     """Print the text without secrets, to stdout or, as an ``error``, to stderr."""
     if _commands:
         text = re.sub(rf"\bmake (?=(?:{'|'.join(_commands)})\b)", "oneuron ", text)
-    print(redact(text), file=sys.stderr if error else sys.stdout, flush=True)
+    stream = sys.stderr if error else sys.stdout
+    text = encodable(redact(text), stream.encoding or "utf-8")
+    hide()
+    print(coloured(text) if has_colour(stream) else text, file=stream, flush=True)
 
 
 def redact(text: str) -> str:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from nn import Epoch
 from pipeline import files
 from pipeline.cli.output import other_machine, published, say_next
-from pipeline.cli.progress import TrainingProgress
 from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import INTERNAL, OK, StopRequest
+from pipeline.progress import count
 from pipeline.record import Record, write
 from pipeline.report.terminal import summarise
 from pipeline.report.views import write_views
@@ -62,14 +62,19 @@ def make_run(
 
 def _learn(config: RunConfig, stop: StopRequest) -> Outcome:
     prepared = prepare(config)
-    with TrainingProgress(config.train.epochs) as progress:
 
-        def watch(epoch: Epoch) -> bool:
-            progress.show(epoch)
-            return stop.signal is not None
+    def watch(epoch: Epoch) -> bool:
+        count(epoch.number, config.train.epochs, lambda: _losses(epoch))
+        return stop.signal is not None
 
-        outcome = learn(prepared, config, watch)
+    outcome = learn(prepared, config, watch)
     return replace(outcome, failure=stop.failure) if outcome.status == "KILLED" else outcome
+
+
+def _losses(epoch: Epoch) -> str:
+    has_valid = epoch.valid_loss == epoch.valid_loss
+    valid = f", validation {epoch.valid_loss:.4f}" if has_valid else ""
+    return f"train loss {epoch.train_loss:.4f}{valid}"
 
 
 def _verdict(outcome: Outcome, record: Record) -> int:

@@ -51,6 +51,7 @@ class Command:
     options: tuple[Option, ...] = ()
     settings: tuple[str, ...] = ()
     example: str = ""  # what may be typed after the flags that must be given
+    is_watched: bool = True  # a line says what is done; not where it forks, or serves until Ctrl-C
 
     @property
     def needed(self) -> list[Option]:
@@ -91,7 +92,7 @@ GROUPS = {
         Command(
             "sweep", "a run for each point of a grid, and how they compare", many.sweep,
             (Option("plan", "show what would be run", is_switch=True),), EVERY_SETTING,
-            "'seed=range(5)' optimiser=momentum,adam",
+            "'seed=range(5)' optimiser=momentum,adam", is_watched=False,
         ),
         Command(
             "compare", "compare runs", many.compare,
@@ -149,7 +150,7 @@ GROUPS = {
     "Share runs": (
         Command(
             "ui", "look at the runs in MLflow, on this machine only", share.ui,
-            (Option("port", "a free one is taken if it is not", "5000"),),
+            (Option("port", "a free one is taken if it is not", "5000"),), is_watched=False,
         ),
         Command(
             "sync", "publish the runs that a store or server lacks", share.sync, (), TRACKING,

@@ -17,8 +17,8 @@ def format_dealing(dealing: Dealing, config: Mapping[str, Any]) -> Iterator[str]
         yield f"NONE: all {n_train:,} rows both train and test the neuron"
         return
     how = _how(dealing, split, config["data"])
-    to_validate = f"{n_valid:,}" if n_valid else "none of their own"
-    yield f"{n_train:,} rows to train, {to_validate} to validate, {n_test:,} to test; {how}"
+    validate = f"{n_valid:,}" if n_valid else "none"
+    yield f"{n_train:,} rows train, {validate} validate, {n_test:,} test; {how}"
     if dealing.groups is not None:
         train, valid, test = dealing.groups
         yield f"they are of {counted(train, 'group')}, {valid:,} and {test:,}"

@@ -72,8 +72,8 @@ def _decisions(evaluation: Evaluation, has_valid: bool) -> Iterator[str]:
     if evaluation.threshold_reason:
         yield f"threshold {evaluation.threshold:g} is {evaluation.threshold_reason}"
     yield (
-        f"at threshold {evaluation.threshold:g}: {tp:,} true and {fp:,} false positives, "
-        f"{tn:,} true and {fn:,} false negatives"
+        f"threshold {evaluation.threshold:g}: {tp:,} true, {fp:,} false positives; "
+        f"{tn:,} true, {fn:,} false negatives"
     )
     if evaluation.threshold_reason:
         rate, low, high = (
@@ -94,13 +94,13 @@ def _decisions(evaluation: Evaluation, has_valid: bool) -> Iterator[str]:
 
 def _corrected(optimism: Optimism) -> Iterator[str]:
     known = [
-        f"{METRICS[name]} {figure.corrected:.4f}"
+        f"{METRICS[name].removesuffix(' (nats)')} {figure.corrected:.4f}"
         for name, figure in optimism.figures.items()
         if name in METRICS and figure.corrected is not None
     ]
     if known:
         refits = counted(optimism.refits, "refit")
-        yield f"corrected for optimism by {refits}, train says {' and '.join(known)}"
+        yield f"train without optimism ({refits}): {', '.join(known)}"
 
 
 def _metric(evaluation: Evaluation, name: str, label: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,9 +17,10 @@ from pipeline.stages.outcome import Finished, Outcome, Prepared
 from pipeline.stages.penalty import PenaltyPath, auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
-from pipeline.text import counted, cut, printable
+from pipeline.text import counted, printable
+from pipeline.tty import columns, fitted, wrapped
 
-WIDTH = 90  # characters of a line, beside the name of its section
+WIDTH, INDENT = 80, 10  # columns of a line, and of those the name of its section
 MAX_ATTRIBUTES = 10
 MAX_NAME = 32  # characters of an attribute
 BAR = 24  # characters of the longest bar
@@ -31,7 +31,7 @@ LEAST = 1e-3  # and by how many nats per row
 def summarise(outcome: Outcome) -> str:
     """Return the summary of the run: what was reached, and nothing of what was not.
 
-    No line is longer than 100 characters.
+    No line is wider than 80 columns.
     """
     return "\n".join(_lines(outcome))
 
@@ -39,8 +39,8 @@ def summarise(outcome: Outcome) -> str:
 def _lines(outcome: Outcome) -> Iterator[str]:
     config, prepared = outcome.config, outcome.prepared
     if isinstance(outcome, Finished) and outcome.evaluation.worse_than_baseline:
-        yield from textwrap.wrap(_worse(outcome), WIDTH)
-    yield from textwrap.wrap(printable(_title(outcome)), WIDTH)
+        yield from wrapped(_worse(outcome), WIDTH)
+    yield from wrapped(printable(_title(outcome)), WIDTH)
     if prepared.validation:
         yield from _section("Data", _data(prepared.validation, config))
     if isinstance(prepared, Prepared):
@@ -55,8 +55,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
 def _section(name: str, lines: Iterator[str]) -> Iterator[str]:
     yield ""
     for line in lines:
-        for part in textwrap.wrap(printable(line), WIDTH):
-            yield f"{name:10}{part}"
+        for part in wrapped(printable(line), WIDTH - INDENT):
+            yield f"{name:{INDENT}}{part}"
             name = ""
 
 
@@ -103,7 +103,8 @@ def _data(validation: Validation, config: RunConfig) -> Iterator[str]:
         "rows break the contract" if validation.violations else "every row keeps the contract"
     )
     positive = ", ".join(config.data.target.positive)
-    yield f"{contract}; {absent}; {share:.1%} {config.data.target.name}={positive}"
+    yield f"{contract}; {absent}"
+    yield f"{share:.1%} {config.data.target.name}={positive}"
     yield from (f"warning: {warning}" for warning in validation.warnings)
 
 
@@ -129,7 +130,7 @@ def _training(trained: Trained, outcome: Outcome) -> Iterator[str]:
     stopped = f", kept epoch {kept:,}" if trained.ended == "patience" else ""
     yield (
         f"{counted(n_seen - 1, 'epoch')}{stopped}; train loss {curve['train_loss'][0]:.4f} -> "
-        f"{curve['train_loss'][kept]:.4f} nats per row, "
+        f"{curve['train_loss'][kept]:.4f} nats, "
         f"accuracy {curve['train_accuracy'][kept]:.4f}"
     )
     if isinstance(outcome, Finished) and outcome.penalty is not None:
@@ -193,12 +194,12 @@ def _cure(trained: Trained, lowest: int) -> str:
 def _matters(effects: Effects) -> Iterator[str]:
     yield "rise of the loss (nats per row) when the attribute is permuted"
     ranking = effects.ranking[:MAX_ATTRIBUTES]
-    names = [cut(printable(item.attribute), MAX_NAME) for item in ranking]
-    width = max(map(len, names))
+    names = [printable(item.attribute) for item in ranking]
+    width = min(MAX_NAME, max(map(columns, names)))
     top = max(ranking[0].loss_rise, 1e-12)
     for name, item in zip(names, ranking, strict=True):
         bar = "█" * max(0, round(BAR * item.loss_rise / top))
-        yield f"{name:{width}}  {item.loss_rise:8.4f}  {bar}".rstrip()
+        yield f"{fitted(name, width)}  {item.loss_rise:8.4f}  {bar}".rstrip()
     more = len(effects.ranking) - MAX_ATTRIBUTES
     if more > 0:
         yield f"… and {more} more, in effects.json of the record"

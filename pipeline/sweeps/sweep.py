@@ -10,6 +10,7 @@ from contextlib import closing
 
 from pipeline import files
 from pipeline.errors import OK, DataError, DiskError, StopRequest, TrackingError, TrainingError
+from pipeline.progress import Working
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.grid import Grid, Job, expand
 from pipeline.sweeps.host import Host, preparation
@@ -30,20 +31,24 @@ def run_sweep(words: Sequence[str]) -> int:
     gc.enable()
     stop = StopRequest()
     stop.listen()
-    grid = expand(words)
+    with Working():
+        grid = expand(words)
     check_address(grid.settings.tracking)
     with Publishing(grid.settings.tracking) as publishing:
         host = Host()
-        steps = _plan(grid, host)
+        with Working():
+            steps = _plan(grid, host)
         sweep = new_sweep(grid, words, [step.member for step in steps])
         write_sweep(sweep)
         with closing(_make_missing(grid, sweep, steps, publishing, host, stop)) as made:
             reports = _follow(grid, steps, made)
-        publisher = publishing.finish()
+        with Working():
+            publisher = publishing.finish()
         say("\n".join(format_failures(sweep, reports, publishing)))
         code = stop.exit_code or _exit_code(reports, publishing)
         try:
-            report_sweep(sweep, publisher)
+            with Working():
+                report_sweep(sweep, publisher)
         except DiskError as refusal:
             say(str(refusal))
             code = code or refusal.exit_code
@@ -53,9 +58,10 @@ def run_sweep(words: Sequence[str]) -> int:
 def show_plan(words: Sequence[str]) -> int:
     """Say what a multirun would do. Nothing is made."""
     gc.enable()
-    grid = expand(words)
-    check_address(grid.settings.tracking)
-    steps = _plan(grid, Host(writes=False))
+    with Working():
+        grid = expand(words)
+        check_address(grid.settings.tracking)
+        steps = _plan(grid, Host(writes=False))
     say("\n".join(format_jobs(steps)))
     return DataError.exit_code if any(step.refusal for step in steps) else OK
 

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.bar import Terminal, counting
 from pipeline.sweeps.child import RunReport
 from pipeline.text import one_line, redact
+from pipeline.tty import is_terminal
 
 
 class SweepProgress:
     """Counts the runs of a sweep that end; a ``with`` statement leaves no live line behind."""
 
     def __init__(self, total: int, skipped: int, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        # FORCE_COLOR makes no terminal of a log.
+        self._console = console or Terminal(stderr=True, force_terminal=is_terminal(sys.stderr))
         self._total, self._skipped, self._done, self._failed = total, skipped, 0, 0
-        columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-        self._bar = Progress(
-            *columns,
-            console=self._console,
-            auto_refresh=False,  # no thread: runs are forked
-            transient=True,
-            speed_estimate_period=math.inf,  # of all runs: each may take minutes
-            redirect_stdout=False,
-            redirect_stderr=False,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task(self.counts, total=total, completed=skipped)
+        self._bar = counting(self._console, self.counts, total, skipped)
 
     @property
     def counts(self) -> str:
@@ -49,7 +40,9 @@ class SweepProgress:
             line = f"[{ended}/{self._total}] {' '.join(overrides)}: {how}"
             text = one_line(redact(line), 1000)
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        self._bar.update(self._task, completed=ended, description=self.counts, refresh=True)
+        self._bar.update(
+            self._bar.task_ids[0], completed=ended, description=self.counts, refresh=True
+        )
 
     def __enter__(self) -> Self:
         self._bar.start()

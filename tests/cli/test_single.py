@@ -16,7 +16,6 @@ from pipeline.errors import SIGNALS, DataError, StopRequest
 from pipeline.record import find, heads, read, write
 from pipeline.record.identity import environment
 from pipeline.stages.read import car
-from pipeline.stages.train import Epoch
 from pipeline.tracking import publish
 
 QUICK = "train.epochs=30"
@@ -136,14 +135,12 @@ def test_a_run_that_diverges_is_failed_and_names_the_cure(here, capsys):
 def test_a_signal_ends_the_run_as_killed_with_what_it_had_learned(here, capsys, monkeypatch, name):
     """C05, C06, C07: KILLED, 128 + n, and the curve up to there."""
     number = signal.Signals[name]
-    honest = single.TrainingProgress.show
 
-    def interrupt(self, epoch: Epoch) -> None:
-        honest(self, epoch)
-        if epoch.number == 9:
+    def interrupt(done: int, *_: object) -> None:
+        if done == 9:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(single.TrainingProgress, "show", interrupt)
+    monkeypatch.setattr(single, "count", interrupt)
     assert launch() == 128 + number
     assert name in capsys.readouterr().err
     (head,) = heads()
@@ -157,14 +154,12 @@ def test_a_signal_ends_the_run_as_killed_with_what_it_had_learned(here, capsys, 
 
 def test_a_hangup_that_nohup_ignores_ends_no_run(here, monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    honest = single.TrainingProgress.show
 
-    def hang_up(self, epoch: Epoch) -> None:
-        honest(self, epoch)
-        if epoch.number == 9:
+    def hang_up(done: int, *_: object) -> None:
+        if done == 9:
             os.kill(os.getpid(), signal.SIGHUP)
 
-    monkeypatch.setattr(single.TrainingProgress, "show", hang_up)
+    monkeypatch.setattr(single, "count", hang_up)
     try:
         assert launch() == 0
     finally:

@@ -28,7 +28,7 @@ def said(dealing, **split):
 def test_each_way_says_by_what_rows_were_dealt(split, words):
     cuts = {"valid": "2024-01-01", "test": "2024-07-01T12:00:00"}
     found = said(Dealing((6000, 20, 10), cuts=cuts if split["name"] == "time" else {}), **split)
-    assert found == f"6,000 rows to train, 20 to validate, 10 to test; {words}"
+    assert found == f"6,000 rows train, 20 validate, 10 test; {words}"
 
 
 def test_rows_that_are_not_held_out_are_said_to_be_so():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import builders
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from pipeline.config.schema import RunConfig
 from pipeline.record.contents import contents
@@ -18,17 +19,19 @@ from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
 from pipeline.stages.outcome import Unfinished
 from pipeline.stages.penalty import PenaltyPath
+from pipeline.text import printable
 
 GOLDEN = """\
 One neuron on tiny: gradient_descent, learning rate 0.1, l2 0.001, seed 0
 
 Data      data/tiny.csv: 20 rows (2 distinct), 1 attribute
-          every row keeps the contract; no missing value; 50.0% class=yes
+          every row keeps the contract; no missing value
+          50.0% class=yes
 
-Split     12 rows to train, 4 to validate, 4 to test; stratified, split seed 0
+Split     12 rows train, 4 validate, 4 test; stratified, split seed 0
           2 inputs, learned from train alone
 
-Training  4 epochs; train loss 0.7000 -> 0.1400 nats per row, accuracy 0.9400
+Training  4 epochs; train loss 0.7000 -> 0.1400 nats, accuracy 0.9400
           converged: 2.0e-09 nats above the optimum; more epochs change nothing
           validation loss 0.1733, accuracy 0.9200
 
@@ -44,8 +47,8 @@ Test      4 rows, none with attributes that train has seen
           log loss (nats)       0.3000                               0.6930
           Brier score           0.1000
           calibration error     0.0500  0.0200 by chance
-          at threshold 0.5: 2 true and 1 false positives, 1 true and 0 false negatives
-          corrected for optimism by 200 refits, train says log loss (nats) 0.3750
+          threshold 0.5: 2 true, 1 false positives; 1 true, 0 false negatives
+          train without optimism (200 refits): log loss 0.3750
 
 Matters   rise of the loss (nats per row) when the attribute is permuted
           safety    0.3000  ████████████████████████"""
@@ -315,21 +318,26 @@ def test_a_run_without_faults_has_no_warning():
 # --- it fits a terminal ---------------------------------------------------------------------------
 
 
-def test_no_line_is_longer_than_a_hundred_characters_whatever_the_table_holds():
-    names = tuple(f"{i}{'long' * 40}=yes" for i in range(9))
-    config = builders.CONFIG | {"data": builders.CONFIG["data"] | {"path": "x" * 200}}
-    ranking = tuple(Importance(f"{i} {'long ' * 40}", 1 / (i + 1)) for i in range(30))
+@pytest.mark.parametrize("long", ["long", "長", "a長", "e\u0301", "x\u200b"])
+def test_no_line_is_wider_than_80_columns_whatever_the_table_holds(long):
+    """A letter of Chinese takes two columns; the width is that of rich's tables."""
+    names = tuple(f"{i}{long * 40}=yes" for i in range(9))
+    config = builders.CONFIG | {"data": builders.CONFIG["data"] | {"path": (long * 190)[:190]}}
+    ranking = tuple(Importance(f"{i} {f'{long} ' * 40}", 1 / (i + 1)) for i in range(30))
     made = builders.make_finished(
         config=config,
         certificate=Certificate("no finite optimum", 0.134, 0.2, 0.0982, 0.1, 1e-9, names),
         effects=Effects((), ranking, 0.3),
         trained=curve(valid_loss=[0.7, 0.3, 0.4, 0.5, 0.6]),
-        prepared=builders.make_prepared(unseen={"long " * 40: {"odd " * 40: 3}}),
+        prepared=builders.make_prepared(unseen={f"{long} " * 40: {"odd " * 40: 3}}),
     )
     text = summarise(made)
-    assert max(map(len, text.splitlines())) <= 100
-    assert len(text.splitlines()) < 60
-    assert "0longlong" in text
+    assert max(map(cell_len, text.splitlines())) <= 80
+    assert len(text.splitlines()) < 80
+    shown = text.partition("\nMatters")[2].splitlines()[1:-1]
+    places = {cell_len(line.partition(".")[0]) for line in shown}
+    assert len(places) == 1  # the numbers stand below each other
+    assert f"0{printable(long)}" in text
     assert "and 20 more" in text
 
 
