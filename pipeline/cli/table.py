@@ -117,9 +117,11 @@ GROUPS = {
         Command(
             "serve", "answer requests, and show a form for one row", use.serve,
             (RUN, Option("port", "a free one is taken if it is not", "5001"),
-             Option("on-bad-row", "refuse the request, or skip the row and say why", "refuse"),
+             Option("on-bad-row", "refuse the request, or skip the row and say why", "refuse",
+                    values=("refuse", "skip")),
              Option("hide-values", "no message holds a value that was sent", is_switch=True)),
-            ("evaluate.threshold", *FILE_SETTINGS, "tracking"),
+            ("evaluate.threshold", *FILE_SETTINGS, "tracking"), "--run champion",
+            is_watched=False,
         ),
         Command(
             "sql", "a run as a query that scores a table where it is", use.sql,
@@ -164,6 +166,7 @@ GROUPS = {
              Option("folder", "for secrets, artifacts and the database", "server"),
              Option("origin", "https://name of a proxy in front, or several in quotes"),
              Option("certificate", "PEM file of TLS"), Option("key", "PEM file of TLS")),
+            is_watched=False,
         ),
         Command(
             "export", "write a run to one file", share.export,
