@@ -15,7 +15,7 @@ STYLES = {
     r"^(One neuron on .*|[A-Z][A-Za-z]+(?=  +\S))": BOLD,
     r"\b(converged|bit-identical)\b": GREEN,
     r"\b(warning(?=:)|stopped early|not certified|no finite optimum)\b": YELLOW,
-    r"\b(WORSE THAN THE MAJORITY BASELINE|NOT HELD OUT|NOT REPRODUCED|run (FAILED|KILLED))\b": RED,
+    r"\b(WORSE( THAN [A-Z ]+[A-Z])?|NOT HELD OUT|NOT REPRODUCED|run (FAILED|KILLED))\b": RED,
 }
 _STYLE = re.compile("|".join(f"(?P<s{code}>{pattern})" for pattern, code in STYLES.items()), re.M)
 # In an encoding that lacks them. What else it lacks, as a name in a table, is escaped.
@@ -76,6 +76,20 @@ def wrapped(text: str, width: int) -> list[str]:
             lines.append(head)
             line = line[len(head) :]
     return [each.rstrip() for each in [*lines, line] if each.strip()]
+
+
+def folded(text: str, width: int = 80) -> str:
+    """Return the text with its wide lines wrapped: below what stands beside their title."""
+    return "\n".join(line for each in text.splitlines() for line in _folded(each, width))
+
+
+def _folded(line: str, width: int) -> list[str]:
+    if columns(line) <= width:
+        return [line]
+    has_title = line[9:10] == " " and " " not in line[:9].strip()
+    indent = 10 if has_title else len(line) - len(line.lstrip())
+    first, *rest = wrapped(line[indent:], width - indent)
+    return [line[:indent] + first, *(" " * indent + each for each in rest)]
 
 
 def fitted(text: str, width: int) -> str:

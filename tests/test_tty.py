@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from pipeline.text import say
-from pipeline.tty import coloured, columns, encodable, fitted, has_colour, wrapped
+from pipeline.tty import coloured, columns, encodable, fitted, folded, has_colour, wrapped
 
 TEXT = """\
 One neuron on car: newton, l2 0.1, seed 0
@@ -99,3 +99,16 @@ def test_a_text_takes_the_columns_that_rich_counts_and_is_wrapped_and_cut_by_the
         lines = wrapped(text, width)
         assert max(map(cell_len, lines)) <= width
         assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_a_wide_line_goes_on_below_what_stands_beside_its_title():
+    words = "word " * 20
+    assert folded(f"Data      {words}", 40).splitlines() == [
+        "Data      word word word word word word",
+        *["          word word word word word word"] * 2,
+        "          word word",
+    ]
+    assert all(line.startswith("   word") for line in folded(f"   {words}", 40).splitlines())
+    assert folded(words, 40).startswith("word word word word word word word word\nword")
+    table = "name                0.5  ████\n\n          x"
+    assert folded(table, 40) == table  # the control: what fits stays as it is

@@ -24,6 +24,7 @@ from pipeline.stages.split import Split, split_table
 from pipeline.stages.validate import validate
 from pipeline.text import bounded, counted, cut, say
 from pipeline.tracking import Registry, Version
+from pipeline.tty import folded
 
 MAX_PARAMS = 200  # characters of the chosen configuration
 TOLERANCE = 1e-12  # nats per row: the log loss on record is to come out again
@@ -90,7 +91,7 @@ def challenge(record: Record, chosen: str, settings: Configuration) -> Challenge
         raise ConfigError("a champion must be tested on held-out rows; got runs with split=none")
     gate = settings.promote
     model = _model_name(gate, record)
-    say(f"{'Chosen':10}{chosen}")
+    say(folded(f"{'Chosen':10}{chosen}"))
     registry = Registry(settings.tracking)
     held = registry.champion(model)
     if held is not None and held.identity == record.identity:
@@ -101,7 +102,7 @@ def challenge(record: Record, chosen: str, settings: Configuration) -> Challenge
     champion = _champion(held, record, split, registry) if held else None
     uses = registry.use_test_rows(model, _rows_key(record), record.identity)
     found = Challenge(model, chosen, record, gate, scored, champion, uses)
-    say("\n".join(_format_challenge(found)))
+    say(folded("\n".join(_format_challenge(found))))
     return found
 
 

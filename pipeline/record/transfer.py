@@ -31,7 +31,8 @@ def export_record(record: Record, target: Path) -> int:
     if target.suffix.lower() != ".zip":
         raise ConfigError(f"OUTPUT must be a .zip file; got {target.name!r}")
     if target.exists() or target.is_symlink():
-        raise ConfigError(f"OUTPUT must not be there yet; got {str(target)!r}")
+        got = f"got {str(target)!r}: remove it, or name another"
+        raise ConfigError(f"OUTPUT must not be there yet; {got}")
     content = zip_bytes(record)
     try:
         files.write_new(target, content)

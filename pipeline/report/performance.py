@@ -72,8 +72,8 @@ def _decisions(evaluation: Evaluation, has_valid: bool) -> Iterator[str]:
     if evaluation.threshold_reason:
         yield f"threshold {evaluation.threshold:g} is {evaluation.threshold_reason}"
     yield (
-        f"threshold {evaluation.threshold:g}: {tp:,} true, {fp:,} false positives; "
-        f"{tn:,} true, {fn:,} false negatives"
+        f"threshold {evaluation.threshold:g}: {tp:,} true, {fp:,} false positive; "
+        f"{tn:,} true, {fn:,} false negative"
     )
     if evaluation.threshold_reason:
         rate, low, high = (

@@ -18,11 +18,10 @@ from pipeline.stages.penalty import PenaltyPath, auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
 from pipeline.text import counted, printable
-from pipeline.tty import columns, fitted, wrapped
+from pipeline.tty import columns, fitted, folded
 
-WIDTH, INDENT = 80, 10  # columns of a line, and of those the name of its section
 MAX_ATTRIBUTES = 10
-MAX_NAME = 32  # characters of an attribute
+MAX_NAME = 32  # columns of an attribute
 BAR = 24  # characters of the longest bar
 RISEN = 1.1  # how far above its lowest the validation loss may end without a warning,
 LEAST = 1e-3  # and by how many nats per row
@@ -33,14 +32,14 @@ def summarise(outcome: Outcome) -> str:
 
     No line is wider than 80 columns.
     """
-    return "\n".join(_lines(outcome))
+    return folded("\n".join(map(printable, _lines(outcome))))
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:
     config, prepared = outcome.config, outcome.prepared
     if isinstance(outcome, Finished) and outcome.evaluation.worse_than_baseline:
-        yield from wrapped(_worse(outcome), WIDTH)
-    yield from wrapped(printable(_title(outcome)), WIDTH)
+        yield _worse(outcome)
+    yield _title(outcome)
     if prepared.validation:
         yield from _section("Data", _data(prepared.validation, config))
     if isinstance(prepared, Prepared):
@@ -54,10 +53,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
 
 def _section(name: str, lines: Iterator[str]) -> Iterator[str]:
     yield ""
-    for line in lines:
-        for part in wrapped(printable(line), WIDTH - INDENT):
-            yield f"{name:{INDENT}}{part}"
-            name = ""
+    for i, line in enumerate(lines):
+        yield f"{'' if i else name:10}{line}"
 
 
 def _title(outcome: Outcome) -> str:

@@ -47,7 +47,7 @@ Test      4 rows, none with attributes that train has seen
           log loss (nats)       0.3000                               0.6930
           Brier score           0.1000
           calibration error     0.0500  0.0200 by chance
-          threshold 0.5: 2 true, 1 false positives; 1 true, 0 false negatives
+          threshold 0.5: 2 true, 1 false positive; 1 true, 0 false negative
           train without optimism (200 refits): log loss 0.3750
 
 Matters   rise of the loss (nats per row) when the attribute is permuted

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli.given import Given, resolve_record
 from pipeline.errors import OK, ConfigError, leave_on_signals
 from pipeline.text import redact_tree, say
+from pipeline.tty import folded
 
 if TYPE_CHECKING:
     from pipeline.record import Record
@@ -59,7 +60,7 @@ def reproduce(given: Given) -> int:
         found = train_again(
             record, changes, from_source=bool(source), trust=given.options["trust"] == "yes"
         )
-    say("\n".join(format_reproduction(record, found)))
+    say(folded("\n".join(format_reproduction(record, found))))
     if not (found.is_same or source) and any(c.startswith("code:") for c in found.causes):
         say(f"{'Next':10}make reproduce RUN={record.identity[:12]} FROM=source runs its own code")
     return found.exit_code

@@ -12,6 +12,7 @@ from pipeline.cli.given import Given, finished_record, resolve_record
 from pipeline.cli.output import write_output
 from pipeline.errors import OK, WORSE, ConfigError, DataError
 from pipeline.text import bounded, canonical, counted, say
+from pipeline.tty import folded
 
 if TYPE_CHECKING:
     from pipeline.config.evaluate_settings import ThresholdRule
@@ -67,7 +68,7 @@ def evaluate(given: Given) -> int:
     found = monitor(finished_record(given), Path(given.options["input"]), given.form())
     if output:
         write_output(output, to_json(found))
-    say(format_monitored(found))
+    say(folded(format_monitored(found)))
     return WORSE if found.is_worse else OK
 
 
@@ -82,7 +83,7 @@ def scorecard(given: Given) -> int:
     measured = None if rows is None else rise(card, record.model, rows)
     target = Path(given.options["output"])
     write_output(target, to_csv(card))
-    say("\n".join(format_scorecard(card, settings, measured)))
+    say(folded("\n".join(format_scorecard(card, settings, measured))))
     say(f"written to {target}")
     return OK
 
