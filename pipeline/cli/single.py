@@ -14,6 +14,7 @@ from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import INTERNAL, OK, StopRequest
 from pipeline.progress import count
 from pipeline.record import Record, write
+from pipeline.record.git import source_warning
 from pipeline.report.terminal import summarise
 from pipeline.report.views import write_views
 from pipeline.run import learn, prepare
@@ -52,6 +53,8 @@ def make_run(
     )
     say(f"{summarise(outcome)}\n")
     say(f"{'Record':10}{files.shown(record.path)}")
+    if warning := source_warning(record.head.lineage.git_missing):
+        say(warning, error=True)
     code = _verdict(outcome, record)
     if isinstance(outcome.prepared, Refused):
         write_views(record)

@@ -31,7 +31,7 @@ def contents(outcome: Outcome, git_diff: str | None) -> dict[str, bytes]:
     """Return every file of the record but ``result.json``, by name."""
     files = {"config.yaml": _yaml(config_tree(outcome.config))}
     if git_diff is not None:
-        files["source.diff"] = _text(redact(git_diff))
+        files["source.diff"] = redact(git_diff).encode("utf-8", "surrogateescape")
     if outcome.prepared.validation is not None:
         report = outcome.prepared.validation.report()
         if isinstance(outcome.prepared, Prepared):

@@ -9,19 +9,18 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from pipeline.config.schema import RunConfig
 from pipeline.files import CODE
+from pipeline.record.git import read_source
 
 # The rooms whose code makes a result, and what in them does not count: what is read from a file is
 # hashed cell by cell and what is composed value by value.
@@ -30,10 +29,6 @@ NOT_COUNTED = re.compile(
     r"pipeline/stages/read/|pipeline/config/compose\.py"
     r"|(.*/)?(\.|__pycache__/)|.*(\.md|\.rst|~)$"  # hidden, compiled, prose, a copy of an editor
 )
-# A diff is taken of what is needed to run the code again. Not conf/tracking: it may hold addresses.
-DIFFED = ("nn", "pipeline", "conf", "pyproject.toml", "requirements.lock")
-# Whatever the user has set for git, the diff can be applied.
-PLAIN_DIFF = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 # They compute: another version may split, convert, train or evaluate otherwise.
 COMPUTING = ("numpy", "scipy", "pandas", "pandera", "pyarrow")
 # They are recorded only: what they made is hashed, or they come after the result.
@@ -58,6 +53,8 @@ class Environment(BaseModel, frozen=True, extra="forbid"):
     git_commit: Commit | None
     git_dirty: bool | None
     git_diff: str | None = Field(None, exclude=True)  # since that commit; a file of its own
+    # Why there is no commit; left out where there is one: the seal of older records has it not.
+    git_missing: str | None = Field(None, exclude_if=lambda reason: reason is None)
     versions: dict[str, str]
     platform: str
     blas: str  # library, version and kernel
@@ -75,14 +72,15 @@ class Lineage(Environment, frozen=True):
 def environment(project: Path = CODE) -> Environment:
     """Return the code, the libraries and the machine of this process."""
     files = code_files(project)
-    commit, diff = _git(project)
+    source = read_source(project)
     versions = {name: version(name) for name in (*COMPUTING, *RECORDED)}
     return Environment(
         code_digest=_sha256(files),
         code_files=files,
-        git_commit=commit,
-        git_dirty=None if diff is None else bool(diff),
-        git_diff=diff or None,
+        git_commit=source.commit,
+        git_dirty=None if source.diff is None else bool(source.diff),
+        git_diff=source.diff or None,
+        git_missing=source.missing,
         versions={"python": platform.python_version(), **versions},
         platform=f"{sys.platform}-{platform.machine()}",
         blas=_blas(),
@@ -186,30 +184,6 @@ def _is_wording(node: Any, decisive: set[object]) -> bool:
 def _sha256(tree: Any) -> str:
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _git(project: Path) -> tuple[str | None, str | None]:
-    """Return the commit and the diff against it, untracked files included; None without git.
-
-    The diff goes through a private index, so that the user's own stays as it is.
-    """
-    # Within a hook git's own variables would lead to another repository.
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
-    with TemporaryDirectory() as folder, suppress(OSError, subprocess.CalledProcessError):
-        index = {**kept, "GIT_INDEX_FILE": str(Path(folder) / "index")}
-
-        def git(*words: str) -> str:
-            command = ["git", "-C", str(project), *words]
-            done = subprocess.run(command, env=index, capture_output=True, check=True)
-            return done.stdout.decode("utf-8", "replace")
-
-        if Path(git("rev-parse", "--show-toplevel").strip()) == project:
-            commit = git("rev-parse", "HEAD").strip()
-            git("read-tree", "HEAD")
-            there = [name for name in DIFFED if (project / name).exists()]
-            git("add", "--all", "--", *there, ":!conf/tracking")
-            return commit, git("diff", *PLAIN_DIFF, "--cached", "--binary", "HEAD")
-    return None, None
 
 
 def _blas() -> str:

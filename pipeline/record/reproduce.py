@@ -20,6 +20,7 @@ import numpy as np
 from pipeline import files
 from pipeline.errors import OK, ConfigError, DataError
 from pipeline.record.difference import Difference, difference
+from pipeline.record.git import GitError, git, prefix
 from pipeline.record.identity import other_machine
 from pipeline.record.read import Record
 from pipeline.record.trust import DIFF, require_trust
@@ -177,34 +178,35 @@ def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 @contextmanager
 def _source(record: Record, *, trust: bool) -> Iterator[Path]:
     """Yield a checkout of the recorded commit with the recorded changes, which goes afterwards."""
-    commit = record.head.lineage.git_commit
-    if not commit:
-        raise ConfigError("FROM=source needs a commit on record; got none: it was made without git")
+    lineage = record.head.lineage
+    if not lineage.git_commit:
+        why = lineage.git_missing or "it was made without git"
+        raise ConfigError(f"FROM=source needs a commit on record; got none: {why}")
     require_trust(record, trust=trust)
     with TemporaryDirectory() as folder:
         tree, diff = Path(folder) / "source", Path(folder) / DIFF
         try:
-            _git("worktree", "add", "--detach", "--quiet", str(tree), commit)
+            within = prefix(files.CODE)  # a larger repository: no more of it than the project
+            _git(files.CODE, "worktree", "add", "--detach", "--quiet", "--no-checkout",
+                 str(tree), lineage.git_commit)  # fmt: skip
+            _git(tree, "checkout", "--quiet", lineage.git_commit, "--", within or ".")
             if DIFF in record.files:
                 diff.write_bytes(record.files[DIFF])
-                _git("apply", "--binary", "--whitespace=nowarn", str(diff), folder=tree)
-            yield tree
+                _git(tree / within, "apply", "--binary", "--whitespace=nowarn", str(diff))
+            yield tree / within
+        except GitError as error:
+            rule = (
+                "FROM=source needs the commit on record in the project's git, and its diff to fit"
+            )
+            raise ConfigError(f"{rule}; got {error}") from None
         finally:
-            with suppress(ConfigError):  # it may not have come into being
-                _git("worktree", "remove", "--force", str(tree))
+            with suppress(GitError):  # it may not have come into being
+                git(files.CODE, "worktree", "remove", "--force", str(tree))
 
 
-def _git(*words: str, folder: Path | None = None) -> None:
-    # No hook of the person at work runs: it would take the checkout for one of theirs.
-    command = ["git", "-C", str(folder or files.CODE), "-c", f"core.hooksPath={os.devnull}"]
-    try:
-        subprocess.run(
-            [*command, *words], env=_clean_environment(), capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = one_line(redact(str(getattr(error, "stderr", "") or error)))
-        rule = "FROM=source needs the commit on record in the project's git, and its diff to fit"
-        raise ConfigError(f"{rule}; got {reason}") from None
+def _git(folder: Path, *words: str) -> None:
+    # As on record: the diff is of what is committed, with its ends of lines.
+    git(folder, "-c", "core.autocrlf=false", "-c", "apply.ignoreWhitespace=no", *words)
 
 
 def _clean_environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ from pipeline.config.contract import DataSettings
 from pipeline.config.schema import RunConfig
 from pipeline.errors import DiskError, Failure, PipelineError, StopRequest, failure_of
 from pipeline.record import Record, RecordError, read
+from pipeline.record.git import source_warning
 from pipeline.record.identity import Lineage, environment, trace
 from pipeline.run import prepare
 from pipeline.stages.outcome import Prepared, Refused, Unfinished
@@ -38,6 +39,7 @@ class Host:
     def __init__(self, *, writes: bool = True) -> None:
         self._writes = writes
         self._here = environment()
+        self.warning = source_warning(self._here.git_missing)
         self._rows: dict[str, Rows] = {}
         self._prepared: dict[str, Prepared | Refused] = {}
 

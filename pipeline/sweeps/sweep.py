@@ -36,6 +36,8 @@ def run_sweep(words: Sequence[str]) -> int:
     check_address(grid.settings.tracking)
     with Publishing(grid.settings.tracking) as publishing:
         host = Host()
+        if host.warning:
+            say(host.warning, error=True)
         with Working():
             steps = _plan(grid, host)
         sweep = new_sweep(grid, words, [step.member for step in steps])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
 
 from pipeline import files
@@ -26,6 +27,12 @@ DNS_S = 5.0  # it has no timeout of its own
 # A name that is not there; where no server of names answers, the name may well be there.
 UNKNOWN = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _SHAPES = "sqlite:///file.db, http(s)://host:port, postgresql://… or mysql://…"
+ESCAPED = re.compile(r"[%?\x00-\x1f\x7f]+")  # with a meaning of their own in an address
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the address of a SQLite file, as SQLAlchemy reads it."""
+    return f"sqlite:///{ESCAPED.sub(lambda found: quote(found[0]), str(path))}"
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ def _sqlite(path: Path, settings: TrackingSettings) -> Address:
     if not inside and not settings.create and not path.exists():
         rule = "name a store that exists, or one in the project folder"
         raise ConfigError(f"tracking.uri must {rule}; got {path}: add tracking.create=true")
-    return Address(f"sqlite:///{path}", "sqlite", path, "", 0)
+    return Address(sqlite_uri(path), "sqlite", path, "", 0)
 
 
 def _refused(settings: TrackingSettings, rule: str) -> str:

@@ -7,6 +7,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 # What the user has set stays. A request may take 7 s and is repeated once:
 # a server that falls silent costs less than 15 s.
@@ -36,6 +38,31 @@ def quiet_mlflow() -> Iterator[None]:
             yield
         finally:
             _silence()  # its import sets levels of its own
+
+
+def mend_percent() -> None:
+    """Have MLflow open a store where % or ? is in the path of the store or of MLflow itself.
+
+    It hands its own folder to alembic, which takes % for the beginning of a name, and makes the
+    folder of a SQLite file from an address that it has not decoded.
+    """
+    from alembic.config import Config
+    from mlflow.store.db import utils
+
+    migrations = Path(utils.__file__).parent.parent / "db_migrations"
+
+    def alembic_config(db_url: str, alembic_dir: str | None = None) -> Any:
+        folder = Path(alembic_dir or migrations)
+        config = Config(folder / "alembic.ini")
+        for name, value in (("script_location", str(folder)), ("sqlalchemy.url", db_url)):
+            config.set_main_option(name, value.replace("%", "%%"))
+        return config
+
+    def no_folder(db_uri: str) -> None:
+        """Make none: it is there."""
+
+    utils._get_alembic_config = alembic_config
+    utils._make_parent_dirs_if_sqlite = no_folder
 
 
 def _silence() -> None:

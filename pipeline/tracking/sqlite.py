@@ -7,12 +7,25 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from pipeline import files
 from pipeline.errors import TrackingError, reason_of
-from pipeline.tracking.quiet import quiet_mlflow
+from pipeline.tracking.address import sqlite_uri
+from pipeline.tracking.quiet import mend_percent, quiet_mlflow
+
+# Where MLflow keeps places of artifacts.
+PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 def ensure_store(path: Path, artifacts: Path) -> None:
@@ -22,6 +35,9 @@ def ensure_store(path: Path, artifacts: Path) -> None:
     processes may start at once and a kill leaves nothing half-made. Raise TrackingError if what
     stands there is no store, is damaged, or cannot be written.
     """
+    if "%" in sqlite_uri(path) + str(find_spec("mlflow")):
+        with quiet_mlflow():
+            mend_percent()
     if _is_absent(path):
         try:
             with files.locked(path.with_name(f".{path.name}.lock")):
@@ -30,6 +46,7 @@ def ensure_store(path: Path, artifacts: Path) -> None:
         except OSError as error:
             raise TrackingError(f"store must be made at {path}; got {reason_of(error)}") from None
     check_store(path)
+    follow_project(path, artifacts)
 
 
 def check_store(path: Path) -> None:
@@ -65,6 +82,59 @@ def latest_run(path: Path) -> tuple[str, str] | None:
     return (str(found[0]), str(found[1])) if found else None
 
 
+def follow_project(path: Path, artifacts: Path) -> None:
+    """Have a store that was moved or copied with its project name the artifacts beside it.
+
+    MLflow records absolute places. Those below the folder where the artifacts were are rewritten in
+    one transaction. Places of another kind are somebody's choice and stay.
+    """
+    new = artifacts.as_uri()
+    try:
+        with contextlib.closing(_connect(path, wait_s=20)) as connection:
+            old = [root for root in _roots(connection, artifacts.name) if root != new]
+            moved = [root for root in old if _has_moved(root, path)]
+            if not moved:
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            for root in moved:
+                _rewrite(connection, root, new)
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        rule = "store must name the artifacts of this project"
+        raise TrackingError(f"{rule}; got {error} at {path}: repeat the command") from None
+
+
+def _roots(connection: sqlite3.Connection, name: str) -> set[str]:
+    """Return where this package has had artifacts kept: those of the first experiment tell."""
+    rows = connection.execute("SELECT experiment_id, artifact_location FROM experiments")
+    ends = {"": None, "/0": 0}
+    return {
+        place.removesuffix(end)
+        for number, place in rows
+        for end, only in ends.items()
+        if str(place).startswith("file:") and place.endswith(f"/{name}{end}")
+        if only in (None, number)
+    }
+
+
+def _has_moved(root: str, path: Path) -> bool:
+    """Return whether the store is no longer beside that folder: it has gone, or is another's."""
+    folder = url2pathname(urlsplit(root).path)
+    store = os.path.join(os.path.dirname(folder), path.name)  # noqa: PTH118, PTH120
+    if os.path.exists(store):  # noqa: PTH110  (which never raises: it may be another user's)
+        return not path.samefile(store)
+    return not os.path.exists(folder)  # noqa: PTH110
+
+
+def _rewrite(connection: sqlite3.Connection, old: str, new: str) -> None:
+    for table, column in PLACES:
+        connection.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608  (our own names)
+            f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+            (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+        )
+
+
 def _is_absent(path: Path) -> bool:
     """Return whether nothing is there, or the empty file that an interrupted start leaves."""
     try:
@@ -97,7 +167,7 @@ def _fill(partial: Path, artifacts: Path) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         open_: Callable[[str, str], Any] = SqlAlchemyStore
-        store = open_(f"sqlite:///{partial}", artifacts.as_uri())
+        store = open_(sqlite_uri(partial), artifacts.as_uri())
         store.engine.dispose()
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from pipeline import files
 from pipeline.errors import OK, ConfigError, TrackingError, leave_on_signals
 from pipeline.serving.guard import HOST, guarded, listen, own_origins, run
+from pipeline.tracking.address import sqlite_uri
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.sqlite import latest_run
+from pipeline.tracking.sqlite import ensure_store, latest_run
 
 # The page opens on its tracing mode; this link opens the runs as charts.
 CHARTS = "#/experiments/{}/runs?workflowType=machine_learning&compareRunsMode=CHART"
@@ -23,6 +24,7 @@ def serve(port: int) -> int:
     """
     if not files.STORE.exists():
         raise ConfigError("store must hold a run; got no mlflow.db in the project: make run")
+    ensure_store(files.STORE, files.ARTIFACTS)
     youngest = latest_run(files.STORE)
     if youngest is None:
         raise TrackingError("store must hold a run; got none: make run")
@@ -43,7 +45,7 @@ def _mlflow_app() -> Any:
     with quiet_mlflow():
         from mlflow.server import constants
 
-        os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = f"sqlite:///{files.STORE}"
+        os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = sqlite_uri(files.STORE)
         os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = files.ARTIFACTS.as_uri()
         from mlflow.server.fastapi_app import app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,9 +48,10 @@ def look() -> Iterator[None]:
     """Draw by the settings of this folder, whatever a user or a notebook has set.
 
     matplotlib reads a ``matplotlibrc`` where it is imported, and ends the import if MPLBACKEND
-    names a module that is not here.
+    names a module that is not here; where it may not write its cache it warns, and draws.
     """
     backend = os.environ.pop("MPLBACKEND", None)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache may be somebody else's
     with chdir(SETTINGS.parent):
         import matplotlib as mpl
     os.environ |= {"MPLBACKEND": backend} if backend else {}
