@@ -23,8 +23,8 @@ _NAME_HINT = re.compile("TOKEN|PASSW|SECRET|KEY|CREDENTIAL", re.IGNORECASE)
 # The user may be a token by itself; the password may hold "@" and "/" that should have been
 # escaped, so it reaches to the last "@" of the word.
 _USERINFO = re.compile(r"(?<=://)(?:[^\s/@:\"'<>]*:[^\s\"'<>]*|[^\s/@\"'<>]*)@")
-_QUERY = re.compile(
-    r"([?&;](?:[\w-]*(?:token|passw|secret|key|credential|signature)[\w-]*|sig|pwd)=)[^&#;\s\"'<>]+",
+_QUERY = re.compile(  # MLflow's key of a shared view is none
+    r"([?&;](?!viewStateShareKey=)(?:[\w-]*(?:token|passw|secret|key|credential|signature)[\w-]*|sig|pwd)=)[^&#;\s\"'<>]+",
     re.IGNORECASE,
 )
 _LOOK_ALIKES = str.maketrans(

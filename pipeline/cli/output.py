@@ -27,7 +27,7 @@ def published(
         say_next(record)
         return refusal.exit_code
     say(f"{'MLflow':10}run {done.run_id} of experiment {tracking.experiment}")
-    say_next(record, "make ui")
+    say_next(record, done.charts or "make ui")
     return OK
 
 

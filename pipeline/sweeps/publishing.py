@@ -12,6 +12,7 @@ from pipeline.config.schema import TrackingSettings
 from pipeline.record import RecordError, mark_member, published_runs, read
 from pipeline.sweeps.manifest import Sweep, sweeps
 from pipeline.tracking import Published, Publisher, check_address
+from pipeline.tracking.projection import AXES
 
 PAUSE_S = 15.0  # after a failure, before the store is asked again
 MAX_FAILURES = 2  # then it is the store that fails, and not one run
@@ -95,7 +96,7 @@ class Publishing:
 
 def sweep_tags(sweep: Sweep, number: int) -> dict[str, str]:
     """Return the tags of a run in MLflow that say which job of which sweep it is."""
-    return {
+    return axes_tag(sweep) | {
         "oneuron.sweep": sweep.id,
         "oneuron.sweep_name": sweep.name,
         "oneuron.job": str(number),
@@ -115,3 +116,8 @@ def tags_of_members() -> dict[str, dict[str, str]]:
 def _is_member(identity: str, address: str, sweep: Sweep) -> bool:
     run = published_runs(identity).get(address)
     return run is not None and sweep.id in run.sweeps
+
+
+def axes_tag(sweep: Sweep) -> dict[str, str]:
+    """Return the tag of the settings that have several values in the sweep, if any has."""
+    return {AXES: " ".join(sweep.axes)} if sweep.axes else {}

@@ -17,7 +17,7 @@ from pipeline.errors import OK, ConfigError, TrackingError, disk_error
 from pipeline.record import RecordError, read
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.manifest import Member, Sweep, find_sweep
-from pipeline.sweeps.publishing import Publishing
+from pipeline.sweeps.publishing import Publishing, axes_tag
 from pipeline.text import bounded, counted, say
 from pipeline.tracking import Publisher, Summary, fetch
 
@@ -144,6 +144,7 @@ def _publish(sweep: Sweep, comparison: Comparison, publisher: Publisher) -> None
         "oneuron.kind": "sweep",
         "oneuron.sweep": sweep.id,
         "oneuron.sweep_name": sweep.name,
+        **axes_tag(sweep),
         "mlflow.note.content": "\n\n".join(comparison.sentences),
     }
     name, page = f"sweep {sweep.name}", sweep.folder / PAGE
@@ -154,3 +155,4 @@ def _publish(sweep: Sweep, comparison: Comparison, publisher: Publisher) -> None
         say(f"the comparison was not published: {refusal}")
     else:
         say(f"{'MLflow':10}{published.url or 'run ' + published.run_id} holds the page as well")
+        say(f"{'Next':10}{published.charts or 'make ui'} shows the runs as charts")

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,6 +32,7 @@ from pipeline.tracking.publication import Published
 from pipeline.tracking.publish import kept, publish_summary, publish_to
 from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.sync import close_orphans
+from pipeline.tracking.view import link, write_view
 
 PATIENCE_S = 15.0  # for a word of it; a store on this machine is waited for
 AGAIN_S = 2.0
@@ -165,8 +166,17 @@ class _Worker:
 
     def _publish(self, request: PublishRequest | Summary) -> Published:
         if isinstance(request, Summary):
-            return publish_summary(request, self.store())
+            return self._with_charts(publish_summary(request, self.store()))
         record = read(request.folder)
-        if request.draw:
-            write_views(record)
-        return publish_to(self.store(), record, request.tags)
+        if not request.draw:
+            return publish_to(self.store(), record, request.tags)
+        write_views(record)
+        return self._with_charts(publish_to(self.store(), record, request.tags))
+
+    def _with_charts(self, published: Published) -> Published:
+        """Return it with the page of the experiment; on this machine `make ui` makes its view."""
+        store = self.store()
+        if store.address.path:
+            return published
+        charts = link(store.experiment_id, has_view=write_view(store))
+        return replace(published, charts=store.page(charts))

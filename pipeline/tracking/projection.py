@@ -15,20 +15,28 @@ from nn.arrays import Array
 from pipeline.record import Head, Record
 from pipeline.record.contents import curve_name, json_bytes
 from pipeline.record.transfer import zip_bytes
-from pipeline.text import canonical, cut, flatten, printable
+from pipeline.text import canonical, flatten
 from pipeline.tracking.model_files import FOLDER, of_run
-from pipeline.tracking.names import MAX_PARAM, MAX_TAG, safe_names, safe_value
+from pipeline.tracking.names import (
+    MAX_PARAM,
+    MAX_TAG,
+    grouped_name,
+    run_name,
+    safe_names,
+    safe_value,
+)
 
 # Of a series; the whole curve is in curve.csv. A point costs 0.2 ms and 300 bytes to store.
 MAX_POINTS = 18
 LOOKED_AT = 2000  # epochs, evenly by logarithm
-MAX_TITLE = 250  # characters
+MAX_IMPORTANCES = 12  # the largest; every one is in effects.json
 KEY = "oneuron.key"
 ATTEMPT = "oneuron.attempt"
 OWNER = "oneuron.owner"  # the machine and the folder of records that the run is published from
 CLAIMED = "oneuron.claimed"  # when its owner began, in ns since 1970: who was first counts
 ARCHIVE = "record.zip"  # the record as `make export` writes it
 MAX_DIGEST = 36  # of a dataset in MLflow
+AXES = "oneuron.axes"  # the settings that have several values in the run's sweep
 
 
 class Point(NamedTuple):
@@ -90,31 +98,41 @@ class Summary:
             started_ms=self.started_ms,
             ended_ms=now,
             params={},
-            points=tuple(Point(name, value, step) for name, value in self.metrics.items()),
+            points=tuple(Point(grouped_name(n), v, step) for n, v in self.metrics.items()),
             tags={name: safe_value(value, MAX_TAG) for name, value in self.tags.items()},
             dataset=None,
             files={self.file.name: self.file.read_bytes()},
         )
 
 
-def project(record: Record, views: Mapping[str, bytes] | None = None) -> Projection:
-    """Return what MLflow is given for ``record``, with the ``views`` that were drawn of it."""
+def project(
+    record: Record,
+    views: Mapping[str, bytes] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Projection:
+    """Return what MLflow is given for ``record``, with the ``views`` that were drawn of it.
+
+    Of the ``tags`` of a sweep the run's name tells what varies in it.
+    """
     pairs = flatten(record.config)
     # Names keep their parts: a name mapped in one kind is mapped alike in the others.
     names = safe_names([name for name, _ in pairs])
-    metric_names = safe_names(record.head.metrics)
+    metrics = _shown_metrics(record.head.metrics)
+    metric_names = safe_names(metrics)
     params = {names[name]: safe_value(canonical(value), MAX_PARAM) for name, value in pairs}
     # Figures of the kept neuron at step 0: MLflow draws those as bars, others as lonely dots.
-    figures = [Point(metric_names[name], v, 0) for name, v in record.head.metrics.items()]
-    mapped = {new: old for old, new in (names | metric_names).items() if new != old}
+    figures = [Point(grouped_name(metric_names[name]), v, 0) for name, v in metrics.items()]
+    mapped = {new: old for old, new in names.items() if new != old}
+    mapped |= {grouped_name(new): old for old, new in metric_names.items() if new != old}
     files = dict(views or {})
     if mapped:
         files["names.json"] = json_bytes(mapped)
     if record.status == "FINISHED":
         files |= of_run(record)
+    axes = (tags or {}).get(AXES, "").split()
     return Projection(
         key=key(record.head),
-        name=_title(record),
+        name=run_name(record.head.overrides, axes, _default_name(record)),
         status=record.status,
         started_ms=record.head.started_ms,
         ended_ms=record.head.ended_ms,
@@ -211,8 +229,13 @@ def _tags(record: Record) -> dict[str, str]:
     return {name: safe_value(str(value), MAX_TAG) for name, value in tags.items() if value}
 
 
-def _title(record: Record) -> str:
-    """Return the overrides, which make the run different; of a default run, what it is."""
-    config, overrides = record.config, record.head.overrides
-    default = f"{config['data']['name']} {config['optimiser']['name']} {record.identity[:8]}"
-    return cut(printable(" ".join(overrides) or default), MAX_TITLE)
+def _shown_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that MLflow is given: not the importance of each of many columns."""
+    rises = {name: v for name, v in metrics.items() if name.startswith("importance/")}
+    largest = sorted(rises, key=lambda name: (-rises[name], name))[:MAX_IMPORTANCES]
+    return {name: v for name, v in metrics.items() if name not in rises or name in largest}
+
+
+def _default_name(record: Record) -> str:
+    config = record.config
+    return f"{config['data']['name']} {config['optimiser']['name']} {record.identity[:8]}"

@@ -40,6 +40,7 @@ class Published:
     url: str | None  # of the run's page, where a server stands behind the address
     new: bool
     completed: bool = False
+    charts: str | None = None  # the page of the experiment, where a server stands behind it
 
 
 def is_whole(store: Store, wanted: Projection, run: Any) -> bool:

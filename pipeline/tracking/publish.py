@@ -66,7 +66,7 @@ def publish_summary(summary: Summary, store: Store) -> Published:
 
 def projection_of(record: Record, tags: Mapping[str, str] | None = None) -> Projection:
     """Return what the run of the record is given, with its views and further ``tags``."""
-    wanted = project(record, written_views(record))
+    wanted = project(record, written_views(record), tags)
     more = {safe_name(name): safe_value(v, MAX_TAG) for name, v in (tags or {}).items()}
     return replace(wanted, tags=wanted.tags | more)
 

@@ -135,6 +135,29 @@ def _rewrite(connection: sqlite3.Connection, old: str, new: str) -> None:
         )
 
 
+def varied_params(path: Path, experiment_id: str) -> list[dict[str, str]]:
+    """Return for each finished run of the experiment the parameters that differ between them.
+
+    One that some runs lack differs, and is lacking there.
+    """
+    with contextlib.closing(_connect(path, wait_s=20)) as connection:
+        connection.execute(
+            "CREATE TEMP TABLE found AS SELECT run_uuid, key, value FROM params JOIN runs "
+            "USING (run_uuid) WHERE experiment_id = ? AND status = 'FINISHED' "
+            "AND lifecycle_stage = 'active'",
+            (experiment_id,),
+        )
+        rows = connection.execute(
+            "SELECT run_uuid, key, value FROM found WHERE key IN (SELECT key FROM found GROUP BY "
+            "key HAVING COUNT(DISTINCT value) > 1 OR COUNT(*) < "
+            "(SELECT COUNT(DISTINCT run_uuid) FROM found)) ORDER BY run_uuid"
+        ).fetchall()
+    runs: dict[str, dict[str, str]] = {}
+    for run_id, name, value in rows:
+        runs.setdefault(run_id, {})[name] = value
+    return list(runs.values())
+
+
 def _is_absent(path: Path) -> bool:
     """Return whether nothing is there, or the empty file that an interrupted start leaves."""
     try:

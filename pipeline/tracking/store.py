@@ -55,9 +55,12 @@ class Store:
 
     def url(self, run_id: str) -> str | None:
         """Return the page of a run; None where no server stands behind the address."""
-        if self.address.kind not in ("http", "https"):
-            return None
-        return f"{self.address.shown}/#/experiments/{self.experiment_id}/runs/{run_id}?{TRAINING}"
+        return self.page(f"#/experiments/{self.experiment_id}/runs/{run_id}?{TRAINING}")
+
+    def page(self, link: str) -> str | None:
+        """Return the address of a page of the server; None where there is none."""
+        is_server = self.address.kind in ("http", "https")
+        return f"{self.address.shown}/{link}" if is_server else None
 
 
 def open_store(settings: TrackingSettings, *, make: bool = True) -> Store:

@@ -38,6 +38,7 @@ def test_each_run_is_published_once_with_the_tags_of_its_sweep(store, publishing
     identities = put(publishing, 2)
     assert publishing.finish() is store
     assert store.tags[identities[1]] == {
+        "oneuron.axes": "seed",
         "oneuron.sweep": "0123456789ab",
         "oneuron.sweep_name": "rates",
         "oneuron.job": "1",

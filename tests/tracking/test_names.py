@@ -10,6 +10,9 @@ from pipeline.text import canonical, flatten
 from pipeline.tracking.names import (
     MAX_NAME,
     MAX_PARAM,
+    MAX_RUN_NAME,
+    grouped_name,
+    run_name,
     safe_name,
     safe_names,
     safe_value,
@@ -111,3 +114,53 @@ def test_characters_that_hang_or_break_a_store_are_written_out(text, shown):
 def test_value_has_one_text_however_it_was_typed(value, text):
     """F09."""
     assert canonical(value) == text
+
+
+# --- names of metrics and runs ---------------------------------------------------------------
+
+
+def test_the_page_groups_the_figures_and_curves_and_has_the_rest_at_its_end():
+    """MLflow's rule: what stands before the last "/" is a heading; none is the last one."""
+    names = [
+        "train/loss", "valid/loss", "test/log_loss", "test/baseline_log_loss", "test/accuracy",
+        "not_held_out/accuracy", "test/accuracy_low", "certificate/gap", "importance/safety",
+        "importance/income/year", "rows/train", "l2", "train/best_loss", "sweep/tied",
+    ]  # fmt: skip
+    grouped = [grouped_name(name) for name in names]
+    headings = {name.rpartition("/")[0] for name in grouped} - {""}
+    assert headings == {"not_held_out", "test", "train", "valid"}
+    assert {"train/loss", "valid/loss", "test/log_loss", "train/best_loss", "l2"} < set(grouped)
+    assert {"certificate.gap", "importance.income_x2f_year", "rows.train"} < set(grouped)
+
+
+def test_metrics_that_are_different_stay_different_on_the_page():
+    pieces = ("a", "/", "_", ".", "x2f", "_x2f_", "_x5f_")
+    texts = {"".join(some) for n in (1, 2, 3) for some in itertools.product(pieces, repeat=n)}
+    names = [f"{group}/{text}" for group in ("importance", "rows") for text in sorted(texts)]
+    assert len(names) > 600
+    assert len({grouped_name(new) for new in safe_names(names).values()}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "axes", "name"),
+    [
+        ("encode=crosses optimiser=momentum optimiser.learning_rate=1.0 seed=0 experiment=o",
+         "encode optimiser optimiser.learning_rate seed", "crosses · momentum · lr 1 · seed 0"),
+        ("seed=3 train.l2=0.00010 data=breast_cancer", "", "breast_cancer · l2 0.0001 · seed 3"),
+        ("experiment=article", "", "article"),
+        ("split.seed=2 seed=1 split=folds", "seed split.seed", "split seed 2 · seed 1"),
+        ("a.rate=1 b.rate=2", "", "a rate 1 · b rate 2"),
+        ("+train.epochs=1_000 'train.patience=\"5\"'", "", "epochs 1000 · patience 5"),
+        ("", "", "car momentum 1a2b3c4d"),
+        ("train.note=a\x1b[31m", "", "note a\\x1b[31m"),
+    ],
+)  # fmt: skip
+def test_name_of_a_run_says_what_varies_first_and_short(words, axes, name):
+    assert run_name(words.split(), axes.split(), "car momentum 1a2b3c4d").startswith(name)
+
+
+def test_name_of_a_run_has_sixty_characters_at_most_and_keeps_the_seed():
+    words = [*(f"train.setting_{i}={'v' * 99}" for i in range(9)), "seed=12"]
+    found = {run_name([*words[:-1], f"seed={i}"], (), "x") for i in range(20)}
+    assert len(found) == 20
+    assert max(map(len, found)) == MAX_RUN_NAME == 60

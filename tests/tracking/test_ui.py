@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from builders import copy_project, store_rows
+from servers import free_port
 
 from pipeline import files
 from pipeline.errors import ConfigError, TrackingError
@@ -49,14 +50,16 @@ def test_a_store_that_is_no_database_is_refused_before_a_server_starts(project):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory, store_template) -> Path:
-    """A copy of the project that holds two runs."""
+    """A copy of the project that holds a small sweep, and one run with figures."""
     folder = copy_project(tmp_path_factory.mktemp("ui") / "project", store_template)
-    for seed in ("seed=0", "seed=1"):
+    grid = ("encode=onehot,crosses", "optimiser.learning_rate=0.1,1", "evaluate.bootstrap=null")
+    for words in (("sweep", *grid), ("run", "seed=7")):
         subprocess.run(
-            [sys.executable, "-m", "pipeline", "train.epochs=60", seed],
+            [sys.executable, "-m", "pipeline", *words, "train.epochs=60"],
             cwd=folder,
             env=environment(folder),
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             check=True,
         )
     return folder
@@ -174,16 +177,30 @@ def test_the_server_listens_on_this_machine_alone_and_on_a_port_that_is_free(lau
 
 
 @pytest.fixture(scope="module")
-def served(shown) -> Iterator[int]:
-    """The port at which the page is served, to a shell that would open it to everyone."""
-    opened = {"MLFLOW_SERVER_ALLOWED_HOSTS": "*", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*"}
+def opened(shown) -> Iterator[str]:
+    """The link that the command prints in a shell that is set up for other servers (J14)."""
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    shell = {
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "*", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*",
+        "MLFLOW_TRACKING_URI": nowhere, "MLFLOW_REGISTRY_URI": nowhere, "MLFLOW_BACKEND": nowhere,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "soon", "MLFLOW_TRACKING_USERNAME": "me",
+        "MLFLOW_STATIC_PREFIX": "/mlflow", "_MLFLOW_STATIC_PREFIX": "/mlflow",
+        "_MLFLOW_SERVER_FILE_STORE": "/nowhere", "_MLFLOW_SERVER_ARTIFACTS_ONLY": "true",
+        "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "http_proxy": nowhere, "ALL_PROXY": nowhere,
+    }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "ui"],
-        cwd=shown, env=environment(shown) | opened, stdout=subprocess.PIPE, text=True,
+        cwd=shown, env=environment(shown) | shell, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    yield int(re.search(r":(\d+)/", link_of(process))[1])
+    yield link_of(process)
     process.terminate()
     process.communicate()
+
+
+@pytest.fixture(scope="module")
+def served(opened) -> int:
+    """The port at which the page is served."""
+    return int(re.search(r":(\d+)/", opened)[1])
 
 
 def ask(
@@ -232,35 +249,87 @@ def test_a_page_from_elsewhere_writes_nothing(served, shown, origin):
 # --- the browser -----------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_the_link_opens_the_runs_as_charts_with_a_loss_curve_and_their_figures(launch, browser):
-    link = link_of(launch())
-    browser.set_window_size(1600, 1200)
-    browser.implicitly_wait(60)
+CARDS = """
+const cards = [...document.querySelectorAll('[data-testid=experiment-view-compare-runs-card]')];
+return cards.map(card => {
+  const box = card.getBoundingClientRect();
+  return {
+    text: card.innerText, width: box.width, left: box.left, top: box.top,
+    lines: [...new Set([...card.querySelectorAll('.js-plotly-plot path.js-line')]
+      .map(path => getComputedStyle(path).strokeDasharray + ' ' + path.getAttribute('d')))],
+    axes: [...card.querySelectorAll('svg text')].map(text => text.textContent),
+    bars: card.querySelectorAll('.js-plotly-plot .bars .point').length,
+  };
+});"""
+
+
+def cards(browser) -> list[dict]:
+    """What the page has drawn so far, in the order of its charts."""
+    return browser.execute_script(CARDS)
+
+
+def open_page(browser, link: str, width: int, height: int = 1400) -> None:
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.implicitly_wait(START_S)
+    browser.get("about:blank")  # a change after the # alone loads nothing
     browser.get(link)
-    names = browser.find_elements("xpath", "//a[contains(., 'seed=')]")
-    assert len({name.text for name in names}) == 2
 
-    browser.find_element("css selector", "input[placeholder='Search metric charts']").send_keys(
-        "train/loss"
-    )
-    browser.find_element("xpath", "//*[@title='train/loss' or text()='train/loss']")
-    wait_until(lambda: len(curves(browser)) >= 2)
-    assert all(path.count("L") + path.count("C") > 5 for path in curves(browser))
 
-    names[0].click()
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_link_opens_on_the_losses_then_the_test_loss_then_what_varies(opened, browser, width):
+    """Five runs: each has a line of validation and a dashed one of training, and two bars."""
+    open_page(browser, opened, width, 2000)
+    wait_until(lambda: len(cards(browser)) > 2 and "seed" in cards(browser)[2]["axes"])
+    wait_until(lambda: len(cards(browser)[0]["lines"]) == 10)
+    loss, test, varies = cards(browser)[:3]
+    assert "valid/loss vs train/loss" in loss["text"]
+    assert sum(line.startswith("none") for line in loss["lines"]) == 5
+    assert all(line.count("L") > 5 for line in loss["lines"])
+    assert "test/log_loss vs test/baseline" in test["text"]
+    assert test["bars"] == 10
+    assert {"encode.crosses", "seed", "valid/best_loss"} <= set(varies["axes"])
+    assert 0 <= loss["left"] < loss["left"] + loss["width"] <= width
+    assert loss["width"] >= 300
+    assert loss["top"] < 700  # seen without scrolling
+    assert "MLflow Assistant" not in browser.find_element("tag name", "body").text
+
+
+@pytest.mark.slow
+def test_the_table_has_the_verdict_and_what_varies_and_is_sorted_by_the_validation_loss(
+    opened, browser
+):
+    open_page(browser, opened.replace("compareRunsMode=CHART", "compareRunsMode=TABLE"), 1920)
+    for head in ("valid/best_loss", "oneuron.verdict", "encode.crosses"):
+        browser.find_element("xpath", f"//*[@role='columnheader'][contains(., '{head}')]")
+    cells = browser.find_elements("css selector", "[role=gridcell][col-id*='valid/best_loss']")
+    losses = [float(cell.text.rstrip("…")) for cell in cells if cell.text]
+    assert len(losses) == 5
+    assert losses == sorted(losses)
+    names = {each.text for each in browser.find_elements("xpath", "//a[contains(., '·')]")}
+    assert {"crosses · lr 1", "onehot · lr 0.1", "epochs 60 · seed 7"} <= names
+
+
+@pytest.mark.slow
+def test_without_the_view_the_losses_come_before_the_certificate(opened, browser):
+    open_page(browser, opened.partition("&viewStateShareKey")[0], 1280)
+    browser.find_element("xpath", "//*[starts-with(text(), 'valid (')]")
+    text = browser.find_element("tag name", "body").text
+    order = [text.index(f"\n{heading} (") for heading in ("test", "train", "valid")]
+    order.append(text.index("\nModel metrics ("))
+    assert order == sorted(order)
+    assert "certificate.gap" not in text[: order[-1]]
+
+
+@pytest.mark.slow
+def test_figures_of_a_run_are_among_its_artifacts(opened, browser):
+    open_page(browser, opened, 1600)
+    browser.find_element("xpath", "//a[contains(., 'seed 7')]").click()
     browser.find_element("xpath", "//*[text()='Artifacts']").click()
     browser.find_element("xpath", "//*[text()='figures']").click()
     browser.find_element("xpath", "//*[text()='effects.png']").click()
     wait_until(lambda: any(width > 300 for width in widths_of_pictures(browser)))
-
-
-def curves(browser) -> list[str]:
-    """The paths of the lines that the chart holds; its background is none of them."""
-    return browser.execute_script(
-        "return [...document.querySelectorAll('.js-plotly-plot path.js-line')]"
-        ".map(path => path.getAttribute('d'))"
-    )
 
 
 def widths_of_pictures(browser) -> list[int]:
