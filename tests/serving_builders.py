@@ -11,8 +11,8 @@ import pandas as pd
 
 from pipeline.config.contract import DataSettings
 from pipeline.config.schema import EncodeSettings
-from pipeline.serving.app import Page, Service
 from pipeline.serving.app import app as make_app
+from pipeline.serving.service import Page, Service
 from pipeline.stages.encode import fit_encoder
 from pipeline.stages.predict import Model, contract_for_new_rows
 from pipeline.stages.validate import Table

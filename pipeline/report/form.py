@@ -14,7 +14,7 @@ from pipeline.config.date_settings import Date
 from pipeline.record import Record
 from pipeline.report.page import environment
 from pipeline.report.performance import METRICS
-from pipeline.serving.app import Filled, Page
+from pipeline.serving.service import Filled, Page
 from pipeline.stages.encode import OneHot
 from pipeline.stages.predict import Model
 from pipeline.stages.validate import MISSING

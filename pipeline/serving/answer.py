@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from pipeline.serving.forms import Block, Fault, RequestError
+from pipeline.serving.rows import Block, Fault, RequestError
 from pipeline.serving.scorer import DECISION, PROBABILITY, REASON, BadRowsError, Scorer
 from pipeline.text import bounded, quoted
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEMORY = 2**20  # bytes of an answer beyond which it is in a temporary file
+FROM_0 = "rows count from 0"
 N_ROWS, N_VALUES = 5, 3  # that a message names of each fault
 Row = tuple[float | None, int | None, str | None]  # probability, decision, reason
 
@@ -49,7 +50,7 @@ class Tally:
             places = ", ".join(map(str, rows)) + ", …" * (n > N_ROWS)
             where = f"in row {places}" if n == 1 else f"in {n:,} rows: {places}"
             lines.append(f"{_subject(column)} {rule}; {got}{where}")
-        return RequestError(bounded(lines), code="INVALID_PARAMETER_VALUE")
+        return RequestError(bounded([*lines, FROM_0]), code="INVALID_PARAMETER_VALUE")
 
 
 def answer(

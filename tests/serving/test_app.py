@@ -9,7 +9,7 @@ import pytest
 import serving_builders as made
 from serving_builders import CSV, GOOD, JSON, PARQUET, Client, in_csv, in_parquet
 
-from pipeline.serving import app as served
+from pipeline.serving import receive, service
 from pipeline.stages.predict import score
 
 OTHER = GOOD | {"colour": "blue", "code": "3", "size": "", "x": "99", "w": "", "flag": ""}
@@ -116,15 +116,6 @@ def test_an_answer_may_be_csv(client):
         f"{row['probability']!r},{row['decision']}" for row in client.predictions({"inputs": ROWS})
     ]
     assert body.decode().splitlines() == ["probability,decision", *lines]
-
-
-@pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
-def test_the_small_endpoints_answer_as_mlflow_does(client, path):
-    import mlflow
-
-    status, headers, body = client.ask(path=path, method="GET", kind=None)
-    assert (status, headers["content-type"]) == (200, JSON)
-    assert body.decode() == (mlflow.__version__ if path == "/version" else "\n")
 
 
 # --- rows that break the contract --------------------------------------------------------------
@@ -332,20 +323,20 @@ def test_other_paths_and_methods_are_refused_in_json(client):
 
 
 def test_a_body_beyond_the_bound_is_a_413(client, monkeypatch):
-    monkeypatch.setitem(served.LIMITS, JSON, 1000)
+    monkeypatch.setitem(receive.LIMITS, JSON, 1000)
     body = json.dumps({"inputs": ROWS * 20}).encode()
     assert "at most 1,000 bytes" in client.refusal(body, 413)
     assert "at most 1,000 bytes" in client.refusal(body, 413, content_length="10")  # a lie
 
 
 def test_a_client_that_falls_silent_is_a_408(client, monkeypatch):
-    monkeypatch.setattr(served, "SILENCE_S", 0.05)
+    monkeypatch.setattr(receive, "SILENCE_S", 0.05)
     assert "without a pause" in client.refusal(b'{"inputs": ', 408, is_whole=False)
 
 
 def test_an_internal_error_says_nothing_of_the_server(client, monkeypatch, capsys):
     hiding = Client(client.model, hide_values=True)
-    monkeypatch.setattr(served, "answer", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(service, "answer", lambda *_, **__: 1 / 0)
     for each, shown in ((client, True), (hiding, False)):
         with pytest.raises(ZeroDivisionError):
             each.ask({"inputs": ROWS})

@@ -15,8 +15,9 @@ from pipeline.config.schema import RunConfig
 from pipeline.record import write
 from pipeline.report.form import form_page
 from pipeline.run import learn, prepare
-from pipeline.serving.app import Service, app
+from pipeline.serving.app import app
 from pipeline.serving.guard import HOST, guarded, listen, own_origins
+from pipeline.serving.service import Service
 
 pytestmark = pytest.mark.slow
 HOSTILE = '"><script>document.title="run"</script><b>'

@@ -13,7 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from builders import copy_project, launch, make_record, start
+from builders import copy_project, make_record, start
+
+from pipeline.cli.arguments import parse
+from pipeline.cli.commands import use
+from pipeline.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 ROW = b'{"dataframe_records": [{"safety": "low"}]}'
@@ -31,7 +35,7 @@ def folder(tmp_path_factory):
 @contextlib.contextmanager
 def serving(folder, *words, **variables):
     """The server, its host and port, and what it has printed."""
-    process = start(folder, "serve", "--port", "0", *words, **variables)
+    process = start(folder, "serve", *words, **variables)
     try:
         printed = ""
         while "Ctrl-C" not in printed:
@@ -53,62 +57,60 @@ def ask(host, body=ROW, kind="application/json", **headers):
 
 
 @pytest.fixture(scope="module")
-def host(folder):
-    with serving(folder) as (process, host, _):
-        yield host
+def served(folder):
+    """A server for every test, which nothing makes say a word more, and Ctrl-C ends."""
+    with serving(folder, "--port", "0") as (process, host, printed):
+        yield process, host, printed
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20) == ("", "")  # whatever was asked
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == 0
 
 
-def test_the_request_that_is_printed_is_answered_as_it_is_pasted(folder):
-    with serving(folder) as (process, host, printed):
-        assert host.startswith("127.0.0.1:")
-        words = shlex.split(next(line for line in printed.splitlines() if line.startswith("curl")))
-        done = subprocess.run([*words, "--silent"], capture_output=True, check=True)
-        assert [*json.loads(done.stdout)["predictions"][0]] == ["probability", "decision"]
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-        assert (process.returncode, out.strip(), err) == (0, "", "")
+@pytest.fixture
+def host(served):
+    return served[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_in_the_middle_of_a_request(folder, number):
-    with serving(folder) as (process, host, _):
+def test_the_request_that_is_printed_is_answered_as_it_is_pasted(served):
+    _, host, printed = served
+    assert host.startswith("127.0.0.1:")
+    words = shlex.split(next(line for line in printed.splitlines() if line.startswith("curl")))
+    done = subprocess.run([*words, "--silent"], capture_output=True, check=True)
+    assert [*json.loads(done.stdout)["predictions"][0]] == ["probability", "decision"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("--on-bad-row", "drop", "ON_BAD_ROW must be refuse or skip; got 'drop'"),
+        ("--port", "70000", "must be from 0 (any) to 65535; got '70000'"),
+        ("--run", "ffffffffffff", "ffffffffffff"),
+    ],
+)
+def test_a_wrong_word_is_refused_before_anything_listens(project, option, value, rule):
+    with pytest.raises(ConfigError, match=re.escape(rule)):
+        use.serve(parse("serve", [option, value]))
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.exhaustive)]
+)
+def test_make_hands_its_variables_on_and_a_signal_ends_it_in_a_request(folder, number):
+    """No value that was sent is in a message."""
+    variables = {"HIDE_VALUES": "yes", "ON_BAD_ROW": "skip", "PORT": "0", "RUN": "latest"}
+    with serving(folder, "--make", **variables) as (process, host, _):
+        status, body = ask(host, b'{"inputs": [{"safety": "secret"}, {"safety": "low"}]}')
+        bad, good = json.loads(body)["predictions"]
+        assert (status, bad["probability"], good["reason"]) == (200, None, None)
+        assert bad["reason"] == "column safety must be one of low, high"
         name, _, port = host.partition(":")
         with socket.create_connection((name, int(port))) as slow:
-            head = HEAD.format(host, "text/csv") + "Content-Length: 999\r\n\r\nsafety\n"
+            head = HEAD.format(host, "text/csv") + "Content-Length: 999\r\n\r\nsafety\nsecret"
             slow.sendall(head.encode())
             time.sleep(0.2)
             process.send_signal(number)
             _, err = process.communicate(timeout=20)
         assert (process.returncode, err) == (128 + number, "")
-
-
-def test_an_unknown_run_or_word_is_refused_before_anything_listens(folder):
-    assert launch(folder, "serve", "--run", "ffffffffffff")[0] == 2
-    code, _, err = launch(folder, "serve", "--on-bad-row", "drop")
-    assert (code, "must be refuse or skip; got 'drop'" in err) == (2, True)
-    code, _, err = launch(folder, "serve", "--port", "70000")
-    assert (code, "must be from 0 (any) to 65535" in err) == (2, True)
-
-
-def test_make_hands_its_variables_on_and_values_stay_out_of_messages(folder):
-    variables = {"HIDE_VALUES": "yes", "ON_BAD_ROW": "skip", "PORT": "0", "RUN": "latest"}
-    process = start(folder, "serve", "--make", **variables)
-    try:
-        printed = ""
-        while "Ctrl-C" not in printed:
-            printed += process.stdout.readline()
-        host = re.findall(r"http://([\d.:]+)/", printed)[0]
-        status, body = ask(host, b'{"inputs": [{"safety": "secret"}, {"safety": "low"}]}')
-        bad, good = json.loads(body)["predictions"]
-        assert (status, bad["probability"], good["reason"]) == (200, None, None)
-        assert bad["reason"] == "column safety must be one of low, high"
-        process.send_signal(signal.SIGINT)
-        assert "secret" not in "".join(process.communicate(timeout=20))
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -159,18 +161,18 @@ def test_many_at_once_are_each_answered_with_their_own(host):
     assert len({*expected.values()}) == 2
 
 
-def test_a_stream_is_answered_whole_in_little_memory(folder):
-    """Half a million rows; the last of another stream is bad, and none of it is answered."""
-    n = 500_000
+def test_a_stream_is_answered_whole_in_little_memory(served):
+    """The last row of another stream is bad, and none of it is answered."""
+    n = 200_000
     good = b"safety\n" + b"low\nhigh\n" * (n // 2)
-    with serving(folder) as (process, host, _):
-        before = peak_memory(process)
-        status, body = ask(host, good, "text/csv", Accept="text/csv")
-        assert (status, body.count(b"\n")) == (200, n + 1)
-        status, body = ask(host, good + b"medium\n", "text/csv", Accept="text/csv")
-        assert (status, len(body) < 2048) == (400, True)
-        assert f"in row {n}" in json.loads(body)["message"]
-        assert peak_memory(process) - before < 50
+    process, host, _ = served
+    before = peak_memory(process)
+    status, body = ask(host, good, "text/csv", Accept="text/csv")
+    assert (status, body.count(b"\n")) == (200, n + 1)
+    status, body = ask(host, good + b"medium\n", "text/csv", Accept="text/csv")
+    assert (status, len(body) < 2048) == (400, True)
+    assert f"in row {n}" in json.loads(body)["message"]
+    assert peak_memory(process) - before < 50  # as cells they are 100
 
 
 def peak_memory(process) -> float:

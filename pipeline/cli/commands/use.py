@@ -48,7 +48,8 @@ def predict(given: Given) -> int:
 def serve(given: Given) -> int:
     """Serve the model of a run on this machine until Ctrl-C."""
     from pipeline.report.form import form_page
-    from pipeline.serving.app import Service, serve_until_stopped
+    from pipeline.serving.app import serve_until_stopped
+    from pipeline.serving.service import Service
 
     port, skip, hide_values = given.port(), given.skips(), bool(given.options["hide_values"])
     record, model = _model(given)
