@@ -40,7 +40,8 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
     """Return the records of the runs that ``query`` finds, and why the other runs have none.
 
     A record that is not in this project's ``runs/`` is downloaded to ``folder`` and verified. Of
-    several attempts at one run the FINISHED one counts, or else the youngest.
+    several attempts at one run the FINISHED one counts, or else the youngest; of several
+    experiments that hold it, that of ``settings``: whoever may write elsewhere can claim it there.
 
     Raise ConfigError if MLflow does not understand the query, or it finds more than can be
     compared; TrackingError if the store fails.
@@ -49,7 +50,11 @@ def fetch(settings: TrackingSettings, query: str, folder: Path) -> tuple[list[Re
     records: dict[str, Record] = {}
     lost: list[str] = []
     with asking(store.address):
-        for found in _records(store, list(_search(store, query)), folder):
+        own = _experiment(store, settings)
+        runs = list(_search(store, query))
+        known = {_identity(run) for run in runs if run.info.experiment_id in own}
+        runs = [r for r in runs if r.info.experiment_id in own or _identity(r) not in known]
+        for found in _records(store, runs, folder):
             if isinstance(found, RecordError):
                 lost.append(str(found))
                 continue
@@ -84,7 +89,8 @@ def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | N
     """Return the record of the run that ``name`` means in MLflow; None where it means none there.
 
     ``name`` is ``latest`` (the FINISHED run that started last), the first characters of an
-    identity, or the id of a run.
+    identity, or the id of a run. The experiment of ``settings`` is searched, and the others if it
+    has none: whoever may write elsewhere can claim an identity there.
 
     Raise ConfigError if several runs are meant; RecordError if the record of the run is not whole
     there, or of another version; TrackingError if the store fails.
@@ -95,7 +101,9 @@ def fetch_run(name: str, settings: TrackingSettings, folder: Path) -> Record | N
         queries = ["attributes.status = 'FINISHED'"]
     with asking(store.address):
         # An identity has few runs, its attempts; of all that FINISHED the first is enough.
-        runs = [run for query in queries for run in _search(store, query, 20)]
+        own = _experiment(store, settings)
+        runs = [r for query in queries for r in _search(store, query, 20, own)] if own else []
+        runs = runs or [run for query in queries for run in _search(store, query, 20)]
         runs = runs[:1] if name == "latest" else runs
         names = sorted({_identity(run)[:12] for run in runs})
         if len(names) > 1:
@@ -159,14 +167,22 @@ def record_here(identity: str) -> Record | None:
         return None
 
 
-def _search(store: Store, query: str, limit: int = 0) -> Iterator[Any]:
+def _experiment(store: Store, settings: TrackingSettings) -> list[str]:
+    """Return the id of the experiment of ``settings``, if the store has it."""
+    found = store.client.get_experiment_by_name(settings.experiment)
+    return [found.experiment_id] if found else []
+
+
+def _search(
+    store: Store, query: str, limit: int = 0, experiments: list[str] | None = None
+) -> Iterator[Any]:
     """Yield the runs of records that the query finds, the younger first; no deleted one.
 
-    All of them, or of the first ``limit`` runs.
+    All of them, or of the first ``limit`` runs; of some ``experiments`` or of all.
     """
     from mlflow.exceptions import MlflowException
 
-    experiments = [e.experiment_id for e in store.client.search_experiments()]
+    experiments = experiments or [e.experiment_id for e in store.client.search_experiments()]
     token = None
     for _ in range(MAX_PAGES):
         try:

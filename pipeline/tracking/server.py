@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -138,8 +138,12 @@ def _database(folder: Path) -> Iterator[str]:
         yield _named(named)
         return
     with cluster(folder / "postgres") as (uri, process):
-        Thread(target=_end_with, args=(process,), daemon=True).start()
-        yield uri
+        ending = Event()
+        Thread(target=_end_with, args=(process, ending), daemon=True).start()
+        try:
+            yield uri
+        finally:
+            ending.set()
 
 
 def _named(uri: str) -> str:
@@ -162,10 +166,11 @@ def _named(uri: str) -> str:
     return address.uri
 
 
-def _end_with(database: subprocess.Popen[bytes]) -> None:
-    """End the server when its database ends: whoever watches over it starts both again."""
+def _end_with(database: subprocess.Popen[bytes], ending: Event) -> None:
+    """End the server if its database ends first: whoever watches over it starts both again."""
     database.wait()
-    os.kill(os.getpid(), signal.SIGTERM)
+    if not ending.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _app(store: str, folder: Path) -> Any:

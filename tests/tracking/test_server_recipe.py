@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import re
@@ -19,10 +20,12 @@ from servers import TeamServer, free_port, needs_postgres, team_server
 from pipeline.config.compose import configuration
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import PipelineError, TrackingError
-from pipeline.record import Record, write
+from pipeline.record import Record, read, write
+from pipeline.record.head import seal_of
 from pipeline.run import learn, prepare
 from pipeline.stages.read import car
-from pipeline.tracking import Registry, champion_record, fetch_run, publish
+from pipeline.tracking import Registry, champion_record, fetch, fetch_run, publish
+from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.server import ServerSettings, serve
 
 pytestmark = [pytest.mark.slow, needs_postgres]
@@ -67,8 +70,6 @@ def new_run(server: TeamServer, user: str, experiment: str) -> str:
 
 def routes() -> set[tuple[str, str]]:
     """Every method and path that MLflow's app and its basic-auth know, from their own tables."""
-    from pipeline.tracking.quiet import quiet_mlflow
-
     with quiet_mlflow():
         from mlflow.server import app as flask_app
         from mlflow.server.auth import routes as of_auth
@@ -349,6 +350,39 @@ def test_what_a_reader_would_publish_is_refused_and_kept(log_in, record, team):
         registry.set_champion(held, {})
 
 
+def test_a_run_that_claims_an_identity_elsewhere_does_not_stand_for_it(log_in, record, tmp_path):
+    """Anybody may make an experiment, and publish there what says that it is another's run."""
+    assert fetch_run(record.identity, log_in(OWNER), tmp_path) is not None  # published before
+    forged = forge(record, tmp_path / "forged")
+    publish(forged, log_in(OWNER, "forged"))
+    query = f"tags.`oneuron.identity` = '{record.identity}'"
+    for experiment, wanted in (("car", record), ("forged", forged)):  # the second is the control
+        reader = log_in(READ_ONLY, experiment)
+        found = fetch_run(record.identity[:12], reader, tmp_path)
+        (compared,), lost = fetch(reader, query, tmp_path)
+        assert found.files["model.json"] == compared.files["model.json"]
+        assert found.files["model.json"] == wanted.files["model.json"]
+        assert lost == []
+    assert forged.files["model.json"] != record.files["model.json"]
+
+
+def forge(record: Record, folder: Path) -> Record:
+    """The record with another model under its identity, sealed as anybody can seal it."""
+    shutil.copytree(record.path, folder / record.identity)
+    path = folder / record.identity / "model.json"
+    model = json.loads(path.read_text())
+    content = path.read_bytes().replace(b"0.", b"1.", 1)
+    assert model.keys() == json.loads(content).keys()
+    path.write_bytes(content)
+    head = path.with_name("result.json")
+    tree = json.loads(head.read_text()) | {"attempt": "f" * 8}
+    digest = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    tree |= {"files": {**tree["files"], "model.json": digest}}
+    del tree["seal"]
+    head.write_text(json.dumps({**tree, "seal": seal_of(tree)}))
+    return read(folder / record.identity)
+
+
 def runs_in(server: TeamServer, experiment: str) -> list[str]:
     body = {"experiment_ids": [experiment]}
     found = json.loads(server.ask("POST", f"{API}/runs/search", "admin", body)[1])
@@ -359,7 +393,8 @@ def test_the_way_to_add_users_is_as_the_page_says(team, monkeypatch, log_in):
     log_in("admin")
     page = (Path(__file__).parents[2] / "docs" / "server.md").read_text()
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
-    exec(code.replace("http://127.0.0.1:5000", team.uri))
+    with quiet_mlflow():
+        exec(code.replace("http://127.0.0.1:5000", team.uri))
     password = "anna:at least 12 characters"
     header = f"Basic {base64.b64encode(password.encode()).decode()}"
     body = {"experiment_id": experiment_of(team)}
