@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from contextlib import nullcontext
+from importlib.metadata import version
 from typing import NoReturn
 
 from pipeline import files
@@ -52,6 +53,9 @@ def _run(words: list[str]) -> int:
         name, rest = "sweep", [word for word in rest if word not in ("-m", "--multirun")]
     if words[:1] in (["--help"], ["-h"]):
         say(overview())
+        return OK
+    if words == ["--version"]:
+        say(f"oneuron {version('oneuron')}")
         return OK
     if {"--help", "-h"} & {*rest}:
         say(command_help(BY_NAME[name]))

@@ -21,6 +21,7 @@ from pipeline.text import printable
 MARK = "conf/config.yaml"  # what makes a folder a project
 CODE = Path(__file__).resolve().parent.parent  # of the checkout, or where packages are installed
 IS_INSTALLED = not (CODE / MARK).is_file()
+PROGRAM = "oneuron" if IS_INSTALLED else "make"  # what a person types a command after
 TEMPLATE = CODE / "pipeline" / "conf"  # what ``oneuron init`` lays down; in the wheel alone
 
 

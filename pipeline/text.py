@@ -49,6 +49,8 @@ def say(text: str, *, error: bool = False) -> None:
     if _commands:
         text = re.sub(rf"\bmake (?=(?:{'|'.join(_commands)})\b)", "oneuron ", text)
     stream = sys.stderr if error else sys.stdout
+    if stream is None:  # it was closed: >&-
+        return
     text = encodable(redact(text), stream.encoding or "utf-8")
     hide()
     print(coloured(text) if has_colour(stream) else text, file=stream, flush=True)

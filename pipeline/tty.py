@@ -12,7 +12,7 @@ from typing import TextIO
 BOLD, RED, GREEN, YELLOW = 1, 31, 32, 33
 # Colour is for what a reader must not miss, and for the names of sections.
 STYLES = {
-    r"^(One neuron on .*|[A-Z][A-Za-z]+(?=  +\S))": BOLD,
+    r"^(One neuron on .*|Sweep .*|[A-Z][A-Za-z]+(?=  +\S))": BOLD,
     r"\b(converged|bit-identical)\b": GREEN,
     r"\b(warning(?=:)|stopped early|not certified|no finite optimum)\b": YELLOW,
     r"\b(WORSE( THAN [A-Z ]+[A-Z])?|NOT HELD OUT|NOT REPRODUCED|run (FAILED|KILLED))\b": RED,
@@ -35,9 +35,10 @@ def has_colour(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or is_terminal(stream)
 
 
-def is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
     """Return whether the stream is a terminal that obeys codes, as all but the dumb ones do."""
-    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    is_there = stream is not None and stream.isatty()  # it may have been closed: 2>&-
+    return is_there and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
 
 
 def coloured(text: str) -> str:

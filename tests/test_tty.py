@@ -84,6 +84,17 @@ def test_a_character_that_an_encoding_lacks_becomes_a_plain_one_or_is_escaped(en
     encodable(text, encoding).encode(encoding)
 
 
+@pytest.mark.parametrize("error", [True, False])
+def test_where_a_stream_was_closed_nothing_is_said(monkeypatch, error):
+    """As by ``2>&-``; the control is the other one, which is open."""
+    other = io.StringIO()
+    monkeypatch.setattr(sys, "stderr" if error else "stdout", None)
+    monkeypatch.setattr(sys, "stdout" if error else "stderr", other)
+    say("lost", error=error)
+    say("kept", error=not error)
+    assert other.getvalue() == "kept\n"
+
+
 def test_a_name_of_a_file_that_is_no_text_is_escaped():
     """As Linux allows: it reaches Python with a half of a surrogate pair."""
     assert encodable("caf\udce9.csv", "utf-8") == "caf\\udce9.csv"

@@ -104,6 +104,8 @@ def test_an_installed_package_works_in_a_folder_of_ones_own(oneuron, tmp_path, s
     lineage = result["lineage"]
     assert lineage["code_files"] == environment().code_files
     assert lineage["git_commit"] is None
+    (page,) = tmp_path.glob("runs/*/report.html")
+    assert "<code>oneuron reproduce RUN=" in page.read_text()
     words = ["RUN=latest", "INPUT=data/car.data", "OUTPUT=scored.csv"]
     code, out, err = call(oneuron, tmp_path, "predict", *words)
     assert (code, err) == (0, ""), out
@@ -145,7 +147,8 @@ def test_every_command_works_where_it_is_installed(oneuron, started):
         "conf/data/cancer.yaml",
     )
     does("run", "data=cancer", *QUICK)
-    does("ui", "--help")
+    for name in ("serve", "ui", "server"):
+        does(name, "--help")
     does("completion", "bash")
     assert {path.name for path in started.iterdir()} <= {
         "conf", "data", "runs", "sweeps", "mlflow.db", "mlartifacts", ".mlflow.db.lock", "run.zip",

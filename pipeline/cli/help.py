@@ -12,7 +12,7 @@ OVERVIEW = """\
 One neuron, every number tracked.
 
 oneuron COMMAND [--flag VALUE ...] [key=value ...]
-oneuron COMMAND --help
+oneuron COMMAND --help, or oneuron --version
 
 {commands}
 Without a command it is run; -m makes it sweep.

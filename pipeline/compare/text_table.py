@@ -43,10 +43,11 @@ def _parts(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     rows = leaderboard(comparison)
     n_runs = counted(len(comparison.finished), "finished run")
     yield _text(f"{comparison.name}: {n_runs} of {counted(len(rows), 'candidate')}")
-    sentences = Table.grid(padding=(0, 1))
-    for sentence in comparison.sentences:
-        sentences.add_row("-", _text(sentence))
-    yield sentences
+    if comparison.sentences:
+        sentences = Table.grid(padding=(0, 1))
+        for sentence in comparison.sentences:
+            sentences.add_row("-", _text(sentence))
+        yield sentences
     if rows:
         yield ""
         yield _board(comparison, rows[:MAX_ROWS], width)

@@ -8,6 +8,7 @@ all that is unknown, mistyped or out of range, with the nearest valid name.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from yaml import YAMLError
 from pipeline.config.schema import Configuration
 from pipeline.config.strict import did_you_mean
 from pipeline.errors import ConfigError
-from pipeline.files import CONF
+from pipeline.files import CONF, IS_INSTALLED
 from pipeline.text import bounded, cut
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ def is_group(override: Override) -> bool:
 
 def said(error: Exception) -> str:
     """Return what an exception of Hydra, OmegaConf or YAML says, on one line."""
+    if missing := re.search("Could not find '(.+?)'", str(error)):
+        hint = "; oneuron init adds it" if IS_INSTALLED else ""
+        return f"conf/ must hold {missing[1]}.yaml; got no such file{hint}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith("See https://hydra")]
     return "; ".join(kept[:3]) or type(error).__name__

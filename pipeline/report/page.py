@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from pipeline.files import PROGRAM
 from pipeline.record import Record
 from pipeline.report.dealing import format_dealing
 from pipeline.report.performance import METRICS
@@ -33,6 +34,7 @@ def page(record: Record, figures: Mapping[str, bytes]) -> str:
     optimism = trees["optimism"].get("figures", {})
     return environment().from_string(template).render(
         r=record.head.model_dump(),
+        program=PROGRAM,
         **trees,
         **_effects(trees["effects"]),
         penalty=_tree(record, "penalty_path.json"),

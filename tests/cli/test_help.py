@@ -3,9 +3,12 @@
 import re
 import shlex
 import subprocess
+import sys
+import tomllib
 
 import pytest
 
+from pipeline import __main__
 from pipeline.cli.arguments import VARIABLES, parse
 from pipeline.cli.help import command_help, overview
 from pipeline.cli.table import COMMANDS, EVERY_SETTING, GROUPS
@@ -44,6 +47,15 @@ def test_the_help_of_a_command_has_its_flags_and_settings_and_an_example_that_wo
     assert (program, name) == ("oneuron", command.name)
     given = parse(name, words)
     assert all(given.options[option.name] for option in command.needed)
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["oneuron", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 0
+    metadata = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert capsys.readouterr().out == f"oneuron {metadata['version']}\n"
 
 
 @pytest.mark.slow

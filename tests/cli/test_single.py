@@ -1,7 +1,9 @@
 """A run from its configuration to its record, its run in MLflow and what it prints."""
 
+import io
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,17 @@ def test_a_run_again_proves_its_bits_and_adds_nothing(here, capsys, monkeypatch)
     assert "sunos-sparc" in both.out
     assert both.err == ""
     assert find("latest").model.theta.tobytes() == record.model.theta.tobytes()
+
+
+def test_a_legacy_locale_loses_no_run(here, monkeypatch):
+    """J16: the summary has characters that ASCII lacks; what comes after it still happens."""
+    said = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", said)
+    assert launch() == 0
+    text = said.buffer.getvalue().decode("ascii")
+    assert "  ########################\n" in text
+    assert "MLflow    run " in text
+    assert statuses() == ["FINISHED"]
 
 
 def test_a_refused_table_leaves_a_failed_record_and_no_run_until_sync(here, capsys):

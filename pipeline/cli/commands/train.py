@@ -69,6 +69,6 @@ def reproduce(given: Given) -> int:
 def _made(record: Record) -> str:
     lineage, config = record.head.lineage, record.config
     day = time.strftime("%Y-%m-%d", time.gmtime(record.head.started_ms / 1000))
-    commit = f", commit {lineage.git_commit[:8]}" if lineage.git_commit else ""
+    commit = f", commit {lineage.git_commit[:8]}" if lineage.git_commit else ", no commit on record"
     changed = " and uncommitted changes" if lineage.git_dirty else ""
     return f"{config['data']['name']}, seed {config['seed']}: made {day}{commit}{changed}"
