@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from nn import Epoch
@@ -21,7 +21,8 @@ from pipeline.run import learn, prepare
 from pipeline.stages.outcome import Outcome, Refused
 from pipeline.stages.read.datasets import write_if_missing
 from pipeline.text import say
-from pipeline.tracking import Published, Publisher
+from pipeline.tracking import Publisher
+from pipeline.tracking.live import LiveCurve
 
 
 def run_and_track(job: Configuration, words: Sequence[str]) -> int:
@@ -30,16 +31,16 @@ def run_and_track(job: Configuration, words: Sequence[str]) -> int:
     stop = StopRequest()
     stop.listen()
     with Publisher(job.tracking) as publisher:
-        return make_run(job, words, lambda record: publisher.publish(record, draw=True), stop)
+        return make_run(job, words, publisher, stop)
 
 
 def make_run(
     job: Configuration,
     words: Sequence[str],
-    publish: Callable[[Record], Published],
+    publisher: Publisher,
     stop: StopRequest,
 ) -> int:
-    """Make the run and do with its record what ``publish`` does; return the exit code.
+    """Make the run and publish its record, and its curve while it trains; return the exit code.
 
     A table that is refused is not published: no run was made of it. ``make sync`` does.
     """
@@ -47,7 +48,9 @@ def make_run(
     config = job.run_config()
     if write_if_missing(config.data.path):
         say(f"written: {config.data.path}", error=True)
-    outcome = _learn(config, stop)
+    default = f"{config.data.name} {config.optimiser.name}"
+    live = LiveCurve(words, default, started_ms, publisher.show)
+    outcome = _learn(config, stop, live)
     record = write(
         outcome, overrides=words, experiment=job.tracking.experiment, started_ms=started_ms
     )
@@ -60,14 +63,15 @@ def make_run(
         write_views(record)
         say_next(record)
         return code
-    return published(record, job.tracking, publish) or code
+    return published(record, job.tracking, lambda r: publisher.publish(r, draw=True)) or code
 
 
-def _learn(config: RunConfig, stop: StopRequest) -> Outcome:
+def _learn(config: RunConfig, stop: StopRequest, live: LiveCurve) -> Outcome:
     prepared = prepare(config)
 
     def watch(epoch: Epoch) -> bool:
         count(epoch.number, config.train.epochs, lambda: _losses(epoch))
+        live.watch(epoch)
         return stop.signal is not None
 
     outcome = learn(prepared, config, watch)

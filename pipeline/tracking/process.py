@@ -26,6 +26,7 @@ from pipeline.record import Record, read
 from pipeline.report.views import write_views
 from pipeline.text import one_line
 from pipeline.tracking.address import check_address, require_name
+from pipeline.tracking.live import LiveRun, Partial
 from pipeline.tracking.patience import LISTENERS
 from pipeline.tracking.projection import Summary
 from pipeline.tracking.publication import Published
@@ -36,6 +37,7 @@ from pipeline.tracking.view import link, write_view
 
 PATIENCE_S = 15.0  # for a word of it; a store on this machine is waited for
 AGAIN_S = 2.0
+SHOWN = ""  # the answer to a curve that was handed over
 STARTING_S = 60.0  # for the first one: MLflow's import takes seconds, more where cores are busy
 
 
@@ -63,6 +65,7 @@ class Publisher:
         self._process.start()
         theirs.close()
         self._ended = ""  # why it is not asked any more
+        self._is_showing = False
 
     def publish(
         self, record: Record, tags: Mapping[str, str] | None = None, *, draw: bool = False
@@ -73,6 +76,22 @@ class Publisher:
         """
         request = PublishRequest(record.path, dict(tags or {}), draw)
         return self._ask(request, f"\n{kept(record.path, self._settings)}")
+
+    def show(self, partial: Partial) -> bool:
+        """Hand over the curve so far; False if the process is busy. It is not waited for.
+
+        Where it cannot be shown, publishing says why.
+        """
+        try:
+            while self._connection.poll():
+                self._is_showing &= self._connection.recv() != SHOWN
+            if self._is_showing or self._ended:
+                return False
+            self._connection.send(partial)
+        except (OSError, EOFError):
+            return False
+        self._is_showing = True
+        return True
 
     def summarise(self, summary: Summary) -> Published:
         """Publish the run that holds the summary; errors as ``publish``."""
@@ -107,7 +126,7 @@ class Publisher:
         while self._connection.poll(self._starting or self._patience):
             self._starting = None
             answer: Published | str | None = self._connection.recv()
-            if answer is not None:
+            if answer not in (None, SHOWN):
                 return answer
         self._process.kill()
         raise TimeoutError(f"silence for {self._patience:.0f} s")
@@ -123,7 +142,9 @@ def _serve(connection: Connection, settings: TrackingSettings) -> None:
         with suppress(PipelineError):  # publishing says why
             close_orphans(worker.store(), files.RUNS)  # while the neuron trains
         while True:
-            connection.send(worker.answer(connection.recv()))
+            request = connection.recv()
+            is_live = isinstance(request, Partial)
+            connection.send(worker.show(request) if is_live else worker.answer(request))
 
 
 class _Worker:
@@ -132,6 +153,16 @@ class _Worker:
     def __init__(self, settings: TrackingSettings) -> None:
         self._settings = settings
         self._store: Store | None = None
+        self._live: LiveRun | None = LiveRun()
+
+    def show(self, partial: Partial) -> str:
+        """Show the curve so far; after a failure no more of it."""
+        try:
+            if self._live is not None:
+                self._live.show(self.store(), partial)
+        except Exception:  # of MLflow; publishing says why
+            self._live = self._store = None
+        return SHOWN
 
     def store(self) -> Store:
         if self._store is None or self._store.address.path:  # a file may be another by now
@@ -171,6 +202,8 @@ class _Worker:
         if not request.draw:
             return publish_to(self.store(), record, request.tags)
         write_views(record)
+        if self._live is not None:
+            self._live.become(self.store(), record)
         return self._with_charts(publish_to(self.store(), record, request.tags))
 
     def _with_charts(self, published: Published) -> Published:

@@ -132,7 +132,7 @@ def project(
     axes = (tags or {}).get(AXES, "").split()
     return Projection(
         key=key(record.head),
-        name=run_name(record.head.overrides, axes, _default_name(record)),
+        name=run_name(record.head.overrides, axes, default_name(record)),
         status=record.status,
         started_ms=record.head.started_ms,
         ended_ms=record.head.ended_ms,
@@ -236,6 +236,7 @@ def _shown_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: v for name, v in metrics.items() if name not in rises or name in largest}
 
 
-def _default_name(record: Record) -> str:
+def default_name(record: Record) -> str:
+    """Return the name of a run that nothing was typed for."""
     config = record.config
     return f"{config['data']['name']} {config['optimiser']['name']} {record.identity[:8]}"

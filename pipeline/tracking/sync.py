@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError, TrackingError
 from pipeline.record import Head, RecordError, heads, published_runs, read
 from pipeline.record.head import IDENTITY
 from pipeline.text import bounded
+from pipeline.tracking.live import is_abandoned
 from pipeline.tracking.projection import ATTEMPT, KEY, OWNER
 from pipeline.tracking.publication import is_whole
 from pipeline.tracking.publish import owner, projection_of, publish_to
@@ -163,9 +164,10 @@ class _Sync:
 
 def _is_unlocked(folder: Path, run: Any) -> bool:
     """Return whether no process here publishes the run: its record is free, or has gone."""
-    identity = str(run.data.tags.get(KEY, "")).partition(".")[0]
+    key = str(run.data.tags.get(KEY, ""))
+    identity = key.partition(".")[0]
     if not IDENTITY.fullmatch(identity):
-        return False  # no run of a record, whatever its tags say
+        return is_abandoned(folder, key)  # or no run of a record, whatever its tags say
     path = folder / identity
     if not path.is_dir():
         return True
