@@ -16,6 +16,7 @@ from pipeline.record import published_runs
 from pipeline.tracking import Publisher, Synced, fetch_run, open_store, patience, sync
 from pipeline.tracking.projection import KEY, OWNER
 from pipeline.tracking.publish import publish_to
+from pipeline.tracking.view import TAG, write_view
 
 pytestmark = pytest.mark.slow
 
@@ -237,3 +238,18 @@ def test_the_command_for_later_can_be_typed_and_has_no_password(uri, command, pr
         publish(make_record(), TrackingSettings(uri=uri, experiment="e"))
     assert str(refusal.value).endswith(f"publish it with: {command}")
     assert PASSWORD not in str(refusal.value)
+
+
+def test_the_view_of_an_experiment_costs_two_requests_and_no_run(proxy, store):
+    publish_to(store, make_record())
+    proxy.seen.clear()
+    assert write_view(store)
+    assert len(proxy.seen) == 2
+    written = store.client.get_experiment(store.experiment_id).tags[TAG]
+    for name, fault in (
+        ("set-experiment-tag", faults.status(403)),
+        ("runs/search", faults.status(500)),
+    ):
+        with proxy.failing(only(name, fault)):
+            assert not write_view(store)
+    assert store.client.get_experiment(store.experiment_id).tags[TAG] == written
