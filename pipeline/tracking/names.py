@@ -111,7 +111,9 @@ def _part(key: str, value: str, ends: Counter[str]) -> str:
 def _number(text: str) -> str:
     """Return a number as short as it can be, and any other text as it is."""
     try:
-        short = f"{float(text):g}"
+        value = float(text)
     except ValueError:
         return text
-    return short if float(short) == float(text) and len(short) < len(text) else text
+    plain, short = text.replace("_", ""), f"{value:g}"
+    is_shorter = len(short) < len(plain) and float(short) == value and "e" not in short
+    return short if is_shorter else plain

@@ -164,7 +164,7 @@ def test_a_process_that_does_not_take_the_curve_stops_no_training(settings):
 @pytest.mark.exhaustive
 def test_a_training_is_seen_while_it_lasts_and_closed_after_a_kill(tmp_path, store_template):
     folder = copy_project(tmp_path / "project", store_template)
-    words = [sys.executable, "-m", "pipeline", "train.epochs=10000000", "seed=4"]
+    words = [sys.executable, "-m", "pipeline", "train.epochs=1000000", "seed=4"]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     store = folder / "mlflow.db"
     process = subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
@@ -172,11 +172,11 @@ def test_a_training_is_seen_while_it_lasts_and_closed_after_a_kill(tmp_path, sto
     while len(store_rows("metrics WHERE key = 'valid/loss'", "step", store)) < 20:
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    assert store_rows("runs", "name, status", store) == [("epochs 10000000 · seed 4", "RUNNING")]
+    assert store_rows("runs", "name, status", store) == [("epochs 1000000 · seed 4", "RUNNING")]
     process.kill()
     process.wait()
     words[-2:] = ["train.epochs=20", "seed=5"]
     subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
     assert sorted(store_rows("runs", "name, status", store)) == [
-        ("epochs 10000000 · seed 4", "KILLED"), ("epochs 20 · seed 5", "FINISHED"),
+        ("epochs 1000000 · seed 4", "KILLED"), ("epochs 20 · seed 5", "FINISHED"),
     ]  # fmt: skip
