@@ -46,7 +46,6 @@ def ensure_store(path: Path, artifacts: Path) -> None:
         except OSError as error:
             raise TrackingError(f"store must be made at {path}; got {reason_of(error)}") from None
     check_store(path)
-    follow_project(path, artifacts)
 
 
 def check_store(path: Path) -> None:

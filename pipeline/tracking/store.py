@@ -17,7 +17,7 @@ from pipeline.text import one_line, printable, redact
 from pipeline.tracking.address import Address, check_address, require_name
 from pipeline.tracking.patience import Bounded, within
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.sqlite import ensure_store
+from pipeline.tracking.sqlite import ensure_store, follow_project
 
 PROBE_S = 5.0
 # What an answer that is no MLflow server's says, and what the message says of it.
@@ -76,7 +76,9 @@ def open_store(settings: TrackingSettings, *, make: bool = True) -> Store:
         ensure_store(address.path, address.artifacts)
         with asking(address):
             client = _client(address)
-            return Store(client, address, _experiment(client, name, address) if make else "")
+            number = _experiment(client, name, address) if make else ""
+        follow_project(address.path, address.artifacts)  # of a schema that MLflow has not refused
+        return Store(client, address, number)
     require_name(address)
     with asking(address):
         client = Bounded(_client(address))

@@ -13,7 +13,7 @@ from pipeline.errors import OK, ConfigError, TrackingError, leave_on_signals
 from pipeline.serving.guard import HOST, guarded, listen, own_origins, run
 from pipeline.tracking.address import check_address, sqlite_uri
 from pipeline.tracking.quiet import quiet_mlflow
-from pipeline.tracking.sqlite import ensure_store, latest_run
+from pipeline.tracking.sqlite import ensure_store, follow_project, latest_run
 from pipeline.tracking.store import Store
 from pipeline.tracking.view import link, write_view
 
@@ -35,6 +35,7 @@ def serve(port: int) -> int:
     if not files.STORE.exists():
         raise ConfigError("store must hold a run; got no mlflow.db in the project: make run")
     ensure_store(files.STORE, files.ARTIFACTS)
+    follow_project(files.STORE, files.ARTIFACTS)
     youngest = latest_run(files.STORE)
     if youngest is None:
         raise TrackingError("store must hold a run; got none: make run")
