@@ -16,10 +16,11 @@ from functools import cached_property
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import OmegaConf
 
-from pipeline.config.compose import REFUSALS, Composer, compose, is_group, parse, parse_words, said
+from pipeline.config.compose import REFUSALS, compose, is_group, parse_words, said
 from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import ConfigError
 from pipeline.files import CONF
+from pipeline.sweeps.points import Points, text_of
 from pipeline.text import bounded
 
 MAX_JOBS = 10_000
@@ -161,7 +162,7 @@ def _points(
 
 def _jobs(points: Sequence[tuple[str, ...]]) -> tuple[Job, ...]:
     """Return each configuration once, as a job; refuse with every fault of every point."""
-    composer = Composer()
+    composed = Points()
     parsed = {word: parse_words([word]) for word in set(itertools.chain(*points))}
     jobs: dict[str, Job] = {}
     faults: dict[str, list[int]] = {}
@@ -169,10 +170,9 @@ def _jobs(points: Sequence[tuple[str, ...]]) -> tuple[Job, ...]:
         lines = [fault for word in point for fault in parsed[word][1]]
         try:
             if not lines:
-                tree = composer.tree([override for word in point for override in parsed[word][0]])
-                configuration = parse(tree)
+                configuration = composed.configuration([o for w in point for o in parsed[w][0]])
                 overrides = tuple(word for word in point if not _is_common(word))
-                jobs.setdefault(repr(configuration), Job(len(jobs), overrides, configuration))
+                jobs.setdefault(text_of(configuration), Job(len(jobs), overrides, configuration))
         except ConfigError as error:
             lines = str(error).splitlines()
         except REFUSALS as error:

@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.sweeps.grid import Grid
+from pipeline.sweeps.points import text_of
 from pipeline.text import redact_tree
 
 MANIFEST = "sweep.json"
@@ -62,7 +63,7 @@ class Sweep:
 
 def sweep_id(grid: Grid) -> str:
     """Return 12 hex digits that are equal for the same name and configurations."""
-    parts = [grid.name, *(repr(job.config) for job in grid.jobs)]
+    parts = [grid.name, *(text_of(job.config) for job in grid.jobs)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 

@@ -18,12 +18,35 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config.compose import Composer, is_group, parse
 from pipeline.config.schema import Configuration
+from pipeline.config.strict import Settings
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 REFERENCE = re.compile(r"\$\{([^{}]*)\}")
+FIXED = re.compile(r"oc\.env:\w+")  # refers to no setting
+MISSING = "???"
 PLAIN_KEY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+MAX_REPRS = 10_000
+_reprs: dict[int, tuple[Settings, str]] = {}  # with the part, so that no other has its id
+
+
+def text_of(settings: Settings) -> str:
+    """Return ``repr(settings)``, that of each part from memory."""
+    parts = ((name, getattr(settings, name)) for name in type(settings).model_fields)
+    return f"{type(settings).__name__}({', '.join(f'{n}={_repr(part)}' for n, part in parts)})"
+
+
+def _repr(part: Any) -> str:
+    held = _reprs.get(id(part))
+    if held is None or held[0] is not part:
+        if not isinstance(part, Settings):
+            return repr(part)
+        if len(_reprs) >= MAX_REPRS:
+            _reprs.clear()
+        held = _reprs[id(part)] = part, repr(part)
+    return held[1]
 
 
 class Points:
@@ -42,7 +65,15 @@ class Points:
         if key not in self._bases:
             self._bases[key] = _Base(OmegaConf.to_container(self._composer.tree(groups)))
         tree = self._bases[key].with_values(values)
-        return parse(self._composer.tree(overrides)) if tree is None else self._checked(tree)
+        if tree is None:
+            return self._shared(parse(self._composer.tree(overrides)))
+        return self._checked(tree)
+
+    def _shared(self, found: Configuration) -> Configuration:
+        """Return the configuration of parts that others have as well: ten thousand are many."""
+        parts = {name: getattr(found, name) for name in type(found).model_fields}
+        known = {name: self._parts.setdefault((name, repr(p)), p) for name, p in parts.items()}
+        return found.model_copy(update=known)
 
     def _checked(self, tree: dict[str, _Part]) -> Configuration:
         parts = {name: self._parts.get((name, part.text)) for name, part in tree.items()}
@@ -70,8 +101,11 @@ class _Base:
 
     def __init__(self, unresolved: Any) -> None:
         texts = list(_texts(unresolved))
-        self._references = {name for text in texts for name in REFERENCE.findall(text)}
-        self._is_simple = all(map(PLAIN_KEY.fullmatch, self._references)) and "???" not in texts
+        found = [name for text in texts for name in REFERENCE.findall(text)]
+        self._references = {name for name in found if not FIXED.fullmatch(name)}
+        is_flat = len(found) == sum(text.count("${") for text in texts)
+        self._is_simple = is_flat and all(map(PLAIN_KEY.fullmatch, self._references))
+        self._lacks = MISSING in texts
         self._parts: dict[str, _Part] = {}
         try:
             resolved: Any = OmegaConf.to_container(OmegaConf.create(unresolved), resolve=True)
@@ -94,7 +128,9 @@ class _Base:
             if placed is None:
                 return None
             changed[first] = placed[0]
-        return self._parts | {name: _Part(value) for name, value in changed.items()}
+        parts = self._parts | {name: _Part(value) for name, value in changed.items()}
+        lacks = self._lacks and any(MISSING in _texts(part.value) for part in parts.values())
+        return None if lacks else parts
 
     def _is_free(self, key: str) -> bool:
         """Return whether nothing refers to the key, to a part of it or to what it is a part of."""
@@ -117,7 +153,7 @@ def _placed(part: Any, path: Sequence[str], value: Any) -> tuple[Any] | None:
 def _is_plain(value: Any) -> bool:
     """Return whether OmegaConf keeps the value as it is: no tree, no reference, nothing missing."""
     if isinstance(value, str):
-        return "${" not in value and "\\" not in value and value != "???"
+        return "${" not in value and "\\" not in value and value != MISSING
     return value is None or type(value) in (bool, int, float)
 
 
@@ -126,5 +162,5 @@ def _texts(tree: Any) -> Iterator[str]:
     if isinstance(tree, dict | list):
         for each in tree.values() if isinstance(tree, dict) else tree:
             yield from _texts(each)
-    elif isinstance(tree, str) and ("${" in tree or tree == "???"):
+    elif isinstance(tree, str) and ("${" in tree or tree == MISSING):
         yield tree
