@@ -9,6 +9,7 @@ export ARGS RUN INPUT OUTPUT SWEEP FILTER FROM TRUST PLAN ON_BAD_ROW TARGET POSI
 unexport PYTHONDONTWRITEBYTECODE
 BIN    := .venv/bin
 STAMP  := .venv/.installed
+ECOSYSTEM := .venv-ecosystem/.installed
 # Two workers more than cores: many a test waits for a process, a server or a lock.
 WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
@@ -60,11 +61,18 @@ contract: ## draft the contract of a table: INPUT=file.csv TARGET=column
 $(COMMANDS): $(STAMP)
 	@$(BIN)/python -m pipeline $@ --make
 
+# What the estimator and the served model are tried in: Spark alone is 0.5 GB.
+$(ECOSYSTEM): requirements-ecosystem.lock | $(STAMP)
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "setting up $(@D) (once, a minute)" >&2
+	@$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes $< && touch $@ \
+	  || echo "$(@D) could not be made: its tests are skipped" >&2
+
 ##@ Develop
 test: $(STAMP) ## the tests
 	@$(PYTEST) -m "not exhaustive" $(ARGS)
 
-exhaustive: $(STAMP) ## what takes longest: kills at every I/O call, simulations
+exhaustive: $(STAMP) $(ECOSYSTEM) ## what takes longest: kills at every I/O call, simulations
 	@$(PYTEST) -m exhaustive $(ARGS)
 
 check: $(STAMP) ## format, lint, types, import contracts, tests
@@ -90,10 +98,13 @@ bench-serve: $(STAMP) ## how fast a served model answers, against a stub
 lock: $(STAMP) ## choose the versions anew and write the lock files
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --group ecosystem pyproject.toml \
+	  -o requirements-ecosystem.lock
 	@grep -A 99 '^uv==' requirements.lock | awk 'NR > 1 && !/^ / {exit} {print}' | sed '$$ s/ \\$$//' > bootstrap.lock
 
 clean: ## remove .venv, caches, tables of make data; results stay
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline data --remove 2>/dev/null \
 	  || echo "data/ stays as it is: .venv cannot say which tables are make data's" >&2
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv .venv-ecosystem .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find nn pipeline tests bench -name __pycache__ -prune -exec rm -rf {} +

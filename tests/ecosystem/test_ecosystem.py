@@ -1,0 +1,70 @@
+"""Libraries around scikit-learn and MLflow work with a neuron, in an environment of their own."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import PROJECT
+
+from pipeline.config.compose import configuration
+from pipeline.record import write
+from pipeline.run import learn, prepare
+from pipeline.stages.predict import score
+from pipeline.stages.read import read_rows
+from pipeline.tracking.model_files import model_files
+
+ENVIRONMENT = PROJECT / ".venv-ecosystem"
+PYTHON = ENVIRONMENT / "bin" / "python"
+SCRIPT = Path(__file__).with_name("in_environment.py")
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(
+        not (ENVIRONMENT / ".installed").exists(),
+        reason="make .venv-ecosystem/.installed makes the environment",
+    ),
+]
+
+
+def run(name: str, *words: str) -> None:
+    """Run a function of the script there; it asserts what it finds."""
+    variables = {"PYTHONPATH": str(PROJECT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(
+        [PYTHON, SCRIPT, name, *words], capture_output=True, text=True, check=False,
+        env={**os.environ, **variables, "PYSPARK_PYTHON": str(PYTHON)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "shap_values_are_weights_times_distances_from_the_mean",
+        "fairlearn_narrows_the_gap_between_groups",
+        "skore_reports_what_scikit_learn_measures",
+    ],
+)
+def test_in_the_ecosystem(name):
+    run(name)
+
+
+def test_a_failure_there_is_a_failure_here():
+    with pytest.raises(AssertionError, match="KeyError: 'nothing'"):
+        run("nothing")
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="no java on PATH")
+def test_spark_scores_rows_as_the_pipeline(project, tmp_path):
+    words = ["data=car", f"data.path={PROJECT}/data/car.data", "optimiser=newton"]
+    config = configuration([*words, "evaluate.bootstrap=null"]).run_config()
+    record = write(learn(prepare(config), config))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, content in model_files(record).items():
+        (folder / name).write_bytes(content)
+    rows = read_rows(config.data).frame[[*config.data.features]]
+    p, _, _ = score(record.model, rows, np.arange(len(rows)), "the table")
+    rows.assign(probability=[*map(repr, p.tolist())]).to_csv(tmp_path / "rows.csv", index=False)
+    run("spark_scores_rows_as_the_pipeline", str(folder), str(tmp_path / "rows.csv"))
