@@ -44,7 +44,9 @@ JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.par
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        ran = subprocess.run([sys.executable, "-m", "pipeline"], capture_output=True, text=True)
+        ran = subprocess.run(
+            [sys.executable, "-m", "pipeline"], check=True, capture_output=True, text=True
+        )
         run = re.findall(r"^Record +runs/(\w{12})", ran.stdout, re.MULTILINE)[0]  # the cars
         words = ("-m", "pipeline", "serve", "--run", run, "--port", "0")
         own, printed = stack.enter_context(_server(*words))
