@@ -45,7 +45,7 @@ promote: ## make the best run champion: SWEEP=latest, or RUN=...
 ##@ Use a run
 predict: ## score new rows: INPUT=new.csv OUTPUT=out.csv (RUN=champion)
 serve: ## answer requests, with a form: RUN=champion (PORT=5001)
-sql: ## a query that scores a table: RUN=champion DIALECT=duckdb TABLE=rows
+sql: ## a query that scores a table: RUN=champion DIALECT=duckdb
 evaluate: ## figures and drift on a labelled file: INPUT=new.csv
 report: ## draw the page of a run: RUN=latest (OUTPUT=page.html)
 scorecard: ## a run of words and bins as points: RUN=latest OUTPUT=card.csv

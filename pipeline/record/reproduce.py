@@ -109,7 +109,7 @@ def format_reproduction(record: Record, found: Reproduction) -> list[str]:
     if what is None:
         return [f"{'Unknown':10}it could not be trained again", *_lines("because", found.causes)]
     n, points, series = len(record.model.theta), len(record.curve["epoch"]), len(record.curve) - 1
-    compared = f"{n:,} parameters and {points:,} points of each of {series} series"
+    compared = f"{n:,} parameters and {points:,} points of {series} series"
     if what.identical:
         same = f"{'Same':10}bit-identical: {compared}, in {found.seconds:.1f} s"
         return [same, *_lines("though", found.causes)]

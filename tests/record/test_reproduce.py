@@ -218,7 +218,7 @@ def test_each_answer_has_its_lines(tmp_path):
         apart = difference(arrays, found, 4) if found is not None else None
         return format_reproduction(record, Reproduction(apart, causes, 2.0))
 
-    compared = "3 parameters and 5 points of each of 5 series"
+    compared = "3 parameters and 5 points of 5 series"
     assert lines(arrays, "a: b", "c: d") == [
         f"Same      bit-identical: {compared}, in 2.0 s",
         "though    a: b",

@@ -399,5 +399,5 @@ def test_an_exported_run_is_published_where_it_was_and_mlflow_alone_is_enough_to
     code, out, err = launch(there, "reproduce")
     assert code == 0, out + err
     assert f"Run       {record.identity[:12]}, car, seed 3: made 20" in out
-    assert "bit-identical: 56 parameters and 13 points of each of 5 series" in out
+    assert "bit-identical: 56 parameters and 13 points of 5 series" in out
     assert not (there / "runs").exists()

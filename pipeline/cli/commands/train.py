@@ -56,7 +56,7 @@ def reproduce(given: Given) -> int:
     changes = {key: v for key, v in given.values.items() if not key.startswith("tracking")}
     with TemporaryDirectory() as folder:
         record = resolve_record(given, Path(folder))
-        say(f"{'Run':10}{record.identity[:12]}, {_made(record)}")
+        say(folded(f"{'Run':10}{record.identity[:12]}, {_made(record)}"))
         found = train_again(
             record, changes, from_source=bool(source), trust=given.options["trust"] == "yes"
         )
@@ -69,6 +69,8 @@ def reproduce(given: Given) -> int:
 def _made(record: Record) -> str:
     lineage, config = record.head.lineage, record.config
     day = time.strftime("%Y-%m-%d", time.gmtime(record.head.started_ms / 1000))
-    commit = f", commit {lineage.git_commit[:8]}" if lineage.git_commit else ", no commit on record"
+    commit = f", no commit: {lineage.git_missing or 'made without git'}"
+    if lineage.git_commit:
+        commit = f", commit {lineage.git_commit[:8]}"
     changed = " and uncommitted changes" if lineage.git_dirty else ""
     return f"{config['data']['name']}, seed {config['seed']}: made {day}{commit}{changed}"
