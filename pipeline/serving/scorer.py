@@ -94,8 +94,7 @@ class Faults:
 
     def message(self, *, hide_values: bool = False) -> str:
         """Return every fault in at most 2 kB, aggregated by column and rule."""
-        lines = [each.line(hide_values=hide_values) for each in self.broken]
-        return _bounded([*lines, *(["rows count from 0"] if self.rows else [])])
+        return _bounded([each.line(hide_values=hide_values) for each in self.broken])
 
     def reasons(self, *, hide_values: bool = False) -> dict[int, str]:
         """Return why each bad row is one."""
@@ -559,7 +558,7 @@ def _bounded(lines: list[str]) -> str:
 if COMPILED:
     from mlflow.exceptions import MlflowException
     from mlflow.models import set_model
-    from mlflow.protos.databricks_pb2 import BAD_REQUEST
+    from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
     from mlflow.pyfunc.model import PythonModel
     from mlflow.types.schema import DataType, Schema
 
@@ -571,7 +570,7 @@ if COMPILED:
 
         def __init__(self, message: str) -> None:
             self._message = message
-            super().__init__(message, BAD_REQUEST)
+            super().__init__(message, INVALID_PARAMETER_VALUE)
 
         message = property(lambda self: self._message, lambda _, __: None)
 

@@ -1,6 +1,8 @@
 """Every finished run has a model that MLflow loads, serves and puts into containers."""
 
 import ast
+import io
+import itertools
 import json
 import os
 import signal
@@ -17,11 +19,12 @@ import pandas as pd
 import pytest
 import yaml
 from builders import PROJECT, make_failed_record
-from contract_builders import CASES, Case, learned, rows
+from contract_builders import CASES, Case, learned, rows, verdicts
 from servers import free_port
 
 from pipeline import files
 from pipeline.config.compose import configuration
+from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
 from pipeline.record import Record, write
 from pipeline.run import learn, prepare
@@ -30,7 +33,7 @@ from pipeline.stages.read import car
 from pipeline.tracking import publish
 from pipeline.tracking.model_files import model_files
 
-BAD = "column safety must be one of low, med, high; got 'hihg' in row 1\nrows count from 0"
+BAD = "column safety must be one of low, med, high; got 'hihg' in row 1"
 ENVIRONMENT = {
     **{n: text for n, text in os.environ.items() if not n.startswith(("MLFLOW_", "PYTHON"))},
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -201,26 +204,22 @@ def invoked(model, body: object, kind: str = "application/json") -> tuple[int, s
     return answer.status, answer.response
 
 
-def bodies(frame: pd.DataFrame) -> dict[str, tuple[object, str]]:
-    """The rows in every form that MLflow takes."""
-    import io
-
+def request(frame: pd.DataFrame, form: str) -> tuple[str | bytes, str]:
+    """The rows in a form that MLflow takes, and its type."""
+    if form == "csv":
+        return frame.to_csv(index=False), "text/csv"
+    if form == "parquet":
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer)
+        return buffer.getvalue(), "application/vnd.apache.parquet"
     records = [
         {name: None if pd.isna(cell) else cell for name, cell in row.items()}
         for row in frame.to_dict("records")
     ]
-    columns = {name: [row[name] for row in records] for name in frame}
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer)
     split = {"columns": [*frame], "data": [[*row.values()] for row in records]}
-    forms = {
-        "dataframe_split": split, "dataframe_records": records, "instances": records,
-        "inputs": columns,
-    }  # fmt: skip
-    return {name: ({name: form}, "application/json") for name, form in forms.items()} | {
-        "csv": (frame.to_csv(index=False), "text/csv"),
-        "parquet": (buffer.getvalue(), "application/vnd.apache.parquet"),
-    }
+    columns = {name: [row[name] for row in records] for name in frame}
+    body = {"dataframe_split": split, "inputs": columns}.get(form, records)
+    return json.dumps({form: body}), "application/json"
 
 
 FORMS = ["dataframe_split", "dataframe_records", "instances", "inputs", "csv", "parquet"]
@@ -238,13 +237,14 @@ def test_every_form_of_mlflow_gives_the_probability_or_names_row_column_value_an
     form, loaded, record, cars
 ):
     p = score(record.model, cars, np.arange(len(cars)), "the cars")[0][:3]
-    status, text = invoked(loaded, *bodies(cars[:3])[form])
+    status, text = invoked(loaded, *request(cars[:3], form))
     assert status == 200
     assert [row["probability"] for row in json.loads(text)["predictions"]] == p.tolist()
     bad = cars[:3].assign(safety=["low", "hihg", "low"])
-    status, text = invoked(loaded, *bodies(bad)[form])
+    status, text = invoked(loaded, *request(bad, form))
     answer = json.loads(text)
-    assert (status, answer["error_code"], answer["message"]) == (400, "BAD_REQUEST", BAD)
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert answer["message"] == BAD
     assert "stack_trace" not in answer
 
 
@@ -275,7 +275,7 @@ def test_categories_that_are_numbers_nulls_and_whole_numbers_are_what_a_file_wou
         "age": ["30", "41", "", "7"],
     }, dtype="str")  # fmt: skip
     expected = score(own, text, np.arange(4), "the batch")[0]
-    status, answer = invoked(loaded, *bodies(batch)[form])
+    status, answer = invoked(loaded, *request(batch, form))
     assert status == 200, answer
     assert [row["probability"] for row in json.loads(answer)["predictions"]] == expected.tolist()
 
@@ -291,10 +291,13 @@ def test_rows_that_are_skipped_have_a_reason_and_null(loaded, cars):
     assert "hihg" in skipped["reason"]
 
 
-def test_a_switch_keeps_values_out_of_messages(model, cars):
+@pytest.mark.parametrize("config", [{"hide_values": True}, None])
+def test_a_switch_keeps_values_out_of_messages(config, model, cars, monkeypatch):
     import mlflow.pyfunc
 
-    loaded = mlflow.pyfunc.load_model(str(model), model_config={"hide_values": True})
+    if config is None:  # MLflow's commands take it so
+        monkeypatch.setenv("MLFLOW_PYFUNC_INFERENCE_CONFIG", '{"hide_values": true}')
+    loaded = mlflow.pyfunc.load_model(str(model), model_config=config)
     bad = cars[:2].assign(safety=["low", "hihg"])
     for params in ({}, {"params": {"on_bad_row": "skip"}}):
         _, text = invoked(loaded, {"dataframe_split": bad.to_dict("split"), **params})
@@ -325,7 +328,40 @@ def test_a_message_of_many_faults_is_two_kilobytes(tmp_path, record):
     assert json.loads(text)["message"].count("column ") > 5
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "inputs"])
+@pytest.mark.parametrize("name", CASES)
+def test_of_ten_thousand_requests_none_scores_a_bad_row(name, form, record, tmp_path):
+    """Of one to three rows each; MLflow's `instances` takes values for those of other rows."""
+    import mlflow.pyfunc
+
+    own = learned(CASES[name])
+    made = replace(record, files={**record.files, "model.json": to_json(own).encode()})
+    loaded = mlflow.pyfunc.load_model(str(laid_down(made, tmp_path / "model")))
+    frame = rows(CASES[name], 1000, 0.06, seed=len(form))
+    read = frame.apply(lambda cells: cells.str.strip(BLANKS)) if own.data.strip else frame
+    faults = verdicts(own, read)
+    ends = np.cumsum(np.random.default_rng(7).integers(1, 4, 490)).tolist()
+    for start, end in itertools.pairwise([0, *[e for e in ends if e <= len(frame)]]):
+        part = frame.iloc[start:end]
+        status, text = invoked(loaded, *request(part, form))
+        of_part = {(column, rule) for row, column, rule in faults if start <= row < end}
+        assert status == (400 if of_part else 200), text
+        for column, _ in list(of_part)[:3]:
+            assert f"column {column} must" in json.loads(text)["message"]
+
+
 # --- MLflow's commands -------------------------------------------------------------------------
+
+
+def posted(port: int, frame: pd.DataFrame, form: str) -> bytes:
+    content, kind = request(frame, form)
+    data = content.encode() if isinstance(content, str) else content
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", data, {"Content-Type": kind}
+    )
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return answer.read()
 
 
 @pytest.mark.exhaustive
@@ -344,24 +380,10 @@ def test_mlflow_serves_the_model_alone(model, cars, tmp_path):
             except OSError:
                 assert server.poll() is None
                 signal.sigtimedwait([], 0.2)
-        for form, (body, kind) in bodies(cars[:2]).items():
-            content = body if isinstance(body, bytes) else (
-                body if isinstance(body, str) else json.dumps(body)
-            ).encode()  # fmt: skip
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port}/invocations", content, {"Content-Type": kind}
-            )
-            if kind == "application/vnd.apache.parquet":
-                continue
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                assert len(json.load(answer)["predictions"]) == 2, form
-        bad = {"dataframe_split": cars[:2].assign(safety=["low", "hihg"]).to_dict("split")}
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/invocations", json.dumps(bad).encode(),
-            {"Content-Type": "application/json"},
-        )  # fmt: skip
+        for form in FORMS:
+            assert len(json.loads(posted(port, cars[:2], form))["predictions"]) == 2
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=30)
+            posted(port, cars[:2].assign(safety=["low", "hihg"]), "dataframe_split")
         assert refused.value.code == 400
         assert json.load(refused.value)["message"] == BAD
     finally:
