@@ -5,17 +5,32 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Self
 
 from pipeline import files
 from pipeline.config.schema import TrackingSettings
-from pipeline.record import RecordError, mark_member, published_runs, read
+from pipeline.errors import TrackingError
+from pipeline.record import Record, RecordError, mark_member, published_runs, read
 from pipeline.sweeps.manifest import Sweep, sweeps
-from pipeline.tracking import Published, Publisher, check_address
+from pipeline.tracking import AT_ONCE, Published, Publisher, PublishRequest, check_address
 from pipeline.tracking.projection import AXES
 
 PAUSE_S = 15.0  # after a failure, before the store is asked again
 MAX_FAILURES = 2  # then it is the store that fails, and not one run
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A run on its way, as the job of a sweep."""
+
+    identity: str
+    sweep: Sweep
+    number: int
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return sweep_tags(self.sweep, self.number)
 
 
 class Publishing:
@@ -30,7 +45,7 @@ class Publishing:
         self._address = check_address(settings).shown
         self._publisher = Publisher(settings)  # imports MLflow while others work
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._waiting: list[tuple[str, Sweep, int]] = []
+        self._waiting: list[_Member] = []
         self._failures = 0  # one after the other
         self._again_at = 0.0
         self.failed: dict[str, str] = {}
@@ -38,7 +53,7 @@ class Publishing:
 
     def put(self, identity: str, sweep: Sweep, number: int) -> None:
         """Publish the record as that member of the sweep, if the store does not have it so."""
-        self._waiting.append((identity, sweep, number))
+        self._waiting.append(_Member(identity, sweep, number))
         self._thread.submit(self._publish_waiting)
 
     def flush(self) -> None:
@@ -48,8 +63,8 @@ class Publishing:
     def finish(self) -> Publisher | None:
         """Try what is left for the last time; return who publishes, None if the store failed."""
         self._thread.submit(self._publish_waiting, wait=False).result()
-        for identity, *_ in self._waiting:
-            self.failed.setdefault(identity, "the store failed for another run before it")
+        for member in self._waiting:
+            self.failed.setdefault(member.identity, "the store failed for another run before it")
         return None if self.failed else self._publisher
 
     def __enter__(self) -> Self:
@@ -66,32 +81,42 @@ class Publishing:
             self._publisher.__exit__()  # one that was silent would not be asked again
             self._publisher = Publisher(self._settings)
             self._failures = 0
-        for _ in range(len(self._waiting)):
-            self._try(*self._waiting.pop(0))
-            if self._failures >= MAX_FAILURES:
-                self._again_at = time.monotonic() + PAUSE_S
-                break
+        left = len(self._waiting)
+        while left > 0 and self._failures < MAX_FAILURES:
+            n = min(left, AT_ONCE if self.published and not self._failures else 1)
+            self._try([self._waiting.pop(0) for _ in range(n)])
+            left -= n
+        if self._failures >= MAX_FAILURES:
+            self._again_at = time.monotonic() + PAUSE_S
 
-    def _try(self, identity: str, sweep: Sweep, number: int) -> None:
+    def _try(self, some: list[_Member]) -> None:
+        """Publish several at once; one after the other they would wait for the same server."""
+        records: dict[_Member, Record] = {}
+        for member in some:
+            try:
+                if not _is_member(member.identity, self._address, member.sweep):
+                    records[member] = read(files.RUNS / member.identity)
+            except RecordError as error:  # its own fault, and it will not get better
+                self.failed[member.identity] = str(error)
         try:
-            self._publish(identity, sweep, number)
-        except RecordError as error:  # its own fault, and it will not get better
-            self.failed[identity] = str(error)
+            requests = [PublishRequest(r.path, m.tags) for m, r in records.items()]
+            found = self._publisher.publish_all(requests) if requests else []
         except Exception as error:  # nobody looks at what a thread raises
-            self.failed[identity] = str(error) or type(error).__name__
-            self._waiting.append((identity, sweep, number))
-            self._failures += 1
-        else:
-            self.failed.pop(identity, None)
-            self._failures = 0
+            found = [TrackingError(str(error) or type(error).__name__)] * len(records)
+        for (member, record), published in zip(records.items(), found, strict=True):
+            self._note(member, record, published)
 
-    def _publish(self, identity: str, sweep: Sweep, number: int) -> None:
-        if _is_member(identity, self._address, sweep):
+    def _note(self, member: _Member, record: Record, published: Published | TrackingError) -> None:
+        if isinstance(published, TrackingError):
+            self.failed[member.identity] = str(published)
+            self._waiting.append(member)
+            self._failures += 1
             return
-        record = read(files.RUNS / identity)
-        self.published[identity] = self._publisher.publish(record, sweep_tags(sweep, number))
+        self.failed.pop(member.identity, None)
+        self.published[member.identity] = published
+        self._failures = 0
         with suppress(OSError):  # it costs a tag that is set again
-            mark_member(record, self._address, sweep.id)
+            mark_member(record, self._address, member.sweep.id)
 
 
 def sweep_tags(sweep: Sweep, number: int) -> dict[str, str]:

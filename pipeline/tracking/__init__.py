@@ -7,7 +7,7 @@ does not have. Publishing again adds nothing.
 
 from pipeline.tracking.address import check_address
 from pipeline.tracking.fetch import fetch, fetch_run
-from pipeline.tracking.process import Publisher
+from pipeline.tracking.process import AT_ONCE, Publisher, PublishRequest
 from pipeline.tracking.projection import Summary, thinned
 from pipeline.tracking.publication import Published
 from pipeline.tracking.publish import publish
@@ -16,7 +16,7 @@ from pipeline.tracking.store import open_store
 from pipeline.tracking.sync import Synced, close_orphans, sync
 
 __all__ = [
-    "Published", "Publisher", "Registry", "Summary", "Synced", "Version", "champion_record",
-    "check_address", "close_orphans", "fetch", "fetch_run", "open_store", "publish", "sync",
-    "thinned",
+    "AT_ONCE", "PublishRequest", "Published", "Publisher", "Registry", "Summary", "Synced",
+    "Version", "champion_record", "check_address", "close_orphans", "fetch", "fetch_run",
+    "open_store", "publish", "sync", "thinned",
 ]  # fmt: skip

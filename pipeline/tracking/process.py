@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,12 +33,14 @@ from pipeline.tracking.patience import LISTENERS
 from pipeline.tracking.projection import Summary
 from pipeline.tracking.publication import Published
 from pipeline.tracking.publish import kept, publish_summary, publish_to
+from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.store import Store, open_store
 from pipeline.tracking.sync import close_orphans
 from pipeline.tracking.view import link, write_view
 
 PATIENCE_S = 15.0  # for a word of it; a store on this machine is waited for
 AGAIN_S = 2.0
+AT_ONCE = 8  # runs
 SHOWN = ""  # the answer to a curve that was handed over
 STARTING_S = 60.0  # for the first one: MLflow's import takes seconds, more where cores are busy
 
@@ -48,6 +52,10 @@ class PublishRequest:
     folder: Path
     tags: Mapping[str, str] = field(default_factory=dict)
     draw: bool = False
+
+
+Requests = tuple[PublishRequest | Summary, ...]
+Answers = list[Published | str]
 
 
 class Publisher:
@@ -75,7 +83,15 @@ class Publisher:
         Raise TrackingError if the store fails, does not answer in time or brings its process down.
         """
         request = PublishRequest(record.path, dict(tags or {}), draw)
-        return self._ask(request, f"\n{kept(record.path, self._settings)}")
+        return self._one(request, f"\n{kept(record.path, self._settings)}")
+
+    def publish_all(self, requests: Sequence[PublishRequest]) -> list[Published | TrackingError]:
+        """Publish several records, to a server some at a time; return of each what came of it.
+
+        Raise TrackingError if the process does not answer in time or is brought down.
+        """
+        answers = self._ask(tuple(requests))
+        return [TrackingError(each) if isinstance(each, str) else each for each in answers]
 
     def show(self, partial: Partial) -> bool:
         """Hand over the curve so far; False if the process is busy. It is not waited for.
@@ -95,7 +111,7 @@ class Publisher:
 
     def summarise(self, summary: Summary) -> Published:
         """Publish the run that holds the summary; errors as ``publish``."""
-        return self._ask(summary)
+        return self._one(summary)
 
     def __enter__(self) -> Self:
         return self
@@ -105,29 +121,32 @@ class Publisher:
         self._process.join()
         self._connection.close()
 
-    def _ask(self, request: PublishRequest | Summary, cure: str = "") -> Published:
+    def _one(self, request: PublishRequest | Summary, cure: str = "") -> Published:
+        (answer,) = self._ask((request,), cure)
+        if isinstance(answer, Published):
+            return answer
+        raise TrackingError(answer)
+
+    def _ask(self, requests: Requests, cure: str = "") -> Answers:
         if self._ended:
             raise TrackingError(f"MLflow must answer; it did not for an earlier run{cure}")
         try:
-            self._connection.send(request)
-            answer = self._answer()
+            self._connection.send(requests)
+            return self._answer()
         except (OSError, EOFError) as error:
             self._process.join(timeout=1)
             code = self._process.exitcode
             silent = isinstance(error, TimeoutError)
             self._ended = str(error) if silent else f"its process ended, exit code {code}"
             raise TrackingError(f"MLflow must answer; got {self._ended}{cure}") from None
-        if isinstance(answer, Published):
-            return answer
-        raise TrackingError(answer)
 
-    def _answer(self) -> Published | str:
+    def _answer(self) -> Answers:
         """Return the answer, once it comes; TimeoutError after silence."""
         while self._connection.poll(self._starting or self._patience):
             self._starting = None
-            answer: Published | str | None = self._connection.recv()
-            if answer not in (None, SHOWN):
-                return answer
+            word: Answers | str | None = self._connection.recv()
+            if isinstance(word, list):
+                return word
         self._process.kill()
         raise TimeoutError(f"silence for {self._patience:.0f} s")
 
@@ -136,7 +155,15 @@ def _serve(connection: Connection, settings: TrackingSettings) -> None:
     """Publish whatever is asked for, until whoever asks has gone."""
     os.setsid()  # Ctrl-C is for the run, which still has to be published
     os.dup2(2, 1)
-    LISTENERS.append(partial(connection.send, None))
+    alone = threading.Lock()  # of those that publish at the same time
+
+    def send(word: Answers | str | None) -> None:
+        with alone:
+            connection.send(word)
+
+    with suppress(ImportError), quiet_mlflow():  # opening the store says so
+        from mlflow import MlflowClient  # noqa: F401 (it takes seconds, of which no call is heard)
+    LISTENERS.append(partial(send, None))
     worker = _Worker(settings)
     with suppress(EOFError, BrokenPipeError):
         with suppress(PipelineError):  # publishing says why
@@ -144,7 +171,7 @@ def _serve(connection: Connection, settings: TrackingSettings) -> None:
         while True:
             request = connection.recv()
             is_live = isinstance(request, Partial)
-            connection.send(worker.show(request) if is_live else worker.answer(request))
+            send(worker.show(request) if is_live else worker.answers(request))
 
 
 class _Worker:
@@ -169,6 +196,14 @@ class _Worker:
             self._store = None
             self._store = open_store(self._settings)
         return self._store
+
+    def answers(self, requests: Requests) -> Answers:
+        """Return what came of each request; a server is asked for several at a time."""
+        with suppress(PipelineError):  # each says why
+            if len(requests) > 1 and self.store().address.path is None:
+                with ThreadPoolExecutor(AT_ONCE) as threads:
+                    return list(threads.map(self.answer, requests))
+        return [self.answer(request) for request in requests]
 
     def answer(self, request: PublishRequest | Summary) -> Published | str:
         """Return what was published, or why it was not.

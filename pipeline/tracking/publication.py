@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.tracking.artifacts import put, sizes
-from pipeline.tracking.projection import CLAIMED, KEY, OWNER, Projection
+from pipeline.tracking.model_files import FOLDER
+from pipeline.tracking.projection import ARCHIVE, CLAIMED, KEY, OWNER, Projection
 from pipeline.tracking.run_content import (
     is_complete,
     is_same_attempt,
@@ -213,11 +214,19 @@ def _is_claimed(run: Any) -> bool:
 
 
 def _missing_files(store: Store, wanted: Projection, run: Any) -> dict[str, bytes]:
-    """Return the files that the run lacks, or of which it holds another number of bytes."""
+    """Return the files that the run lacks, or of which it holds another number of bytes.
+
+    The code of the model of a run that has ended may be that of another version of this package.
+    """
+    ended = run.info.status == wanted.status
+
+    def exact(name: str) -> bool:
+        return not (ended and name.startswith(f"{FOLDER}/")) or name.endswith(ARCHIVE)
+
     same = is_same_attempt(run, wanted)
     held = sizes(wanted.files, run.info.artifact_uri, store.address)
     return {
         name: content
         for name, content in wanted.files.items()
-        if (held.get(name) != len(content) if same else not held.get(name))
+        if (held.get(name) != len(content) if same and exact(name) else not held.get(name))
     }

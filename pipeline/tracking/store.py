@@ -15,7 +15,7 @@ from pipeline.config.schema import TrackingSettings
 from pipeline.errors import TrackingError, reason_of
 from pipeline.text import one_line, printable, redact
 from pipeline.tracking.address import Address, check_address, require_name
-from pipeline.tracking.patience import Bounded, within
+from pipeline.tracking.patience import REQUEST_S, Bounded, within
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.sqlite import ensure_store, follow_project
 
@@ -81,8 +81,12 @@ def open_store(settings: TrackingSettings, *, make: bool = True) -> Store:
         return Store(client, address, number)
     require_name(address)
     with asking(address):
-        client = Bounded(_client(address))
-        probe(client, address)
+        if address.kind in ("http", "https"):
+            client = Bounded(_client(address))
+            probe(client, address)
+        else:
+            probe(None, address)  # a client of a database connects at once, and waits
+            client = Bounded(within(REQUEST_S, _client, address))
         return Store(client, address, _experiment(client, name, address) if make else "")
 
 

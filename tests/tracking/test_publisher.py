@@ -90,11 +90,12 @@ def test_a_process_that_dies_is_named_and_the_record_is_kept(project, silent, nu
         assert f"its process ended, exit code -{number}" in refusal(publisher, record)
 
 
-def test_a_silent_server_is_told_and_not_asked_again(project, silent, capfd):
+def test_a_process_that_falls_silent_is_ended_and_not_asked_again(project, silent, capfd):
     """E02: of a sweep, every run but the first is refused at once."""
     record = make_record()
     with Publisher(server_settings(silent)) as publisher:
-        publisher._patience = 1.0  # below what the probe itself takes: the last resort
+        publisher._starting = publisher._patience = 1.0
+        os.kill(child_of(publisher), signal.SIGSTOP)
         assert "got silence for 1 s" in refusal(publisher, record)
         assert "earlier run" in refusal(publisher, record)
     assert publisher._process.exitcode is not None
