@@ -66,7 +66,7 @@ def serve(settings: ServerSettings) -> int:
         listening = held.enter_context(_listening(settings))
         store = held.enter_context(_database(settings.folder))
         origins = _origins(settings, listening.getsockname()[1])
-        app = guarded(_app(store, settings.folder), origins)
+        app = guarded(_app(store, settings.folder, origins), origins)
         run(app, listening, _started(settings.folder, origins), **_tls(settings))
     return OK
 
@@ -173,11 +173,11 @@ def _end_with(database: subprocess.Popen[bytes], ending: Event) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _app(store: str, folder: Path) -> Any:
+def _app(store: str, folder: Path, origins: list[str]) -> Any:
     from pipeline.tracking.server_app import mlflow_app
 
     try:
-        return mlflow_app(store, folder)
+        return mlflow_app(store, folder, origins)
     except PipelineError:
         raise
     except Exception as error:  # of MLflow: a schema of another version, no rights in the database

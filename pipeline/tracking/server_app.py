@@ -13,6 +13,7 @@ import re
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipeline import files
 from pipeline.tracking.quiet import quiet_mlflow
@@ -34,8 +35,10 @@ CACHE_S = 60  # a password that was verified is not hashed anew; a change of it 
 HASHES_AT_ONCE = 4  # each takes 0.1 s of a core and 32 MB: who guesses does not stop the others
 
 
-def mlflow_app(store: str, folder: Path) -> Any:
+def mlflow_app(store: str, folder: Path, origins: list[str]) -> Any:
     """Return the app on the database ``store``, with its secrets and artifacts in ``folder``.
+
+    It is served at ``origins``, and by them alone where the guard is in front of it.
 
     The first time it makes the user admin, whose password is then in ``folder``.
     """
@@ -50,6 +53,8 @@ def mlflow_app(store: str, folder: Path) -> Any:
             "MLFLOW_AUTH_CONFIG_PATH": str(settings),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": _secret(folder / "secret_key"),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(urlsplit(each).netloc for each in origins),
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
             "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY",
             "_MLFLOW_SGI_NAME": "uvicorn",
             constants.BACKEND_STORE_URI_ENV_VAR: store,

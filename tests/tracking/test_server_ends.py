@@ -88,6 +88,12 @@ def test_a_database_that_comes_back_is_used_again(place):
             write(local, "before")
             assert local.ask("GET", "/", "admin", Host="team.example")[0] == 200
             assert local.ask("GET", "/", "admin", Host="other.example")[0] == 403
+            body = {"name": "by its proxy's page"}
+            named = {"Host": "team.example", "Origin": "https://team.example"}
+            path = f"{API}/experiments/create"
+            assert local.ask("POST", path, "admin", body, **named)[0] == 200
+            named["Origin"] = "http://team.example"
+            assert local.ask("POST", path, "admin", body, **named)[0] == 403
             database.stop()
             status, text = local.ask("GET", f"{API}/experiments/search?max_results=9", "admin")
             assert status >= 500, text
