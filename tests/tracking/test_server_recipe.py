@@ -4,12 +4,14 @@ import base64
 import contextlib
 import hashlib
 import http.client
+import io
 import json
 import re
 import shutil
 import signal
 import socket
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from pipeline.record.head import seal_of
 from pipeline.run import learn, prepare
 from pipeline.stages.read import car
 from pipeline.tracking import Registry, champion_record, fetch, fetch_run, publish
+from pipeline.tracking.projection import ATTEMPT, KEY, archive_path
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.server import ServerSettings, serve
 
@@ -381,6 +384,44 @@ def forge(record: Record, folder: Path) -> Record:
     del tree["seal"]
     head.write_text(json.dumps({**tree, "seal": seal_of(tree)}))
     return read(folder / record.identity)
+
+
+@pytest.mark.parametrize(
+    ("identity", "names", "rule"),
+    [
+        ("/etc/x", [], "identity must be 32 hex digits; got '/etc/x'"),
+        ("../../x", [], "identity must be 32 hex digits"),
+        ("a" * 32, [], "must be readable"),
+        ("a" * 32, ["../../x", "/tmp/x", "pipeline/__init__.py"], "model/record.zip of run"),
+        ("a" * 32, [f"{'a' * 32}/result.json"], "result.json must be"),
+    ],
+)
+def test_a_run_of_an_editor_that_lies_is_refused_and_writes_nothing(
+    log_in, team, tmp_path, project, identity, names, rule
+):
+    experiment = experiment_of(team)
+    run = new_run(team, WRITER, experiment)
+    for key, value in ((KEY, identity), (ATTEMPT, "f" * 8), ("oneuron.identity", identity)):
+        body = {"run_id": run, "key": key, "value": value}
+        assert team.ask("POST", f"{API}/runs/set-tag", WRITER, body)[0] == 200
+    if names:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name in names:
+                archive.writestr(name, "raise SystemExit('owned')")
+        at = f"{experiment}/{run}/artifacts/{archive_path('FINISHED')}"
+        path = f"/api/2.0/mlflow-artifacts/artifacts/{at}"
+        assert team.ask("PUT", path, WRITER, packed.getvalue())[0] == 200
+    body = {"run_id": run, "status": "FINISHED"}
+    assert team.ask("POST", f"{API}/runs/update", WRITER, body)[0] == 200
+    before = set(tmp_path.rglob("*"))
+    found, lost = fetch(log_in(READ_ONLY), f"attributes.run_id = '{run}'", tmp_path)
+    assert found == []
+    assert rule in lost[0]
+    assert "\n" not in lost[0]
+    assert set(tmp_path.rglob("*")) == before
+    body = {"run_id": run}
+    assert team.ask("POST", f"{API}/runs/delete", WRITER, body)[0] in (200, 403)
 
 
 def runs_in(server: TeamServer, experiment: str) -> list[str]:
