@@ -40,7 +40,7 @@ def mlflow_server(folder: Path, port: int, store: str = "", *words: str) -> Iter
     )  # fmt: skip
     try:
         for _ in range(600):
-            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            with contextlib.suppress(OSError):  # also one that is busy starting
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
                 break
             time.sleep(0.1)

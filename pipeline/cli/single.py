@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from nn import Epoch
 from pipeline import files
@@ -21,8 +22,8 @@ from pipeline.run import learn, prepare
 from pipeline.stages.outcome import Outcome, Refused
 from pipeline.stages.read.datasets import write_if_missing
 from pipeline.text import say
-from pipeline.tracking import Publisher
-from pipeline.tracking.live import LiveCurve
+from pipeline.tracking import Published, Publisher
+from pipeline.tracking.live import LiveCurve, Partial
 
 
 def run_and_track(job: Configuration, words: Sequence[str]) -> int:
@@ -31,25 +32,28 @@ def run_and_track(job: Configuration, words: Sequence[str]) -> int:
     stop = StopRequest()
     stop.listen()
     with Publisher(job.tracking) as publisher:
-        return make_run(job, words, publisher, stop)
+        publish = partial(publisher.publish, draw=True)
+        return make_run(job, words, publish, stop, publisher.show)
 
 
 def make_run(
     job: Configuration,
     words: Sequence[str],
-    publisher: Publisher,
+    publish: Callable[[Record], Published],
     stop: StopRequest,
+    show: Callable[[Partial], bool] = lambda _: False,
 ) -> int:
-    """Make the run and publish its record, and its curve while it trains; return the exit code.
+    """Make the run and do with its record what ``publish`` does; return the exit code.
 
-    A table that is refused is not published: no run was made of it. ``make sync`` does.
+    While it trains for long, ``show`` is handed its curve so far. A table that is
+    refused is not published: no run was made of it. ``make sync`` does.
     """
     started_ms = time.time_ns() // 1_000_000
     config = job.run_config()
     if write_if_missing(config.data.path):
         say(f"written: {config.data.path}", error=True)
     default = f"{config.data.name} {config.optimiser.name}"
-    live = LiveCurve(words, default, started_ms, publisher.show)
+    live = LiveCurve(words, default, started_ms, show)
     outcome = _learn(config, stop, live)
     record = write(
         outcome, overrides=words, experiment=job.tracking.experiment, started_ms=started_ms
@@ -63,7 +67,7 @@ def make_run(
         write_views(record)
         say_next(record)
         return code
-    return published(record, job.tracking, lambda r: publisher.publish(r, draw=True)) or code
+    return published(record, job.tracking, publish) or code
 
 
 def _learn(config: RunConfig, stop: StopRequest, live: LiveCurve) -> Outcome:
