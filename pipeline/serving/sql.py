@@ -15,12 +15,12 @@ from sqlglot.errors import ParseError, TokenError
 from pipeline.errors import ConfigError
 from pipeline.serving.compiled import compile_model
 from pipeline.serving.sql_columns import CELLS, COLUMNS, Attribute, Fault
-from pipeline.serving.sql_databases import DATABASES, Database, clamped, divided, text
+from pipeline.serving.sql_databases import DATABASES, Database, call, clamped, divided, text
 from pipeline.serving.sql_terms import TERMS, scaled, scaled_name
 from pipeline.stages.predict import DECISION, PROBABILITY, REASON, RESULTS, Model
 from pipeline.text import listed
 
-ROWS = "rows"
+DEPTH = 60  # of an expression, which SQLite and the writer of sqlglot limit
 FLAT = 700.0  # a logit beyond has a probability of 0 or 1, and EXP of it might be an error
 Expression = exp.Expr
 
@@ -64,7 +64,6 @@ def _table(name: str, dialect: str) -> exp.Table:
 
 
 def _query(model: Mapping[str, Any], database: Database, source: exp.Table) -> exp.Select:
-    scored = _scored(model, database)
     probability = _result(PROBABILITY)
     is_positive = exp.GTE(this=probability, expression=database.double(model["threshold"]))
     decision = (
@@ -73,10 +72,16 @@ def _query(model: Mapping[str, Any], database: Database, source: exp.Table) -> e
         .when(exp.not_(_result(PROBABILITY).is_(exp.null())), exp.Literal.number(0))
     )
     results = {PROBABILITY: probability, DECISION: decision, REASON: _result(REASON)}
-    rows = exp.select(exp.Column(this=exp.Star(), table=exp.to_identifier(ROWS)))
-    rows = rows.from_(exp.alias_(source, ROWS, table=True))
+    named = [exp.alias_(each, name) for name, each in results.items()]
+    rows_of: exp.Expr = exp.alias_(source, exp.to_identifier(database.row), table=True)
+    if database.has_whole_rows:
+        row = call("UNNEST", exp.column(exp.to_identifier(database.row), table=CELLS))
+        return exp.select(row, *named).from_(_scored(model, database, rows_of).subquery(CELLS))
+    scored = _scored(model, database)
+    rows = exp.select(exp.Column(this=exp.Star(), table=exp.to_identifier(database.row)))
+    rows = rows.from_(rows_of)
     if database.has_lateral:
-        return rows.select(*(exp.alias_(each, name) for name, each in results.items())).join(
+        return rows.select(*named).join(
             exp.Lateral(
                 this=scored.subquery(), alias=exp.TableAlias(this=exp.to_identifier(CELLS))
             ),
@@ -92,7 +97,9 @@ def _result(name: str) -> Expression:
     return exp.column(name, table=CELLS)
 
 
-def _scored(model: Mapping[str, Any], database: Database) -> exp.Select:
+def _scored(
+    model: Mapping[str, Any], database: Database, source: exp.Expr | None = None
+) -> exp.Select:
     """Return the select of reason and probability of a row, step by step: none is taken twice."""
     columns = {
         name: COLUMNS[column["kind"]](name, column, model, database)
@@ -112,35 +119,47 @@ def _scored(model: Mapping[str, Any], database: Database) -> exp.Select:
         {
             name: value
             for each, column in columns.items()
-            for name, value in column.bindings(_cell(each))
+            for name, value in column.bindings(_cell(each, database))
         },
         curves,
         {REASON: _reason(faults)},
         {PROBABILITY: p},
     ]
     found = exp.Select()
+    if source is not None:
+        row = exp.column(exp.to_identifier(database.row))
+        steps[0] = {database.row: row, **steps[0]}
     for step in filter(None, steps):
         before = found
         found = exp.select(*(exp.alias_(value, name, quoted=True) for name, value in step.items()))
         if before.selects:
             star = exp.Column(this=exp.Star(), table=exp.to_identifier(CELLS))
             found = found.select(star).from_(before.subquery(CELLS))
+        elif source is not None:
+            found = found.from_(source)
         found = database.fenced(found)
     return found
 
 
-def _cell(name: str) -> exp.Column:
+def _cell(name: str, database: Database) -> exp.Column:
     """Return a cell, qualified: SQLite takes a name of no column for a text."""
-    return exp.column(exp.to_identifier(name, quoted=True), table=ROWS)
+    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(database.row))
 
 
 def _logit(
     model: Mapping[str, Any], attributes: Mapping[str, Attribute], database: Database
 ) -> Expression:
-    z = database.double(model["bias"])
-    for term in model["terms"]:
-        z = exp.Add(this=z, expression=TERMS[term["kind"]](term, attributes, database))
-    return z
+    terms = (TERMS[term["kind"]](term, attributes, database) for term in model["terms"])
+    return _chained(exp.Add, [database.double(model["bias"]), *terms])
+
+
+def _chained(operator: type[exp.Binary], values: list[Expression]) -> Expression:
+    """Return the values joined from the first to the last, in groups: depth is bounded."""
+    if len(values) > DEPTH:
+        groups = (values[at : at + DEPTH] for at in range(0, len(values), DEPTH))
+        values = [exp.Paren(this=_chained(operator, group)) for group in groups]
+        return _chained(operator, values)
+    return reduce(lambda one, two: operator(this=one, expression=two), values)
 
 
 def _reason(faults: Sequence[Fault]) -> Expression:
@@ -150,7 +169,7 @@ def _reason(faults: Sequence[Fault]) -> Expression:
         exp.Case().when(fault.is_broken, text(joint + fault.text)).else_(text(""))
         for fault in faults
     ]
-    joined = reduce(lambda one, two: exp.DPipe(this=one, expression=two), texts)
+    joined = _chained(exp.DPipe, texts)
     start = exp.Literal.number(len(joint) + 1)
     return exp.Nullif(
         this=exp.Substring(this=exp.Paren(this=joined), start=start), expression=text("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from sqlglot import exp
 from pipeline.config.file_settings import BLANKS
 from pipeline.serving.sql_databases import Database, integer, text
 
+WHOLE = re.compile(r"-?[0-9]+")
 CELLS = "cells"  # the select that has what was computed once
 RAW = ", cell"
 FINITE = 1.7976931348623157e308
@@ -63,9 +65,9 @@ class Column:
         """Yield the name and the value of what is computed of the cell of a row."""
         raise NotImplementedError
 
-    def word_of(self, cell: Expression) -> Expression:
+    def word_of(self, cell: Expression, *, may_be_whole: bool = False) -> Expression:
         """Return the text of the cell."""
-        word = self.database.word(cell)
+        word = self.database.word(cell, may_be_whole=may_be_whole)
         return exp.Trim(this=word, expression=text(BLANKS)) if self.strip else word
 
     def attributes(self) -> Iterator[tuple[str, Attribute]]:
@@ -96,7 +98,8 @@ class Words(Column, Attribute):
 
     def bindings(self, cell: Expression) -> Iterator[tuple[str, Expression]]:
         """Yield the word."""
-        yield self.name, self.word_of(cell)
+        words = (*self.column["exact"], *(self.column["folded"] or ()))
+        yield self.name, self.word_of(cell, may_be_whole=any(map(WHOLE.fullmatch, words)))
 
     def attributes(self) -> Iterator[tuple[str, Attribute]]:
         """Yield the attribute."""

@@ -66,6 +66,9 @@ class Database:
 
     name = ""
     text_types: tuple[str, ...] = ()
+    float_types: tuple[str, ...] = ()  # of which 1 is the text 1.0
+    row = "rows"  # a row of the table, in the query
+    has_whole_rows = False  # as values, which can be handed on
     has_lateral = True  # subqueries of FROM that see the tables before them
 
     def fenced(self, query: exp.Select) -> exp.Select:
@@ -82,9 +85,18 @@ class Database:
         """Return whether a text is one of several."""
         return exp.In(this=value, expressions=[text(each) for each in texts])
 
-    def word(self, cell: Expression) -> Expression:
-        """Return the text of a cell, "" where it is null."""
-        return exp.Coalesce(this=exp.cast(cell, "text"), expressions=[text("")])
+    def word(self, cell: Expression, *, may_be_whole: bool = False) -> Expression:
+        """Return the text of a cell, "" where it is null; ``may_be_whole``: 1, not 1.0."""
+        found: Expression = exp.Coalesce(this=exp.cast(cell, "text"), expressions=[text("")])
+        if not (may_be_whole and self.float_types):
+            return found
+        whole = exp.TryCast(this=cell, to=exp.DataType.build("bigint"))
+        number = exp.TryCast(this=cell, to=exp.DataType.build("double"))
+        is_whole = exp.and_(
+            self.is_in(call("TYPEOF", cell), self.float_types),
+            exp.EQ(this=whole, expression=number),
+        )
+        return exp.Case().when(is_whole, exp.cast(whole.copy(), "text")).else_(found)
 
     def matches(self, word: Expression, pattern: str) -> Expression:
         """Return whether the whole text has a form."""
@@ -111,8 +123,13 @@ class Database:
         return (
             exp.Case()
             .when(self.is_text(cell), self._parsed_moment(word, form, column))
+            .when(*self._zoned(cell))
             .else_(exp.TryCast(this=cell, to=exp.DataType.build("timestamp")))
         )
+
+    def _zoned(self, cell: Expression) -> tuple[Expression, Expression]:
+        """Return whether a cell is a moment with a zone, and what it is without."""
+        raise NotImplementedError
 
     def part(self, part: str, moment: Expression) -> Expression:
         """Return a part of a moment: year, month and weekday from 0, hour; null where it is."""
@@ -209,12 +226,19 @@ class DuckDB(Database):
     """DuckDB 1.0 and later."""
 
     name = "duckdb"
+    row = "the row"  # no column of a table is likely to have its name
+    has_whole_rows = True  # and LATERAL, which takes seconds to plan
     text_types = ("VARCHAR",)
+    float_types = ("DOUBLE", "FLOAT")
 
     def is_in(self, value: Expression, texts: Sequence[str]) -> Expression:
         """Return whether a text is one of several; by IN it would be a join for each list."""
         ifs = [exp.If(this=text(each), true=exp.true()) for each in texts]
         return exp.Case(this=value, ifs=ifs, default=exp.false())
+
+    def _zoned(self, cell: Expression) -> tuple[Expression, Expression]:
+        """Return that a moment with a zone is none: a cast would take that of the session."""
+        return self.is_in(call("TYPEOF", cell), ("TIMESTAMP WITH TIME ZONE",)), exp.null()
 
     def days(self, moment: Expression, reference: str) -> Expression:
         """Return the days since the reference, and parts of a day."""
@@ -240,9 +264,17 @@ class Postgres(Database):
 
     def is_text(self, cell: Expression) -> Expression:
         """Return whether the column of the cell is one of text."""
+        return self._has_type(cell, self.text_types)
+
+    def _has_type(self, cell: Expression, names: Sequence[str]) -> Expression:
         regtype = exp.DataType.build("regtype", udt=True)
-        types = [exp.Cast(this=text(each), to=regtype) for each in self.text_types]
+        types = [exp.Cast(this=text(each), to=regtype) for each in names]
         return exp.In(this=call("PG_TYPEOF", cell), expressions=types)
+
+    def _zoned(self, cell: Expression) -> tuple[Expression, Expression]:
+        """Return whether a cell is a moment with a zone, and what it is in UTC."""
+        in_utc = exp.AtTimeZone(this=exp.cast(cell, "timestamptz"), zone=text("UTC"))
+        return self._has_type(cell, ("timestamp with time zone",)), in_utc
 
     def part(self, part: str, moment: Expression) -> Expression:
         """Return a part of a moment, which is a decimal, as a whole number."""
@@ -287,11 +319,13 @@ class SQLite(Database):
     """SQLite 3.35 and later, with its functions of mathematics (EXP)."""
 
     name = "sqlite"
+    float_types = ("real",)
     has_lateral = False
 
-    def word(self, cell: Expression) -> Expression:
+    def word(self, cell: Expression, *, may_be_whole: bool = False) -> Expression:
         """Return the text of a cell, compared by its bytes whatever the column's collation."""
-        return exp.Collate(this=super().word(cell), expression=exp.Var(this="BINARY"))
+        found = super().word(cell, may_be_whole=may_be_whole)
+        return exp.Collate(this=exp.Paren(this=found), expression=exp.Var(this="BINARY"))
 
     def has_control(self, word: Expression) -> Expression:
         """Return whether a text has a control character."""
