@@ -5,6 +5,7 @@ It is built as a tree and written by sqlglot: no name and no word is ever pasted
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -15,7 +16,8 @@ from sqlglot.errors import ParseError, TokenError
 from pipeline.errors import ConfigError
 from pipeline.serving.compiled import compile_model
 from pipeline.serving.sql_columns import CELLS, COLUMNS, Attribute, Fault
-from pipeline.serving.sql_databases import DATABASES, Database, call, clamped, divided, text
+from pipeline.serving.sql_databases import Database, call, clamped, divided, text
+from pipeline.serving.sql_sqlite import DATABASES
 from pipeline.serving.sql_terms import TERMS, scaled, scaled_name
 from pipeline.stages.predict import DECISION, PROBABILITY, REASON, RESULTS, Model
 from pipeline.text import listed
@@ -115,12 +117,19 @@ def _scored(
     p = exp.Case().when(
         _result(REASON).is_(exp.null()), _sigmoid(_logit(model, attributes, database), database)
     )
+    bindings = [
+        binding
+        for name, column in columns.items()
+        for binding in column.bindings(_cell(name, database))
+    ]
+    names = [database.row, *(name for name, _ in bindings), *curves]
+    if twice := sorted(name for name, n in Counter(names).items() if n > 1):
+        raise ConfigError(
+            f"columns of the contract must not be named as steps of the query; got {listed(twice)}:"
+            " rename them in the table and its contract, and train again"
+        )
     steps: list[dict[str, Expression]] = [
-        {
-            name: value
-            for each, column in columns.items()
-            for name, value in column.bindings(_cell(each, database))
-        },
+        dict(bindings),
         curves,
         {REASON: _reason(faults)},
         {PROBABILITY: p},

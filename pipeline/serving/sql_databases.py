@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlglot import exp
 
-from pipeline.config.date_settings import parse_moment
-from pipeline.errors import ConfigError
+from pipeline.serving.sql_dates import (
+    CLOCK,
+    DAY,
+    DAY_OF,
+    LEAP,
+    LEAP_DAY,
+    TIME,
+    TOO_LONG,
+    VALID,
+    ZONE,
+    microseconds,
+    strptime_pattern,
+)
 
 Expression = exp.Expr
-NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-DAY = 86400
-# What a text of ISO 8601 may be; how long months are is said by regular expressions alone, as a
-# cast that fails ends the query of some databases.
-CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-ZONE = rf"(Z|[+-]{CLOCK})?"
-TIME = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"
-DAY_OF = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-VALID = (
-    r"[0-9]{4}-(0?[1-9]|1[0-2])-(0?[1-9]|[12][0-9]|3[01])"
-    r"([T ]([01]?[0-9]|2[0-3]):[0-5]?[0-9](:[0-5]?[0-9]([.][0-9]{1,6})?)?)?"
-)
-TOO_LONG = r"0000-.*|[0-9]{4}-(0?2-3[01]|(0?[469]|11)-31).*"
-LEAP_DAY = r"[0-9]{4}-0?2-29.*"
-LEAP = r"([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-.*"
-DIRECTIVES = {
-    "Y": "([0-9]{4})", "m": "(1[0-2]|0?[1-9])", "d": "(3[01]|[12][0-9]|0?[1-9])",
-    "H": "(2[0-3]|[01]?[0-9])", "M": "([0-5]?[0-9])", "S": "([0-5]?[0-9])",
-}  # fmt: skip
 
 
 def text(value: str) -> Expression:
@@ -164,7 +154,7 @@ class Database:
                 this=exp.cast(plain, "timestamp"), expression=self._offset(word)
             )
         else:
-            pattern, order = _pattern(form, column, self.name)
+            pattern, order = strptime_pattern(form, column, self.name)
             plain = exp.RegexpReplace(
                 this=word, expression=text(f"^({pattern})$"), replacement=text(order)
             )
@@ -200,28 +190,6 @@ class Database:
         return exp.Mul(this=found, expression=minute)
 
 
-def _pattern(form: str, column: str, name: str) -> tuple[str, str]:
-    """Return a form of strptime as a regular expression, and its groups in the order of ISO."""
-    pieces, order = [], []
-    for directive, literal in re.findall(r"%(.)|([^%]+)", form):
-        if directive and directive not in DIRECTIVES:
-            raise ConfigError(
-                f"column {column} must have a form of year, month, day, hour, minute and second in "
-                f"numbers to be expressed in {name}; got {form!r}"
-            )
-        pieces.append(DIRECTIVES[directive] if directive else re.escape(literal))
-        order += [directive] if directive else []
-    at = {directive: f"\\{i + 2}" for i, directive in enumerate(order)}  # 1 is the whole
-    time = f" {at['H']}:{at.get('M', '00')}:{at.get('S', '00')}" if "H" in at else ""
-    return "".join(pieces), f"{at['Y']}-{at['m']}-{at['d']}{time}"
-
-
-def _microseconds(reference: str) -> int:
-    moment = parse_moment(reference, None) or datetime(1970, 1, 1)
-    since = moment - datetime(1970, 1, 1)
-    return (since.days * DAY + since.seconds) * 10**6 + since.microseconds
-
-
 class DuckDB(Database):
     """DuckDB 1.0 and later."""
 
@@ -243,7 +211,7 @@ class DuckDB(Database):
     def days(self, moment: Expression, reference: str) -> Expression:
         """Return the days since the reference, and parts of a day."""
         since = exp.Sub(
-            this=call("EPOCH_US", moment), expression=exp.Literal.number(_microseconds(reference))
+            this=call("EPOCH_US", moment), expression=exp.Literal.number(microseconds(reference))
         )
         return divided(exp.Paren(this=since), self.double(DAY * 1e6))
 
@@ -287,7 +255,7 @@ class Postgres(Database):
         return divided(exp.cast(exp.Paren(this=since), "double"), self.double(DAY))
 
     def _seconds(self, reference: str) -> Expression:
-        return exp.Literal.number(f"{_microseconds(reference) / 1e6!r}")
+        return exp.Literal.number(f"{microseconds(reference) / 1e6!r}")
 
     def _double_of(self, word: Expression) -> Expression:
         """Return the number of a text; where it might be too large or small, which is an error.
@@ -313,101 +281,3 @@ class Postgres(Database):
             .when(is_extreme, of_decimal)
             .else_(exp.cast(word, "double"))
         )
-
-
-class SQLite(Database):
-    """SQLite 3.35 and later, with its functions of mathematics (EXP)."""
-
-    name = "sqlite"
-    float_types = ("real",)
-    has_lateral = False
-
-    def word(self, cell: Expression, *, may_be_whole: bool = False) -> Expression:
-        """Return the text of a cell, compared by its bytes whatever the column's collation."""
-        found = super().word(cell, may_be_whole=may_be_whole)
-        return exp.Collate(this=exp.Paren(this=found), expression=exp.Var(this="BINARY"))
-
-    def has_control(self, word: Expression) -> Expression:
-        """Return whether a text has a control character."""
-        pieces = (text("*["), call("CHAR", integer(1)), text("-"), call("CHAR", integer(31)),
-                  call("CHAR", integer(127)), text("]*"))  # fmt: skip
-        pattern = pieces[0]
-        for piece in pieces[1:]:
-            pattern = exp.DPipe(this=pattern, expression=piece)
-        has_nul = call("INSTR", exp.cast(word, "blob"), exp.HexString(this="00"))
-        return exp.or_(
-            exp.Glob(this=word, expression=exp.Paren(this=pattern)),
-            exp.GT(this=has_nul, expression=integer(0)),
-        )
-
-    def number(self, cell: Expression, word: Expression, form: Mapping[str, Any]) -> Expression:
-        """Return a cell as a number; a text only where it has no mark of thousands.
-
-        In a comparison with a number a text becomes one if all of it is one, and else is larger.
-        """
-        found = exp.Case().when(self._is(cell, "integer", "real"), exp.cast(cell, "double"))
-        has_other = exp.Glob(this=word, expression=text(f"*[^0-9eE{form['decimal']}+-]*"))
-        if form["decimal"] != ".":
-            word = call("REPLACE", word, text(form["decimal"]), text("."))
-        largest = exp.cast(text("9e999"), "double")
-        is_number = exp.LTE(this=word, expression=largest)
-        is_written = exp.and_(self._is(cell, "text"), exp.not_(has_other), is_number)
-        return found.when(is_written, exp.cast(word, "double"))
-
-    def moment(
-        self,
-        cell: Expression,  # noqa: ARG002
-        word: Expression,
-        form: str | None,
-        column: str,
-    ) -> Expression:
-        """Return a cell of ISO 8601 as text; null where it is none."""
-        if form is not None:
-            raise ConfigError(
-                f"column {column} must have dates of ISO 8601 to be expressed in sqlite, which "
-                f"knows no other; got {form!r}: choose DIALECT=duckdb or postgres"
-            )
-        two = "[0-9]" * 2
-        day, minute = f"{two}{two}-{two}-{two}", f"[ T]{two}:{two}"
-        second = f"{minute}:{two}"
-        times = (minute, second, *(f"{second}.{'[0-9]' * n}" for n in range(1, 7)))
-        zones = ("", "Z", f"[+-]{two}:{two}")
-        forms = (day, *(f"{day}{time}{zone}" for time in times for zone in zones))
-        is_written = exp.or_(*(exp.Glob(this=word, expression=text(each)) for each in forms))
-        date = call("SUBSTR", word, integer(1), integer(10))
-        same_day = exp.EQ(this=call("DATE", date, text("+0 days")), expression=date.copy())
-        is_time = exp.not_(call("STRFTIME", text("%s"), word).is_(exp.null()))
-        return exp.Case().when(exp.and_(is_written, same_day, is_time), word)
-
-    def part(self, part: str, moment: Expression) -> Expression:
-        """Return a part of a moment."""
-        unit = {"year": "%Y", "month": "%m", "weekday": "%w", "hour": "%H"}[part]
-        found = exp.cast(call("STRFTIME", text(unit), moment), "int")
-        if part == "month":
-            return exp.Sub(this=found, expression=integer(1))
-        if part == "weekday":  # from Sunday
-            return exp.Mod(
-                this=exp.Paren(this=exp.Add(this=found, expression=integer(6))),
-                expression=integer(7),
-            )
-        return found
-
-    def days(self, moment: Expression, reference: str) -> Expression:
-        """Return the days since the reference, and parts of a day."""
-        seconds = exp.cast(call("STRFTIME", text("%s"), moment), "int")
-        micro = _microseconds(reference)
-        whole = exp.Sub(this=seconds, expression=exp.Literal.number(micro // 10**6))
-        rest = exp.cast(
-            exp.DPipe(this=text("0"), expression=call("SUBSTR", moment, integer(20))),
-            "double",
-        )
-        since: Expression = exp.Add(this=whole, expression=rest)
-        if micro % 10**6:
-            since = exp.Sub(this=since, expression=self.double(micro % 10**6 / 1e6))
-        return divided(exp.Paren(this=since), self.double(DAY))
-
-    def _is(self, cell: Expression, *types: str) -> Expression:
-        return self.is_in(call("TYPEOF", cell), types)
-
-
-DATABASES: dict[str, Database] = {each.name: each for each in (DuckDB(), Postgres(), SQLite())}

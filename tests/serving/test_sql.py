@@ -318,6 +318,12 @@ def test_a_contract_with_the_name_of_a_result_is_refused():
         to_sql(learned(Case(columns, {}, {})), "duckdb", "rows")
 
 
+def test_a_column_with_the_name_of_a_step_is_refused():
+    columns = {"x": {"kind": "numeric"}, "x, cell": {"kind": "boolean"}}
+    with pytest.raises(ConfigError, match="got 'x, cell'"):
+        to_sql(learned(Case(columns, {}, {})), "sqlite", "rows")
+
+
 def test_a_table_may_stand_in_a_schema():
     query = to_sql(learned(CASES["one category"]), "postgres", 'shop."My rows"')
     assert 'FROM shop."My rows" AS rows' in query
