@@ -95,13 +95,16 @@ def reason_of(error: Exception) -> str:
 
 def leave_on_signals() -> None:
     """Have SIGTERM and SIGHUP raise SystemExit with 128 + n: what is open is closed first."""
-    for number in (signal.SIGTERM, *_hangups()):
+    for number in heeded(signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
-def _hangups() -> tuple[signal.Signals, ...]:
-    """Return SIGHUP, unless whoever began the process has it ignored, as nohup does."""
-    return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+def heeded(*numbers: signal.Signals) -> list[signal.Signals]:
+    """Return those of the signals that whoever began the process has not had ignored.
+
+    nohup does so with SIGHUP, and a script with SIGINT for what it runs in the background.
+    """
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 class StopRequest:
@@ -117,7 +120,7 @@ class StopRequest:
 
     def listen(self) -> None:
         """Take the signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM, *_hangups()):
+        for number in heeded(*SIGNALS):
             signal.signal(number, self._take)
 
     @property
@@ -133,5 +136,5 @@ class StopRequest:
 
     def _take(self, number: int, _: FrameType | None) -> None:
         self.signal = signal.Signals(number)
-        for each in (signal.SIGINT, signal.SIGTERM, *_hangups()):
+        for each in heeded(*SIGNALS):
             signal.signal(each, signal.SIG_DFL)

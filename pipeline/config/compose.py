@@ -42,6 +42,8 @@ def configuration(words: list[str]) -> Configuration:
         for override in overrides
         if override.is_sweep_override()
     ]
+    faults += [fault for override in single if (fault := _hydra_fault(override))]
+    single = [override for override in single if not _hydra_fault(override)]
     try:
         parsed = parse(Composer().tree(single))
     except ConfigError as error:
@@ -156,6 +158,13 @@ def _override(word: str) -> Override:
             raise
         quoted = ",".join(f"'{item}'" for item in items)
         return parser.parse_override(f"{key}=[{quoted}]" if is_list else f"{key}={quoted}")
+
+
+def _hydra_fault(override: Override) -> str:
+    """Return that a single run heeds no setting of Hydra's; "" for another word."""
+    if re.split("[./]", override.key_or_group)[0] != "hydra":
+        return ""
+    return f"{override.key_or_group} must be left out: a single run heeds no setting of Hydra's"
 
 
 def _no_override(word: str) -> str:

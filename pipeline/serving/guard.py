@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.errors import SIGNALS, heeded
 from pipeline.text import say
 
 HOST = "127.0.0.1"
@@ -33,8 +35,12 @@ def run(app: Any, listening: socket.socket, started: str, **options: Any) -> Non
     """
     import uvicorn
 
+    ignored = {*SIGNALS} - {*heeded(*SIGNALS)}
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            for number in ignored:  # uvicorn has taken it, whoever began the process
+                signal.signal(number, signal.SIG_IGN)
             await super().startup(sockets)
             say(started)
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hydra.core.override_parser.types import Glob, Override
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
-from pipeline.config.compose import REFUSALS, compose, is_group, parse_words, said
+from pipeline.config.compose import REFUSALS, is_group, parse_words, said
 from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import ConfigError
 from pipeline.files import CONF
+from pipeline.sweeps.hydra_words import compose_hydra, is_for_hydra, launcher_words
 from pipeline.sweeps.points import Points, text_of
 from pipeline.text import bounded
 
@@ -60,7 +61,7 @@ class Grid:
     @property
     def has_launcher(self) -> bool:
         """Whether one of Hydra's launchers is to make the runs."""
-        return any("hydra/launcher" in word for word in self.launcher)
+        return bool(self.launcher)
 
     @property
     def settings(self) -> Configuration:
@@ -73,15 +74,20 @@ def expand(words: Sequence[str]) -> Grid:
 
     Raise ConfigError, which names every fault and the jobs that have it.
     """
-    launcher = tuple(word for word in words if word.lstrip("+~").startswith(("hydra/", "hydra.")))
-    typed = _parsed(word for word in words if word not in launcher)
-    overrides = [*_listed(typed, launcher), *typed]
+    for_hydra = [word for word in words if is_for_hydra(word)]
+    typed = _parsed(word for word in words if word not in for_hydra)
+    groups = [o.input_line or "" for o in typed if is_group(o) and not o.is_sweep_override()]
+    hydra = compose_hydra(groups, for_hydra)
+    overrides = [*_listed(typed, hydra), *typed]
     axes = {override.get_key_element(): _words_of(override) for override in overrides}
     _check_axes(axes)
     points = list(_points(axes, _zipped(overrides)))
     jobs = _jobs(points)
+    _check_common(jobs)
     several = {key: len(choices) for key, choices in axes.items() if len(choices) > 1}
-    return Grid(_name(jobs[0], typed), several, jobs, len(points) - len(jobs), launcher)
+    return Grid(
+        _name(jobs[0], typed), several, jobs, len(points) - len(jobs), launcher_words(hydra)
+    )
 
 
 def _parsed(words: Iterator[str]) -> list[Override]:
@@ -91,14 +97,9 @@ def _parsed(words: Iterator[str]) -> list[Override]:
     return overrides
 
 
-def _listed(typed: Sequence[Override], launcher: Sequence[str]) -> list[Override]:
+def _listed(typed: Sequence[Override], hydra: DictConfig) -> list[Override]:
     """Return what the chosen experiment sweeps over and the typed words do not set."""
-    groups = [o.input_line or "" for o in typed if is_group(o) and not o.is_sweep_override()]
-    try:
-        tree = compose([*groups, *launcher], with_hydra=True)
-    except REFUSALS as error:
-        raise ConfigError(said(error)) from None
-    params = OmegaConf.select(tree, "hydra.sweeper.params") or {}
+    params = hydra.sweeper.params or {}
     set_already = {override.get_key_element() for override in typed}
     return _parsed(f"{key}={value}" for key, value in params.items() if key not in set_already)
 
@@ -132,6 +133,22 @@ def _check_axes(axes: Mapping[str, Sequence[str]]) -> None:
     n = math.prod(map(len, axes.values()))
     if n > MAX_JOBS:
         faults.append(f"a sweep must have at most {MAX_JOBS:,} jobs; got {n:,}")
+    if faults:
+        raise ConfigError(bounded(faults))
+
+
+def _check_common(jobs: Sequence[Job]) -> None:
+    """Refuse settings of the sweep that refer to what differs; a run may name its experiment."""
+    faults = []
+    first = jobs[0].configuration
+    for name in COMMON:
+        shared = first.tracking.experiment if name == "tracking" else None
+        change = {"experiment": shared} if shared else {}
+        found = [getattr(job.configuration, name).model_copy(update=change) for job in jobs]
+        other = next((each for each in found if each != found[0]), None)
+        if other is not None:
+            got = f"{found[0]} and {other}"
+            faults.append(f"{name} must be the same for all runs of a sweep; got {got}")
     if faults:
         raise ConfigError(bounded(faults))
 

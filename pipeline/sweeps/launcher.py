@@ -97,6 +97,7 @@ def _reports(left: set[int], folder: Path) -> Iterator[RunReport]:
 def _arguments(numbers: set[int], words: Sequence[str], folder: Path) -> list[str]:
     return [
         "--multirun",
+        f"--config-dir={files.CONF}",  # where a launcher of the project's own may be
         f"+folder='{folder}'",
         f"+number={','.join(map(str, sorted(numbers)))}",
         f"hydra.sweep.dir='{folder}'",

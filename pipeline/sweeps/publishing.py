@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,8 +41,11 @@ class Publishing:
     why the rest was not published, ``published`` what they are in MLflow.
     """
 
-    def __init__(self, settings: TrackingSettings) -> None:
+    def __init__(
+        self, settings: TrackingSettings, experiments: Mapping[int, str] | None = None
+    ) -> None:
         self._settings = settings
+        self._experiments = experiments or {}  # of runs by number, where they have several
         self._address = check_address(settings).shown
         self._publisher = Publisher(settings)  # imports MLflow while others work
         self._thread = ThreadPoolExecutor(max_workers=1)
@@ -99,7 +103,10 @@ class Publishing:
             except RecordError as error:  # its own fault, and it will not get better
                 self.failed[member.identity] = str(error)
         try:
-            requests = [PublishRequest(r.path, m.tags) for m, r in records.items()]
+            requests = [
+                PublishRequest(r.path, m.tags, experiment=self._experiments.get(m.number))
+                for m, r in records.items()
+            ]
             found = self._publisher.publish_all(requests) if requests else []
         except Exception as error:  # nobody looks at what a thread raises
             found = [TrackingError(str(error) or type(error).__name__)] * len(records)

@@ -34,7 +34,8 @@ def run_sweep(words: Sequence[str]) -> int:
     with Working():
         grid = expand(words)
     check_address(grid.settings.tracking)
-    with Publishing(grid.settings.tracking) as publishing:
+    experiments = {job.number: job.configuration.tracking.experiment for job in grid.jobs}
+    with Publishing(grid.settings.tracking, experiments) as publishing:
         host = Host()
         if host.warning:
             say(host.warning, error=True)

@@ -52,6 +52,7 @@ class PublishRequest:
     folder: Path
     tags: Mapping[str, str] = field(default_factory=dict)
     draw: bool = False
+    experiment: str | None = None  # None: that of the settings
 
 
 Requests = tuple[PublishRequest | Summary, ...]
@@ -180,6 +181,7 @@ class _Worker:
     def __init__(self, settings: TrackingSettings) -> None:
         self._settings = settings
         self._store: Store | None = None
+        self._others: dict[str, Store] = {}  # with another experiment
         self._live: LiveRun | None = LiveRun()
 
     def show(self, partial: Partial) -> str:
@@ -196,6 +198,15 @@ class _Worker:
             self._store = None
             self._store = open_store(self._settings)
         return self._store
+
+    def _store_with(self, experiment: str | None) -> Store:
+        store = self.store()
+        if experiment in (None, self._settings.experiment):
+            return store
+        if experiment not in self._others or store.address.path:
+            settings = self._settings.model_copy(update={"experiment": experiment})
+            self._others[experiment] = open_store(settings)
+        return self._others[experiment]
 
     def answers(self, requests: Requests) -> Answers:
         """Return what came of each request; a server is asked for several at a time."""
@@ -225,7 +236,7 @@ class _Worker:
         except Exception as error:  # of MLflow
             failed = one_line(f"{type(error).__name__}: {error}")
             reason = f"MLflow must publish the run; got {failed}"
-        self._store = None
+        self._store, self._others = None, {}
         if isinstance(request, PublishRequest):
             reason += f"\n{kept(request.folder, self._settings)}"
         return reason
@@ -235,7 +246,7 @@ class _Worker:
             return self._with_charts(publish_summary(request, self.store()))
         record = read(request.folder)
         if not request.draw:
-            return publish_to(self.store(), record, request.tags)
+            return publish_to(self._store_with(request.experiment), record, request.tags)
         write_views(record)
         if self._live is not None:
             self._live.become(self.store(), record)

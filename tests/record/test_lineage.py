@@ -1,11 +1,13 @@
 """What a run was made of is on record: the words that count, the commit, and the changes since."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from builders import git, make_environment
 
 from pipeline.config.compose import configuration
+from pipeline.record.git import NO_REPOSITORY, source_warning
 from pipeline.record.identity import Environment, environment, other_machine, trace
 
 
@@ -112,6 +114,73 @@ def test_addresses_of_stores_stay_out_of_the_diff(project):
     """H04: conf/tracking may hold an address with a password in it."""
     (project / "conf" / "tracking" / "other.yaml").write_text("uri: https://me:hunter22@host\n")
     assert git_of(environment(project)) == (True, False, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("diff.mnemonicPrefix", "true"), ("diff.external", "false"), ("diff.x.textconv", "false"),
+     ("core.fsmonitor", "/bin/false"), ("core.quotePath", "true"), ("core.safecrlf", "true"),
+     ("core.autocrlf", "true"), ("diff.context", "0"), ("diff.orderFile", "/dev/null"),
+     ("core.hooksPath", "hooks"), ("commit.gpgsign", "true")],
+)  # fmt: skip
+def test_the_diff_applies_whatever_is_set_for_git(name, value, project, tmp_path_factory):
+    hook = project / "hooks" / "post-index-change"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    git(project, "config", name, value)
+    (project / ".gitattributes").write_text("*.py diff=x\n")
+    (project / ".git" / "index.lock").touch()  # of a git that was killed
+    content = "one = 2 # é\n".encode("latin-1")  # no UTF-8: the diff is bytes
+    (project / "nn" / "loss.py").write_bytes(content)
+    here = environment(project)
+    clone = tmp_path_factory.mktemp("clone")
+    git(clone, "clone", "-q", str(project), ".")
+    (clone / "source.diff").write_bytes(here.git_diff.encode("utf-8", "surrogateescape"))
+    git(clone, "apply", "source.diff")
+    assert (clone / "nn" / "loss.py").read_bytes() == content
+
+
+def test_a_project_below_the_top_of_its_repository_has_its_commit_and_its_own_diff(project):
+    top = project.parent / "top"
+    git(project.parent, "init", "-q", str(top))
+    shutil.copytree(project, top / "ours", ignore=shutil.ignore_patterns(".git"))
+    (top / "nn.txt").write_text("another project\n")
+    git(top, "add", "-A")
+    git(top, "commit", "-qm", "all")
+    assert git_of(environment(top / "ours")) == (True, False, None)
+    (top / "nn.txt").write_text("changed\n")
+    (top / "ours" / "nn" / "loss.py").write_text("one = 2\n")
+    diff = environment(top / "ours").git_diff
+    assert "--- a/nn/loss.py" in diff
+    assert "nn.txt" not in diff
+
+
+def test_why_there_is_no_commit_is_on_record_and_said_where_there_is_a_repository(project):
+    (project / ".git" / "config").write_text("[broken\n")
+    missing = environment(project).git_missing
+    assert "bad config" in missing
+    assert missing in source_warning(missing)
+
+
+def test_a_repository_without_a_commit_or_without_the_project_says_so(tmp_path):
+    (tmp_path / "inner").mkdir()
+    git(tmp_path, "init", "-q")
+    assert environment(tmp_path).git_missing
+    git(tmp_path, "commit", "-qm", "empty", "--allow-empty")
+    assert "not in the repository" in environment(tmp_path / "inner").git_missing
+
+
+def test_git_writes_nothing_into_the_repository_of_the_user(project):
+    (project / "nn" / "loss.py").write_text("one = 2\n")
+    before = sorted(path for path in (project / ".git").rglob("*"))
+    assert environment(project).git_diff
+    assert sorted(path for path in (project / ".git").rglob("*")) == before
+
+
+def test_where_there_is_no_repository_nothing_is_said(tmp_path):
+    assert environment(tmp_path).git_missing == NO_REPOSITORY
+    assert source_warning(NO_REPOSITORY) == ""
 
 
 def test_without_git_or_inside_another_repository_there_is_no_commit(project):

@@ -1,0 +1,88 @@
+"""What Hydra itself is asked for in a sweep: a launcher and its settings, and nothing else.
+
+It is asked for by a word, by an experiment or by ``conf/config.yaml``; whatever else is set of
+Hydra's would be ignored, and is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from pipeline.config.compose import REFUSALS, compose, said
+from pipeline.errors import ConfigError
+from pipeline.text import bounded, flatten
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+LAUNCHER = ("hydra/launcher", "hydra.launcher")
+BASIC = "basic"  # Hydra's own, which has no settings: here runs are children of the sweep
+# They follow from the words, from where the command is started and from what is installed.
+GIVEN = ("hydra.sweeper.params", "hydra.launcher", "hydra.overrides", "hydra.runtime",
+         "hydra.job.override_dirname", "hydra.job.name")  # fmt: skip
+
+
+def is_for_hydra(word: str) -> bool:
+    """Return whether a word sets something of Hydra's."""
+    return word.lstrip("+~").startswith(("hydra/", "hydra."))
+
+
+def compose_hydra(groups: Sequence[str], words: Sequence[str]) -> DictConfig:
+    """Return Hydra's settings with these groups and words; ConfigError for what is not heeded."""
+    faults = [
+        f"{word} must be left out: of Hydra's settings hydra/launcher=… and hydra.launcher.…=… "
+        "are heeded"
+        for word in words
+        if not word.startswith(tuple(f"{key}{end}" for key in LAUNCHER for end in "=."))
+    ]
+    if faults:
+        raise ConfigError(bounded(faults))
+    try:
+        tree: DictConfig = compose([*groups, *words], with_hydra=True).hydra
+        faults = list(_unheeded(tree, compose([], with_hydra=True).hydra)) if groups else []
+    except REFUSALS as error:
+        text = said(error).partition("; To append to your config")[0]
+        raise ConfigError(f"word for Hydra must be known; got {text}") from None
+    if faults:
+        raise ConfigError(bounded(faults))
+    return tree
+
+
+def launcher_words(tree: DictConfig) -> tuple[str, ...]:
+    """Return the words that choose the launcher, with every setting; none for Hydra's own."""
+    choice = tree.runtime.choices["hydra/launcher"]
+    if choice == BASIC:
+        return ()
+    settings: Any = OmegaConf.to_container(tree.launcher, resolve=False)
+    del settings["_target_"]
+    given = [f"hydra.launcher.{key}={literal(value)}" for key, value in settings.items()]
+    return (f"hydra/launcher={choice}", *given)
+
+
+def literal(value: Any) -> str:
+    """Return the value as a word of Hydra's grammar holds it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{k}:{literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(literal, value)) + "]"
+    if isinstance(value, str):
+        # A backslash escapes where a quote follows, and there alone.
+        return "'" + re.sub(r"(\\*)(?='|$)", r"\1\1", value).replace("'", "\\'") + "'"
+    return json.dumps(value)
+
+
+def _unheeded(tree: DictConfig, before: DictConfig) -> Iterator[str]:
+    """Yield what the groups set of Hydra's that nothing here heeds."""
+    now, was = (dict(flatten({"hydra": _plain(each)})) for each in (tree, before))
+    for key, value in now.items():
+        if not f"{key}.".startswith(tuple(f"{name}." for name in GIVEN)) and value != was.get(key):
+            yield f"{key} must be left out of an experiment: it is not heeded; got {value!r}"
+
+
+def _plain(tree: DictConfig) -> Any:
+    return OmegaConf.to_container(tree, resolve=False)
