@@ -64,16 +64,20 @@ def import_(given: Given) -> int:
 def sync(given: Given) -> int:
     """Publish every record that the store or server does not have."""
     from pipeline.sweeps.publishing import tags_of_members
+    from pipeline.tracking import check_address
     from pipeline.tracking import sync as publish_missing
 
     tags = tags_of_members()
-    done = publish_missing(files.RUNS, given.tracking(), lambda head: tags.get(head.identity, {}))
+    tracking = given.tracking()
+    done = publish_missing(files.RUNS, tracking, lambda head: tags.get(head.identity, {}))
     counts = {"published": done.published, "completed": done.completed}
     said = [f"{word}: {n}" for word, n in counts.items() if n]
-    say(", ".join(said) or "every record is published already")
+    others = "every other record" if done.deleted else "every record"
+    say(", ".join(said) or f"{others} is published already")
     if done.deleted:
         say(f"deleted in MLflow, and not published again: {', '.join(done.deleted[:3])}")
-        say(f"to have one back: .venv/bin/mlflow runs restore --run-id {done.deleted[0]}")
+        store = f"MLFLOW_TRACKING_URI='{check_address(tracking).shown}'"
+        say(f"to have one back: {store} .venv/bin/mlflow runs restore --run-id {done.deleted[0]}")
     return OK
 
 
