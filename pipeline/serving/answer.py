@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -11,6 +9,7 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
+from pipeline.csv_text import csv_bytes
 from pipeline.serving.rows import Block, Fault, RequestError
 from pipeline.serving.scorer import DECISION, PROBABILITY, REASON, BadRowsError, Scorer
 from pipeline.text import bounded, quoted
@@ -155,14 +154,9 @@ class _Csv:
         out.write(f"{PROBABILITY},{DECISION}{f',{REASON}' * skip}\n".encode())
 
     def __call__(self, rows: list[Row]) -> None:
-        if not self.skip:
-            self.out.write("".join(f"{p!r},{d}\n" for p, d, _ in rows).encode())
-            return
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(
-            ("" if p is None else repr(p), d, reason) for p, d, reason in rows
-        )
-        self.out.write(text.getvalue().encode())
+        columns = zip((PROBABILITY, DECISION, REASON), zip(*rows, strict=True), strict=True)
+        content = csv_bytes([*columns][: 3 if self.skip else 2]) if rows else b""
+        self.out.write(content.partition(b"\n")[2])
 
     def end(self) -> None:
         """A file of CSV has no end mark."""

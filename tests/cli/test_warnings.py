@@ -26,6 +26,7 @@ from pipeline.files import CONF
 from pipeline.record import Record
 from pipeline.report.views import write_views
 from pipeline.tracking import Published, publish
+from pipeline.tracking.live import Partial
 
 N = 80
 Cells = Sequence[object]
@@ -158,6 +159,9 @@ class Here:
         assert draw
         write_views(record)
         return publish(record, self._settings)
+
+    def show(self, partial: Partial) -> bool:
+        return False
 
     def __enter__(self) -> "Here":
         return self

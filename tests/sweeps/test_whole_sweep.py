@@ -61,7 +61,7 @@ def test_it_makes_its_store_and_all_runs_but_the_one_that_crashed(first, project
     (number,) = {tags["oneuron.sweep"] for tags in runs.values()}
     assert runs["3"][f"oneuron.sweep.{number}"] == "3"
     artifacts = {path.name for path in (project / "mlartifacts").rglob("*") if path.is_file()}
-    assert {"comparison.html", "curve.csv", "model.json"} <= artifacts
+    assert {"comparison.html", "record.zip", "MLmodel"} <= artifacts
 
 
 def test_a_failure_is_named_with_its_log_and_its_run_in_mlflow(first, project):
