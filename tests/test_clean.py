@@ -12,7 +12,7 @@ from pipeline.files import PROJECT
 from pipeline.stages.read import car
 from pipeline.stages.read.datasets import breast_cancer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 MAKES_OWN = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the make that runs the tests
 

@@ -12,7 +12,7 @@ from builders import FOREIGN, PROJECT, results
 
 from pipeline.record.identity import environment
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 QUICK = ("train.epochs=5", "evaluate.bootstrap=null")
 # Of this environment's packages all but oneuron itself are seen.

@@ -17,8 +17,6 @@ from builders import copy_project, launch, start
 from pipeline.files import PROJECT
 from pipeline.stages.read import car
 
-pytestmark = pytest.mark.slow
-
 QUICK = "train.epochs=30"
 ENDLESS = "train.epochs=1000000"
 PATIENCE_S = 100  # on a machine that is busy with other tests
@@ -148,6 +146,7 @@ def test_a_second_signal_ends_the_process_at_once(first, copied):
     assert process.returncode == -signal.SIGTERM
 
 
+@pytest.mark.exhaustive
 def test_secrets_reach_no_file_and_no_message(first, copied):
     """H04: planted in the environment, an override, an address and an exception."""
     secret = "hunter2swordfish"
@@ -193,6 +192,7 @@ def test_a_prediction_refuses_a_row_by_line_column_and_rule_and_writes_nothing(
     assert not (tmp_path / "o.csv").exists()
 
 
+@pytest.mark.exhaustive
 def test_the_readmes_table_of_ones_own_works_as_it_is_written(tmp_path, store_template):
     """README, "Your own table": the YAML is taken from there word by word."""
     project = copy_project(tmp_path / "project", store_template)

@@ -10,8 +10,6 @@ import pytest
 from pipeline.cli.completion import script
 from pipeline.cli.table import COMMANDS
 
-pytestmark = pytest.mark.slow
-
 NAMES = {command.name for command in COMMANDS}
 # What is typed, and what it may become.
 CASES = {

@@ -58,7 +58,6 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
     assert capsys.readouterr().out == f"oneuron {metadata['version']}\n"
 
 
-@pytest.mark.slow
 def test_make_lists_the_same_commands_in_the_same_groups():
     text = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=PROJECT, capture_output=True, text=True,

@@ -205,6 +205,7 @@ def test_the_tables_of_the_project_are_written_and_removed_and_no_other_file(pro
     assert not mine.parent.exists()
 
 
+@pytest.mark.exhaustive
 def test_the_page_of_a_run_is_drawn_where_there_is_none(project, capsys):
     """As of a run of a sweep; a page that was altered is drawn again."""
     record = write(make_finished(), here=make_environment())

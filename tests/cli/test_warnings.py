@@ -220,7 +220,6 @@ def contract(folder: Path, kind: Mapping[str, Any]) -> Path:
 QUICK = ("a category that is the only one", "numbers that overflow when summed", "separable")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [*QUICK, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in KINDS if n not in QUICK)],
@@ -254,7 +253,6 @@ def test_a_warning_would_be_seen(here, say, monkeypatch):
     assert "RuntimeWarning: divide by zero" in said
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_category_that_is_the_only_one_has_no_effect_and_no_interval(tmp_path, store_template):
     """The command in a process of its own, and what its record says."""

@@ -522,7 +522,6 @@ def shuffled(number, encodings, positive):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.slow
 def test_on_shuffled_labels_200_neurons_are_tied_in_at_least_95_percent_of_the_shuffles():
     """What is said, and what is false of it, are two questions; both are put to 100 shuffles.
 

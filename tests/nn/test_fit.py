@@ -277,7 +277,6 @@ for epoch in fit(start, rows, adam(0.05), 20, l2=1e-3, batch_size=64, rng=rng):
 """
 
 
-@pytest.mark.slow
 def test_equal_inputs_give_equal_bits_in_two_processes() -> None:
     def output(script: str) -> str:
         command = [sys.executable, "-W", "error", "-c", script]

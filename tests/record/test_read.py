@@ -153,7 +153,6 @@ sys.addaudithook(watch)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_run_reads_no_file_of_its_record_but_once_to_publish_it(tmp_path, store_template):
     """Of every process of the command, every file that is opened, by Python's own count."""

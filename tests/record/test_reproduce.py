@@ -334,7 +334,7 @@ def copied(project, outcome, here) -> Path:
     return project
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel is one of x86-64")
 @pytest.mark.exhaustive
 def test_the_kernel_that_openblas_is_told_to_use_is_kept_and_is_a_part_of_the_machine(
@@ -361,7 +361,7 @@ def only() -> Record:
     return read(path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_changed_line_is_named_and_differs_first_where_it_acts(copied):
     """Planted from epoch 8 on, of 12."""
     bend(copied, "1 + 1e-6 * (epoch.number >= 8)")
@@ -371,7 +371,7 @@ def test_a_changed_line_is_named_and_differs_first_where_it_acts(copied):
     assert found.causes == ("code: nn/fit.py",)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_code_that_does_not_know_a_setting_any_more_is_a_cause(copied):
     settings = copied / "pipeline" / "config" / "evaluate_settings.py"
     edit(settings, "    calibration_bins: ", "    bins: ")
@@ -435,7 +435,7 @@ def replaced(name: str, old: bytes, new: bytes) -> Record:
     return read(path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_recorded_source_gives_the_recorded_bits_and_nothing_else_is_touched(history):
     hook = history / ".git" / "hooks" / "post-checkout"
     hook.write_text("#!/bin/sh\ntouch $(dirname $0)/ran\nexit 1\n")
@@ -447,7 +447,7 @@ def test_the_recorded_source_gives_the_recorded_bits_and_nothing_else_is_touched
     assert not (history / ".git" / "hooks" / "ran").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_code_on_record_that_crashes_is_a_cause_and_its_worktree_goes(history):
     record = replaced("source.diff", b"+SCALE = 1 - 1e-9", b"+SCALE = 1 / 0 - 9")
     before = state(history)
@@ -473,7 +473,7 @@ def test_a_source_that_is_not_to_be_had_is_refused_and_its_worktree_goes(damage,
     assert state(history) == before
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_signal_removes_the_worktree(history):
     """SIGTERM while the code on record is running."""
     begun = history.parent / "begun"

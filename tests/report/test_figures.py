@@ -668,7 +668,6 @@ print("matplotlib.pyplot" in sys.modules, os.environ["MPLBACKEND"])
 """
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_settings_and_backend_of_a_user_change_no_byte_and_stay_as_they_are(whole, files, tmp_path):
     """J11: a notebook's backend, a hostile file of settings, no display, no pyplot."""

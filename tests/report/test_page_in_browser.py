@@ -10,7 +10,7 @@ from pipeline.report.views import PAGE, write_views
 from pipeline.stages.explain import Effect, Effects, Importance
 from pipeline.stages.validate.violations import Violation
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 LONG = "measurement_of_the_sensor_in_the_north_eastern_building_averaged_over_a_week"
 
 

@@ -90,7 +90,6 @@ def test_another_port_is_taken_where_the_preferred_one_is():
         assert own.getsockname()[1] == port
 
 
-@pytest.mark.slow
 def test_an_answer_does_not_wait_for_an_acknowledgement():
     """Over one connection, where the client delays its own by 40 ms: 50 answers in 2 s."""
     code = (

@@ -19,7 +19,6 @@ from pipeline.cli.arguments import parse
 from pipeline.cli.commands import use
 from pipeline.errors import ConfigError
 
-pytestmark = pytest.mark.slow
 ROW = b'{"dataframe_records": [{"safety": "low"}]}'
 HEAD = "POST /invocations HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\n"
 

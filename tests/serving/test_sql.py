@@ -20,7 +20,11 @@ from pipeline.serving.sql import to_sql
 from pipeline.stages.predict import score
 
 Run = Callable[[pd.DataFrame, str, dict[str, str]], pd.DataFrame]
-DATABASES = ("duckdb", "sqlite", pytest.param("postgres", marks=[pytest.mark.slow, needs_postgres]))
+DATABASES = (
+    "duckdb",
+    "sqlite",
+    pytest.param("postgres", marks=[pytest.mark.exhaustive, needs_postgres]),
+)
 
 
 def quoted(name: str) -> str:

@@ -65,6 +65,7 @@ def test_the_number_that_is_shown_gives_the_same_bits():
     assert given.theta.tobytes() == chosen.theta.tobytes()
 
 
+@pytest.mark.exhaustive
 def test_sixty_inputs_of_noise_do_little_harm_and_less_than_scikit_learns_default():
     """80 rows; the baseline is half. The negative control is C = 1."""
     harm, harm_of_c1 = [], []

@@ -556,7 +556,6 @@ def test_a_model_of_an_unknown_format_is_to_be_trained_again(model):
         from_json(json.dumps(tree))
 
 
-@pytest.mark.slow
 def test_a_kill_in_the_middle_of_writing_leaves_no_half_output(model, places):
     source, target = places
     source.write_text(HEADER + "1,red,s,1,no\n" * 100)

@@ -8,7 +8,7 @@ from builders import copy_project, launch
 from disks import Disk, fill, small_disk
 from sweep_builders import points, published, thetas
 
-pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
+pytestmark = pytest.mark.exhaustive
 
 WORDS = ("-m", "seed=range(6)", "train.epochs=300", "sweep.name=full")
 STALE = re.compile(r"\.tmp\.|\.upload\.|^\..*\.\d+\.[0-9a-f]{8}$")

@@ -14,7 +14,7 @@ from sweep_builders import QUICK, points, published, thetas
 
 from pipeline.record import heads
 
-pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
+pytestmark = pytest.mark.exhaustive
 
 JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]
 # What the run of one seed does, by seed.

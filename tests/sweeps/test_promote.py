@@ -83,7 +83,6 @@ def page_words(sweep: Sweep) -> str:
     return Page((sweep.folder / PAGE).read_text()).words
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_the_first_must_reach_the_floor_and_the_next_must_be_better_by_more_than_noise(
     made, capsys, tmp_path

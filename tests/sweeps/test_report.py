@@ -46,6 +46,7 @@ def said(capsys) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.exhaustive
 def test_runs_on_other_rows_are_left_out_with_their_digests(mixed, capsys):
     """The largest group is compared."""
     assert compare_again("", EVERY, TRACKING) == 0

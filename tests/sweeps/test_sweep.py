@@ -119,6 +119,7 @@ def test_data_that_are_refused_are_a_failure_of_their_runs_alone(capsys):
     assert show_plan([QUICK, *words]) == 3
 
 
+@pytest.mark.exhaustive
 def test_an_edited_configuration_makes_new_runs_and_keeps_the_old(capsys):
     """D08: what has run stays as it is, and is found again."""
     assert sweep("seed=range(2)") == 0

@@ -16,8 +16,6 @@ from pipeline.sweeps.grid import expand
 from pipeline.sweeps.launcher import launch as launch_jobs
 from pipeline.sweeps.manifest import new_sweep, write_sweep
 
-pytestmark = pytest.mark.slow
-
 OLDER = "451aebb31d03"  # of MLflow 1.0
 SECRET = "s3cr3t-Value-9913"
 SEEN = """

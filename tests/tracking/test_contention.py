@@ -20,7 +20,7 @@ from pipeline.tracking.publish import publish_to
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.sqlite import check_store, ensure_store
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 WRITERS, EACH = 8, 20
 

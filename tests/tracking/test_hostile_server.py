@@ -35,7 +35,7 @@ from pipeline.sweeps.manifest import Member, Sweep, write_sweep
 from pipeline.tracking import publish
 from pipeline.tracking.projection import ATTEMPT, KEY
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 IDENTITY = "oneuron.identity"
 OWNED = b"raise SystemExit('owned')\n"

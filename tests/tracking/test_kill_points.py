@@ -30,7 +30,7 @@ from pipeline.record.contents import contents
 from pipeline.tracking import close_orphans, open_store, publish
 from pipeline.tracking.sqlite import check_store
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 STARTED = 1_000_000
 SWEEP = "5" * 12

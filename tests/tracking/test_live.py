@@ -146,7 +146,7 @@ def test_the_run_of_a_living_process_is_left_alone_and_that_of_a_dead_one_is_clo
     assert not list(files.RUNS.glob(".live*"))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_process_that_does_not_take_the_curve_stops_no_training(settings):
     record = write(make_finished(), here=make_environment(), started_ms=START_MS)
     store = f"sqlite:///{files.STORE}"  # the process has the project's own

@@ -75,7 +75,7 @@ def test_an_address_is_read_by_sqlalchemy_as_the_path_that_it_is(tmp_path):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_in_an_odd_folder_is_whole_and_writes_nothing_beside_it(tmp_path):
     """J12. MLflow is in such a folder, too."""
     import mlflow

@@ -25,7 +25,7 @@ from pipeline.tracking import Publisher, Synced, close_orphans, open_store, publ
 from pipeline.tracking.projection import CLAIMED
 from pipeline.tracking.quiet import quiet_mlflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.exhaustive, needs_postgres]
+pytestmark = [pytest.mark.exhaustive, needs_postgres]
 
 
 @dataclass

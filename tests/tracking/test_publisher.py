@@ -20,8 +20,6 @@ from pipeline.errors import TrackingError
 from pipeline.record import read
 from pipeline.tracking.process import Publisher
 
-pytestmark = pytest.mark.slow
-
 PASSWORD = "hunter2swordfish"
 
 

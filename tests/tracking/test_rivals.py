@@ -109,7 +109,6 @@ def test_of_two_at_once_the_finished_one_counts_and_then_the_earlier(
     assert ours == [("active" if wins else "deleted",)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_two_clones_that_publish_at_the_same_instant_make_one_run(
     times, settings, tmp_path, fork, exit_codes

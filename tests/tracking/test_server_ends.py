@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from servers import TeamServer, needs_postgres, postgres, team_server
 
-pytestmark = [pytest.mark.exhaustive, pytest.mark.slow, needs_postgres]
+pytestmark = [pytest.mark.exhaustive, needs_postgres]
 API = "/api/2.0/mlflow"
 
 

@@ -18,7 +18,7 @@ from pipeline.tracking.projection import KEY, OWNER
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.view import TAG, write_view
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 REQUESTS = ("runs/search", "runs/create", "log-batch", "log-inputs", "PUT", "LIST", "runs/update")
 FAULTS = {

@@ -31,7 +31,7 @@ from pipeline.tracking.projection import ATTEMPT, KEY, archive_path
 from pipeline.tracking.quiet import quiet_mlflow
 from pipeline.tracking.server import ServerSettings, serve
 
-pytestmark = [pytest.mark.slow, needs_postgres]
+pytestmark = [pytest.mark.exhaustive, needs_postgres]
 API = "/api/2.0/mlflow"
 READ_ONLY, WRITER, OWNER = "reader", "editor", "owner"
 

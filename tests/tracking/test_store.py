@@ -54,6 +54,7 @@ def set_schema(store: Path, version: str) -> None:
         connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
 
 
+@pytest.mark.exhaustive
 def test_new_store_is_made_in_the_project_and_is_private(project):
     """H05: the store, its folder of artifacts and its lock."""
     before = os.umask(0)
@@ -82,7 +83,6 @@ def test_project_with_spaces_and_letters_of_all_kinds_in_its_path(
     assert (project / "mlartifacts" / published.run_id / "artifacts/model/record.zip").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_processes_that_start_at_once_on_a_fresh_folder_make_one_store(project, fork, exit_codes):
     """A01, A12: store and experiment, three times over."""
@@ -108,7 +108,6 @@ def test_processes_that_start_at_once_on_a_fresh_folder_make_one_store(project, 
 
 
 @pytest.mark.exhaustive
-@pytest.mark.slow
 def test_kill_at_any_instant_of_the_first_start_leaves_no_half_store(project, fork, exit_codes):
     """A02: SIGKILL at ten instants; the next start finds nothing or all, and no litter."""
     import mlflow  # noqa: F401
@@ -361,7 +360,7 @@ def test_a_driver_that_is_asked_for_and_not_installed_is_named(project):
         check_address(at("postgresql+psycopg2://u:p@127.0.0.1/db"))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["http", "postgresql"])
 @pytest.mark.exhaustive

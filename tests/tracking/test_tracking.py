@@ -405,7 +405,6 @@ def test_tracking_module_does_not_import_mlflow_before_it_opens_a_store():
 
 
 @pytest.mark.exhaustive
-@pytest.mark.slow
 def test_server_that_dies_loses_nothing_that_sync_does_not_bring(project, store_template, tmp_path):
     """E04, E05, E06: one run before, one while it is away, and replies that are lost."""
     shutil.copy2(store_template, tmp_path / "mlflow.db")

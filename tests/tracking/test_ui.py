@@ -127,7 +127,6 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -160,7 +159,7 @@ def test_a_signal_before_the_server_answers_ends_it_too(launch, shown):
     wait_until(lambda: not processes_in(shown))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_server_listens_on_this_machine_alone_and_on_a_port_that_is_free(launch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -215,7 +214,7 @@ def ask(
             return response.status
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "host",
     ["10.evil.com", "192.168.evil.com", "172.16.evil.com", "evil.com", "localhost", "0.0.0.0"],
@@ -229,7 +228,7 @@ def test_a_page_under_another_name_gets_nothing(served, host):
     assert ask(served, "/health", host) == 403
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "origin", ["http://evil.com", "http://localhost:1", "http://127.0.0.1", "null"]
 )
@@ -276,7 +275,7 @@ def open_page(browser, link: str, width: int, height: int = 1400) -> None:
     browser.get(link)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_link_opens_on_the_losses_then_the_test_loss_then_what_varies(opened, browser, width):
     """Five runs: each has a line of validation and a dashed one of training, and two bars."""
@@ -296,7 +295,7 @@ def test_the_link_opens_on_the_losses_then_the_test_loss_then_what_varies(opened
     assert "MLflow Assistant" not in browser.find_element("tag name", "body").text
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_table_has_the_verdict_and_what_varies_and_is_sorted_by_the_validation_loss(
     opened, browser
 ):
@@ -311,7 +310,7 @@ def test_the_table_has_the_verdict_and_what_varies_and_is_sorted_by_the_validati
     assert {"crosses · lr 1", "onehot · lr 0.1", "epochs 60 · seed 7"} <= names
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_without_the_view_the_losses_come_before_the_certificate(opened, browser):
     open_page(browser, opened.partition("&viewStateShareKey")[0], 1280)
     browser.find_element("xpath", "//*[text()='Model metrics']")
@@ -322,7 +321,7 @@ def test_without_the_view_the_losses_come_before_the_certificate(opened, browser
     assert "certificate.gap" not in text[: order[-1]]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_figures_of_a_run_are_among_its_artifacts(opened, browser):
     open_page(browser, opened, 1600)
     browser.find_element("xpath", "//a[contains(., 'seed 7')]").click()

@@ -11,7 +11,7 @@ import pytest
 from pipeline.compare.leaderboard import leaderboard
 from pipeline.compare.page import page
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 RANKS = "[...table.tBodies[0].rows].map(row => Number(row.cells[0].textContent))"
 
 

@@ -222,7 +222,7 @@ def test_hovering_shows_the_configuration(usual):
     assert labels[0].startswith("<b>candidate 1</b><br>learning_rate = 0.3<br>optimiser = adam")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_thousand_runs_make_a_light_page_in_seconds():
     axes = {
         made.RATE: (0.01, 0.03, 0.1, 0.3, 1.0),
