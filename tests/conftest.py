@@ -17,6 +17,9 @@ from pipeline import files
 from pipeline.config.schema import TrackingSettings
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may be run under nohup
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # or in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ.pop("ARGS", None)  # of make, for pytest
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ from pipeline.estimator import OPTIMISERS, NeuronClassifier
 from pipeline.run import learn, prepare
 from pipeline.stages.outcome import Finished, Prepared
 from pipeline.stages.read import car
+from pipeline.stages.read.datasets import write_if_missing
 
 CHECKS = 63
 TABLES = {
@@ -74,6 +75,7 @@ LONG = ("crosses", "numbers")  # seconds to prepare
 )
 def prepared(request) -> Prepared:
     config = configuration(TABLES[request.param]).run_config()
+    write_if_missing(config.data.path)
     found = prepare(config)
     assert isinstance(found, Prepared), found
     return found

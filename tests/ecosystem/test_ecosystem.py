@@ -13,7 +13,7 @@ from pipeline.config.compose import configuration
 from pipeline.record import write
 from pipeline.run import learn, prepare
 from pipeline.stages.predict import score
-from pipeline.stages.read import read_rows
+from pipeline.stages.read import car, read_rows
 from pipeline.tracking.model_files import model_files
 
 ENVIRONMENT = PROJECT / ".venv-ecosystem"
@@ -57,7 +57,8 @@ def test_a_failure_there_is_a_failure_here():
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="no java on PATH")
 def test_spark_scores_rows_as_the_pipeline(project, tmp_path):
-    words = ["data=car", f"data.path={PROJECT}/data/car.data", "optimiser=newton"]
+    (tmp_path / "car.data").write_bytes(car.content())
+    words = ["data=car", f"data.path={tmp_path}/car.data", "optimiser=newton"]
     config = configuration([*words, "evaluate.bootstrap=null"]).run_config()
     record = write(learn(prepare(config), config))
     folder = tmp_path / "model"

@@ -393,8 +393,8 @@ def test_an_exported_run_is_published_where_it_was_and_mlflow_alone_is_enough_to
     store = there / "mlflow.db"
     assert store_rows("runs", "status", store) == [("FINISHED",)]
     assert ("elsewhere",) in store_rows("experiments", "name", store)
-    (model,) = (there / "mlartifacts").rglob("model.json")
-    assert model.read_bytes() == record.files["model.json"]
+    (archive,) = (there / "mlartifacts").rglob("record.zip")
+    assert archive.read_bytes() == (tmp_path / "run.zip").read_bytes()
     shutil.rmtree(there / "runs")
     code, out, err = launch(there, "reproduce")
     assert code == 0, out + err

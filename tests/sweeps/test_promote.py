@@ -84,6 +84,7 @@ def page_words(sweep: Sweep) -> str:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore:.*Any type hint")  # MLflow's own, of its own
 def test_the_first_must_reach_the_floor_and_the_next_must_be_better_by_more_than_noise(
     made, capsys, tmp_path
 ):

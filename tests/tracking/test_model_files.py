@@ -418,25 +418,6 @@ def test_mlflow_writes_a_container_that_installs_what_the_model_names(model, rec
     assert pinned <= {*done.stdout.split()}
 
 
-@pytest.mark.exhaustive
-@pytest.mark.filterwarnings("ignore")  # of Spark's own
-def test_spark_scores_the_rows_where_they_are(model, cars, record):
-    sql = pytest.importorskip("pyspark.sql")
-    import mlflow.pyfunc
-    from pyspark.sql.functions import struct
-
-    spark = sql.SparkSession.builder.master("local[1]").getOrCreate()
-    try:
-        frame = spark.createDataFrame(cars.to_numpy().tolist(), [*cars])
-        udf = mlflow.pyfunc.spark_udf(spark, str(model), env_manager="local")
-        answers = frame.select(udf(struct(*cars)).alias("answer")).collect()
-    finally:
-        spark.stop()
-    found = [row.answer.probability for row in answers]
-    expected = score(record.model, cars, np.arange(len(cars)), "the cars")[0]
-    assert found == expected.tolist()
-
-
 # --- what a server says is never run -------------------------------------------------------------
 
 RUNS_CODE = {"load_model", "eval", "exec", "pickle", "cloudpickle", "joblib", "unsafe_load"}

@@ -363,7 +363,6 @@ def test_a_driver_that_is_asked_for_and_not_installed_is_named(project):
 @pytest.mark.exhaustive
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["http", "postgresql"])
-@pytest.mark.exhaustive
 def test_silent_server_costs_seconds(kind, project, tmp_path, monkeypatch):
     """E02: it takes the connection, or not even that, and says nothing."""
     (tmp_path / "psycopg.py").touch()
@@ -376,7 +375,7 @@ def test_silent_server_costs_seconds(kind, project, tmp_path, monkeypatch):
         client = MlflowClient(f"http://{place}")
         with (
             socket.create_connection(silent.getsockname()),  # the queue is full now
-            pytest.raises(TrackingError, match="silence for 5 s"),
+            pytest.raises(TrackingError, match=r"got (silence|no whole answer in time)"),
         ):
             probe(client, address)
 
