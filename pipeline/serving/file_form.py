@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from pipeline.config.contract import DataSettings
@@ -38,8 +39,8 @@ def csv_blocks(body: Body, data: DataSettings) -> Iterator[Block]:
     found = every_record(body, data, layout.header is not None)
     while records := [cells for _, cells in islice(found, ROWS)]:
         faults = [*fitted(records, width, first)]
-        columns = [*zip(*records, strict=True)]
-        yield block_of(first, names, [columns[place] for place in places], faults)
+        columns = [[*map(itemgetter(place), records)] for place in places]
+        yield block_of(first, names, columns, faults)
         first += len(records)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from pipeline.config.contract import DataSettings
@@ -24,6 +25,8 @@ from pipeline.serving.rows import (
 from pipeline.text import listed, quoted
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+# The names of the columns, and what gives one: others may be many times larger than their text.
+Table = tuple[list[str], Callable[[int], Sequence[Any]]]
 RULE = f"request must be an object with one of {', '.join(FORMS)}, and params"
 
 
@@ -39,8 +42,9 @@ def json_blocks(body: Body, data: DataSettings) -> tuple[dict[str, Any], Iterato
     if not isinstance(params, dict):
         raise RequestError(f"params must be an object; got {kind_of(params)}")
     faults: list[Fault] = []
-    names, columns = _table(given[0], tree[given[0]], [*data.features], faults)
-    columns = _chosen(names, columns, data)
+    names, column_at = _table(given[0], tree[given[0]], [*data.features], faults)
+    require_columns(names, data)
+    columns = [column_at(names.index(name)) for name in data.features]
     return params, _in_blocks([*data.features], columns, faults, has_escapes)
 
 
@@ -76,10 +80,8 @@ def _no_constant(name: str) -> Any:
     raise RequestError(f"request must be JSON, which has no {name}; write null where it is missing")
 
 
-def _table(
-    form: str, tree: Any, features: Sequence[str], faults: list[Fault]
-) -> tuple[list[str], list[Sequence[Any]]]:
-    """Return names and columns of a table; to ``faults`` go rows of another length."""
+def _table(form: str, tree: Any, features: Sequence[str], faults: list[Fault]) -> Table:
+    """Return the columns of a table; to ``faults`` go rows of another length."""
     if form == "dataframe_split":
         return _split(tree, faults)
     if isinstance(tree, dict) and form != "dataframe_records":
@@ -89,16 +91,16 @@ def _table(
     kinds = {*map(type, tree)}
     if kinds <= {dict}:
         names = [*dict.fromkeys(name for row in tree for name in row)]
-        return names, [[row.get(name) for row in tree] for name in names]
+        return names, lambda at: [row.get(names[at]) for row in tree]
     if kinds == {list} and form != "dataframe_records":
-        return [*features], _transposed(tree, len(features), faults)
+        return _of_rows([*features], tree, faults)
     if len(features) == 1 and kinds <= CELLS and form != "dataframe_records":
-        return [*features], [tree]
+        return [*features], lambda _: tree
     at, other = next((i, row) for i, row in enumerate(tree) if type(row) is not dict)
     raise RequestError(f"{form} must be a list of objects; got {kind_of(other)} at row {at}")
 
 
-def _split(tree: Any, faults: list[Fault]) -> tuple[list[str], list[Sequence[Any]]]:
+def _split(tree: Any, faults: list[Fault]) -> Table:
     if not isinstance(tree, dict) or not {"columns", "data"} <= {*tree} <= {
         "columns", "data", "index",
     }:  # fmt: skip
@@ -109,13 +111,13 @@ def _split(tree: Any, faults: list[Fault]) -> tuple[list[str], list[Sequence[Any
         raise RequestError("columns of dataframe_split must be a list of names")
     if not isinstance(rows, list) or not {*map(type, rows)} <= {list}:
         raise RequestError("data of dataframe_split must be a list of rows, each a list of cells")
-    return names, _transposed(rows, len(names), faults)
+    return _of_rows(names, rows, faults)
 
 
-def _of_columns(tree: dict[str, Any], form: str) -> tuple[list[str], list[Sequence[Any]]]:
+def _of_columns(tree: dict[str, Any], form: str) -> Table:
     """Return a table that is written by column; of cells alone it is a single row."""
     if {*map(type, tree.values())} <= CELLS:
-        return [*tree], [[cell] for cell in tree.values()]
+        tree = {name: [cell] for name, cell in tree.items()}
     for name, cells in tree.items():
         if not isinstance(cells, list):
             raise RequestError(f"{form} must hold a list for each column; got {kind_of(cells)} "
@@ -124,19 +126,13 @@ def _of_columns(tree: dict[str, Any], form: str) -> tuple[list[str], list[Sequen
     if len({*lengths.values()}) > 1:
         got = ", ".join(f"{n} for {quoted(name, 40)}" for name, n in [*lengths.items()][:8])
         raise RequestError(f"columns must be equally long; got {got}")
-    return [*tree], [*tree.values()]
+    columns = [*tree.values()]
+    return [*tree], lambda at: columns[at]
 
 
-def _transposed(rows: list[list[Any]], width: int, faults: list[Fault]) -> list[Sequence[Any]]:
-    faults += fitted(rows, width, 0)
-    return [*zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
-
-
-def _chosen(
-    names: Sequence[str], columns: Sequence[Sequence[Any]], data: DataSettings
-) -> list[Sequence[Any]]:
-    require_columns(names, data)
-    return [columns[names.index(name)] for name in data.features]
+def _of_rows(names: list[str], rows: list[list[Any]], faults: list[Fault]) -> Table:
+    faults += fitted(rows, len(names), 0)
+    return names, lambda at: [*map(itemgetter(at), rows)]
 
 
 def _in_blocks(

@@ -72,13 +72,14 @@ class Body(Source):
 
 
 def fitted(rows: list[list[Any]], width: int, first: int) -> Iterator[Fault]:
-    """Yield the rows of another width, and fill them up, or cut them, in place."""
+    """Yield the rows of another width, and put an empty one in their place."""
     if {*map(len, rows)} <= {width}:
         return
+    empty = [None] * width  # one for all: a header may be much wider than the rows
     for i, row in enumerate(rows):
         if len(row) != width:
             yield Fault(first + i, "", "", f"must have {width} cells, not {len(row)}")
-            rows[i] = [*row[:width], *[None] * (width - len(row))]
+            rows[i] = empty
 
 
 def require_columns(names: Sequence[str], data: DataSettings) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -281,6 +282,23 @@ NO_CSV = {
 def test_csv_that_is_no_table_of_the_contract_is_refused_by_rule(client, kind):
     body, rule = NO_CSV[kind]
     assert rule in client.refusal(body, kind=CSV)
+
+
+def test_a_request_of_many_names_takes_memory_for_its_text_alone(client):
+    many = 4000
+    names = [f"x{i}" for i in range(many)]
+    requests = [
+        {"dataframe_records": [{name: 1} for name in names]},
+        {"dataframe_split": {"columns": names, "data": [[]] * many}},
+    ]
+    for request in requests:
+        body = json.dumps(request)
+        tracemalloc.start()
+        status, *_ = client.ask(body)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert status == 400
+        assert most < many * many  # bytes; a cell for each row and name takes eight times that
 
 
 def test_hostile_parquet_is_refused(client):
