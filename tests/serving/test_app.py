@@ -292,7 +292,7 @@ def test_a_request_of_many_names_takes_memory_for_its_text_alone(client):
         {"dataframe_split": {"columns": names, "data": [[]] * many}},
     ]
     for request in requests:
-        body = json.dumps(request)
+        body = json.dumps(request).encode()
         tracemalloc.start()
         status, *_ = client.ask(body)
         _, most = tracemalloc.get_traced_memory()
