@@ -39,6 +39,7 @@ def compose_hydra(groups: Sequence[str], words: Sequence[str]) -> DictConfig:
         "are heeded"
         for word in words
         if not word.startswith(tuple(f"{key}{end}" for key in LAUNCHER for end in "=."))
+        or word.startswith("hydra.launcher._target_")  # a launcher is chosen by its name alone
     ]
     if faults:
         raise ConfigError(bounded(faults))

@@ -16,7 +16,8 @@ from pipeline.sweeps.hydra_words import literal
      "hydra/launcher=joblb", "hydra/launcher=joblib hydra.launcher.n_job=2",
      "hydra/launcher=joblib hydra.launcher.n_jobs=two", "hydra.job.chdir=true", "+hydra.foo=1",
      "hydra/launcher=joblib +hydra.launcher.foo=1", "hydra.verbose=true", "~hydra.sweeper",
-     "hydra.sweeper.params.seed=1"],
+     "hydra.sweeper.params.seed=1", "hydra.launcher._target_=os.system",
+     "hydra/launcher=joblib hydra.launcher._target_=os.system"],
 )  # fmt: skip
 def test_what_no_sweep_heeds_is_refused(words):
     """J17."""
