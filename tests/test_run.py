@@ -156,6 +156,7 @@ def numbers(path, X, y):
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (1, 2))]
 )
+@pytest.mark.exhaustive
 def test_a_neuron_that_is_worse_than_nothing_is_mended_by_the_penalty_that_is_advised(
     tmp_path, seed
 ):

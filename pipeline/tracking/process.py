@@ -12,9 +12,9 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -40,6 +40,7 @@ from pipeline.tracking.view import link, write_view
 
 PATIENCE_S = 15.0  # for a word of it; a store on this machine is waited for
 AGAIN_S = 2.0
+SAFE_PATH = "PYTHONSAFEPATH"
 AT_ONCE = 8  # runs
 SHOWN = ""  # the answer to a curve that was handed over
 STARTING_S = 60.0  # for the first one: MLflow's import takes seconds, more where cores are busy
@@ -71,7 +72,8 @@ class Publisher:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, settings))
-        self._process.start()
+        with _safe_path():
+            self._process.start()
         theirs.close()
         self._ended = ""  # why it is not asked any more
         self._is_showing = False
@@ -259,3 +261,16 @@ class _Worker:
             return published
         charts = link(store.experiment_id, has_view=write_view(store))
         return replace(published, charts=store.page(charts))
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Have Python start processes that do not look for modules in the current folder first."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[SAFE_PATH]
+        if before is not None:
+            os.environ[SAFE_PATH] = before

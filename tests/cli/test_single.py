@@ -20,6 +20,8 @@ from pipeline.record.identity import environment
 from pipeline.stages.read import car
 from pipeline.tracking import publish
 
+pytestmark = pytest.mark.exhaustive
+
 QUICK = "train.epochs=30"
 
 

@@ -144,6 +144,7 @@ def dealt(rng, k, m, n=400):
 
 
 @pytest.mark.parametrize("n", [8, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
 def test_many_splits_of_one_table_do_not_make_its_noise_knowledge(n):
     """20 splits hold 4 times as many rows out as the table has."""
     alarms = naive = 0

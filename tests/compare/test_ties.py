@@ -425,6 +425,7 @@ def naively_tied(losses, count):
 
 
 @pytest.mark.parametrize("repeats", [3, pytest.param(100, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
 def test_the_truly_best_is_tied_where_errors_are_too_rare_to_be_seen(repeats):
     rates, sizes, ks = (0.001, 0.002, 0.005, 0.02), (100, 346, 570, 1728), (2, 4, 20)
     rng, lacks, naive = np.random.default_rng(24), 0, 0

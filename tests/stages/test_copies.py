@@ -174,6 +174,7 @@ def true_figures(theta, encoder, kinds, p, share):
     }
 
 
+@pytest.mark.exhaustive
 def test_of_independent_draws_from_few_kinds_the_intervals_hold_the_truth_as_they_are():
     held = {"accuracy": 0, "roc_auc": 0}
     for seed in range(100):

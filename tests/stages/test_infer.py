@@ -152,6 +152,7 @@ def coverage(n: int, draws: int, seed: int) -> float:
     return float(np.mean(held))
 
 
+@pytest.mark.exhaustive
 def test_intervals_of_few_rows_hold_the_truth_about_as_often_as_they_say():
     assert 0.91 <= coverage(100, 100, 0) <= 0.99  # 3 standard errors of 100 draws
 

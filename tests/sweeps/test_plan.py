@@ -119,6 +119,7 @@ def test_a_plan_of_many_points_reads_the_data_once(host, monkeypatch):
     assert len(reads) == 1
 
 
+@pytest.mark.exhaustive
 def test_what_runs_share_is_prepared_once(host, monkeypatch):
     prepared = []
     prepare = host_module.prepare

@@ -27,6 +27,8 @@ from pipeline.sweeps.promote import promote, promote_run
 from pipeline.sweeps.report import PAGE
 from pipeline.tracking import Registry
 
+pytestmark = pytest.mark.exhaustive
+
 WEAK = "optimiser=gradient_descent optimiser.learning_rate=0.1 train.epochs=60"
 STRONG = "encode=crosses train.epochs=200 evaluate.threshold={rate:0.2}"
 

@@ -13,7 +13,7 @@ from pipeline.sweeps import publishing
 from pipeline.sweeps.manifest import find_sweep
 from pipeline.sweeps.sweep import run_sweep, show_plan
 
-pytestmark = pytest.mark.usefixtures("table", "store")
+pytestmark = [pytest.mark.usefixtures("table", "store"), pytest.mark.exhaustive]
 
 
 def sweep(*words: str) -> int:

@@ -205,3 +205,16 @@ def test_a_run_that_is_killed_leaves_no_process(launched, tmp_path, silent):
     process.kill()
     process.communicate(timeout=100)
     wait_until(lambda: not in_group_of(tmp_path))
+
+
+@pytest.mark.exhaustive
+def test_a_module_in_the_current_folder_does_not_stand_for_pythons_own(
+    project, settings, tmp_path, monkeypatch
+):
+    record = make_record()
+    for name in ("signal", "selectors", "struct"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')\n")
+    monkeypatch.chdir(tmp_path)
+    with Publisher(settings) as publisher:
+        assert publisher.publish(record).new
+    assert "PYTHONSAFEPATH" not in os.environ
