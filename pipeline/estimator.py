@@ -102,8 +102,11 @@ class NeuronClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
         )
         examples = Examples(X, self._labels(y), count)
-        positive = count @ examples.y
-        if not 0 < positive < count.sum():
+        with np.errstate(over="ignore"):
+            total, positive = count.sum(), count @ examples.y
+        if not np.isfinite(total):
+            raise ValueError("sample_weight must have a sum that is finite; got one above 1e308")
+        if not 0 < positive < total:
             raise ValueError("y must hold two classes with weight above 0; got one class")
         trained = self._train(examples, settings)
         self.theta_, self.l2_ = trained.theta, trained.l2
@@ -183,5 +186,5 @@ def _plain(value: Any) -> Any:
 
 def _worded(text: str) -> str:
     """Return a message about the settings of a run as one about parameters."""
-    text = text.replace("optimiser.name", "optimiser")
+    text = text.replace("optimiser.name", "optimiser").replace("auto, cv or", "auto or")
     return re.sub(r"\b(optimiser|train)\.(?=learning_rate|epochs|batch_size|l2)", "", text)

@@ -289,6 +289,7 @@ def test_a_wrong_parameter_is_refused_by_name(tumours, parameters: dict[str, Any
         ([0, 1, 0, 1], [1, -1, 1, 1], "Negative values"),
         ([0, 1, 0, 1], [1, np.nan, 1, 1], "NaN"),
         ([0, 1, 0, 1], [1, 1], "sample_weight"),
+        ([0, 1, 0, 1], [1e308] * 4, "sample_weight must have a sum that is finite"),
     ],
 )
 def test_labels_and_weights_that_are_none_are_refused(y, weight, message):

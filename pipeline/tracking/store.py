@@ -182,7 +182,7 @@ def _experiment(client: Any, name: str, address: Address) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         experiment = _create_experiment(client, name, address)
-    if not experiment.experiment_id:
+    if experiment is None or not experiment.experiment_id:
         raise TrackingError(f"store must name its experiments; got none at {address.shown}")
     if experiment.lifecycle_stage != "active":
         raise deleted(experiment, address)

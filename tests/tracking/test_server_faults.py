@@ -138,6 +138,16 @@ def test_what_stands_there_without_its_content_is_completed_through_a_proxy_that
     require_one_whole_run(store, record)
 
 
+def test_an_experiment_that_is_not_made_is_named(proxy, store):
+    """E12: the server says yes, and there is none."""
+    settings = TrackingSettings(uri=proxy.uri, experiment="never made")
+    with (
+        proxy.failing(only("experiments/create", faults.swallow)),
+        pytest.raises(TrackingError, match="store must name its experiments; got none"),
+    ):
+        open_store(settings)
+
+
 def test_two_runs_of_a_create_whose_replies_were_lost_become_one(proxy, store):
     """J08: nothing came back, so nobody knows of either but by what they are tagged with."""
     record = make_record(experiment=store.settings.experiment)
