@@ -338,6 +338,7 @@ def naively_different(losses) -> bool:
     [(skewed, 2), *(pytest.param(w, 5, marks=pytest.mark.exhaustive) for w in (normal, heavy))],
 )
 @pytest.mark.parametrize("part", [20, pytest.param(1, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
 def test_of_equal_candidates_one_is_called_worse_in_at_most_5_percent(world, factor, part):
     sets = [(20, 346)] * 500 + [(20, 60)] * 200 + [(60, 346)] * 220 + [(200, 346)] * 80
     sets, rng = sets[::part], np.random.default_rng(15)

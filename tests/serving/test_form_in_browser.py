@@ -19,6 +19,8 @@ from pipeline.serving.app import app
 from pipeline.serving.guard import HOST, guarded, listen, own_origins
 from pipeline.serving.service import Service
 
+pytestmark = pytest.mark.exhaustive
+
 HOSTILE = '"><script>document.title="run"</script><b>'
 LONG = "measurement_of_the_sensor_in_the_north_eastern_building_averaged_over_a_week"
 

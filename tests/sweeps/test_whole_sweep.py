@@ -134,6 +134,8 @@ def test_a_store_of_an_older_mlflow_costs_no_run_and_sync_publishes_them(copied)
 LAUNCHER = '''
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
+pytestmark = pytest.mark.exhaustive
+
 
 class Forgetful(BasicLauncher):
     """Never makes job 1, and says of no job whether it ended."""

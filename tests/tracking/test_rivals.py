@@ -136,6 +136,7 @@ def race(settings, folder, seed, fork, exit_codes) -> None:
     assert exit_codes(children) == [0, 0]
 
 
+@pytest.mark.exhaustive
 def test_sync_completes_a_run_that_lacks_anything(settings, record):
     """J07: whatever is gone from a run that FINISHED comes back, to the last row and byte."""
     record = write(make_finished(60), here=make_environment(), started_ms=1_000_000)
