@@ -16,6 +16,8 @@ from pipeline.sweeps.grid import expand
 from pipeline.sweeps.launcher import launch as launch_jobs
 from pipeline.sweeps.manifest import new_sweep, write_sweep
 
+pytestmark = pytest.mark.exhaustive
+
 OLDER = "451aebb31d03"  # of MLflow 1.0
 SECRET = "s3cr3t-Value-9913"
 SEEN = """
@@ -133,8 +135,6 @@ def test_a_store_of_an_older_mlflow_costs_no_run_and_sync_publishes_them(copied)
 
 LAUNCHER = '''
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-
-pytestmark = pytest.mark.exhaustive
 
 
 class Forgetful(BasicLauncher):
