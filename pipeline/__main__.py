@@ -15,8 +15,8 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from pipeline import files
+from pipeline.console.progress import Working
 from pipeline.errors import OK, PipelineError, disk_error
-from pipeline.progress import Working
 from pipeline.text import say, say_as_installed
 
 

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from pipeline.progress import hide
-from pipeline.tty import coloured, encodable, has_colour
+from pipeline.console.progress import hide
+from pipeline.console.tty import coloured, encodable, has_colour
 
 MASK = "***"
 MIN_SECRET = 6  # characters; a shorter value ("false", "yes") would blank out ordinary words

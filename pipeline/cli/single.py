@@ -12,8 +12,8 @@ from nn import Epoch
 from pipeline import files
 from pipeline.cli.output import other_machine, published, say_next
 from pipeline.config.schema import Configuration, RunConfig
+from pipeline.console.progress import count
 from pipeline.errors import INTERNAL, OK, StopRequest
-from pipeline.progress import count
 from pipeline.record import Record, write
 from pipeline.record.git import source_warning
 from pipeline.report.terminal import summarise

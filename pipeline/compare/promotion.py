@@ -17,6 +17,7 @@ from pipeline.compare.labels import format_share
 from pipeline.compare.leaderboard import format_choice
 from pipeline.compare.refit import comparable_model, score
 from pipeline.config.schema import Configuration, PromoteSettings, RunConfig
+from pipeline.console.tty import folded
 from pipeline.errors import OK, ConfigError, DataError, PipelineError
 from pipeline.record import Record, read
 from pipeline.stages.read import read_rows
@@ -24,7 +25,6 @@ from pipeline.stages.split import Split, split_table
 from pipeline.stages.validate import validate
 from pipeline.text import bounded, counted, cut, say
 from pipeline.tracking import Registry, Version
-from pipeline.tty import folded
 
 MAX_PARAMS = 200  # characters of the chosen configuration
 TOLERANCE = 1e-12  # nats per row: the log loss on record is to come out again

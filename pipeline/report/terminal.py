@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.config.schema import RunConfig
+from pipeline.console.tty import columns, fitted, folded
 from pipeline.report.dealing import format_dealing
 from pipeline.report.performance import format_test
 from pipeline.stages.certify import GRADIENT_ERROR, Certificate
@@ -18,7 +19,6 @@ from pipeline.stages.penalty import PenaltyPath, auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
 from pipeline.text import counted, printable
-from pipeline.tty import columns, fitted, folded
 
 MAX_ATTRIBUTES = 10
 MAX_NAME = 32  # columns of an attribute

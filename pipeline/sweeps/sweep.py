@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
 from pipeline import files
+from pipeline.console.progress import Working
 from pipeline.errors import OK, DataError, DiskError, StopRequest, TrackingError, TrainingError
-from pipeline.progress import Working
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.grid import Grid, Job, expand
 from pipeline.sweeps.host import Host, preparation

@@ -7,10 +7,10 @@ from typing import Self
 
 from rich.console import Console
 
-from pipeline.bar import Terminal, counting
+from pipeline.console.bar import Terminal, counting
+from pipeline.console.tty import is_terminal
 from pipeline.sweeps.child import RunReport
 from pipeline.text import one_line, redact
-from pipeline.tty import is_terminal
 
 
 class SweepProgress:

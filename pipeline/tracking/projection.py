@@ -112,7 +112,7 @@ def project(
 ) -> Projection:
     """Return what MLflow is given for ``record``, with the ``views`` that were drawn of it.
 
-    Of the ``tags`` of a sweep the run's name tells what varies in it.
+    Of the ``tags`` of a sweep the run's name says what varies in it.
     """
     pairs = flatten(record.config)
     # Names keep their parts: a name mapped in one kind is mapped alike in the others.

@@ -61,13 +61,13 @@ class Publication:
     def publish(self) -> Published:
         """Publish what stays as it is: a run that stands already is completed."""
         found = self._runs()
-        standing = next((run for run in found if run.info.status == self.wanted.status), None)
-        if standing is not None:
-            completed = not is_whole(self.store, self.wanted, standing)
+        existing = next((run for run in found if run.info.status == self.wanted.status), None)
+        if existing is not None:
+            completed = not is_whole(self.store, self.wanted, existing)
             if completed:
-                self._complete(standing)
-            self._drop_redundant(found, standing)
-            return self._published(standing, completed=completed)
+                self._complete(existing)
+            self._drop_redundant(found, existing)
+            return self._published(existing, completed=completed)
         rival = next((run for run in found if not self._is_mine(run) and _is_claimed(run)), None)
         if rival is not None:  # who publishes the same result at this moment
             return self._published(rival)
@@ -209,7 +209,7 @@ def _claimed_ns(run: Any) -> int:
 
 
 def _is_claimed(run: Any) -> bool:
-    """Return whether somebody may be publishing the run right now, by their clock or ours."""
+    """Return whether somebody may be publishing the run now, if the clocks agree to that time."""
     return abs(time.time_ns() - _claimed_ns(run)) < STALE_S * 1e9
 
 

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipeline.cli.given import Given, resolve_record
+from pipeline.console.tty import folded
 from pipeline.errors import OK, ConfigError, leave_on_signals
 from pipeline.text import redact_tree, say
-from pipeline.tty import folded
 
 if TYPE_CHECKING:
     from pipeline.record import Record

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from pipeline import files
 from pipeline.cli.given import Given, finished_record, resolve_record
 from pipeline.cli.output import write_output
+from pipeline.console.tty import folded
 from pipeline.errors import OK, WORSE, ConfigError, DataError
 from pipeline.text import bounded, canonical, counted, say
-from pipeline.tty import folded
 
 if TYPE_CHECKING:
     from pipeline.config.evaluate_settings import ThresholdRule

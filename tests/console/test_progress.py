@@ -14,8 +14,8 @@ import time
 import pytest
 from builders import FOREIGN, copy_project
 
-from pipeline import progress
-from pipeline.progress import PHASES, Working, count, phase_of
+from pipeline.console import progress
+from pipeline.console.progress import PHASES, Working, count, phase_of
 from pipeline.stages import infer, optimism
 from pipeline.text import say
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from pipeline.tty import is_terminal
+from pipeline.console.tty import is_terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -129,7 +129,7 @@ class Working:
             self._bar.stop()
             self._bar = None
         if self._bar is None:
-            from pipeline.bar import Terminal, counting, spinning
+            from pipeline.console.bar import Terminal, counting, spinning
 
             console = Terminal(file=self._stream, force_terminal=True)
             self._bar = counting(console, text, total) if total else spinning(console, text)

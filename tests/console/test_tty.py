@@ -7,8 +7,8 @@ import sys
 import pytest
 from rich.cells import cell_len
 
+from pipeline.console.tty import coloured, columns, encodable, fitted, folded, has_colour, wrapped
 from pipeline.text import say
-from pipeline.tty import coloured, columns, encodable, fitted, folded, has_colour, wrapped
 
 TEXT = """\
 One neuron on car: newton, l2 0.1, seed 0

@@ -1,0 +1,1 @@
+"""What a terminal shows: characters and colours that it has, and what goes on meanwhile."""
