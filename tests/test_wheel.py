@@ -163,3 +163,16 @@ def test_a_source_distribution_makes_the_same_wheel(wheel, tmp_path):
     (source,) = (tmp_path / "unpacked").iterdir()
     again = build(tmp_path / "again", "-t", "wheel", source=source)
     assert again.read_bytes() == wheel.read_bytes()
+
+
+def test_packages_of_other_projects_on_the_path_do_not_stand_for_ours(started, oneuron, tmp_path):
+    other = tmp_path / "other"
+    for name in ("pipeline", "nn"):
+        (other / name).mkdir(parents=True)
+        (other / name / "__init__.py").write_text("raise SystemExit('foreign')\n")
+    for name in ("numpy", "logging", "secrets"):
+        (other / f"{name}.py").write_text("raise SystemExit('foreign')\n")
+    for words in (["run", "data=car", *QUICK], ["reproduce", "--run", "latest"]):
+        code, out, err = call(oneuron, started, *words, PYTHONPATH=str(other))
+        assert code == 0, out + err
+        assert "foreign" not in out + err
