@@ -140,6 +140,8 @@ class NeuronClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _settings(self) -> _Settings:
         given = self.optimiser if isinstance(self.optimiser, Mapping) else {"name": self.optimiser}
+        if "name" not in given:
+            raise ValueError(f"optimiser must hold a name; got {dict(given)}")
         optimiser = {**OPTIMISERS.get(str(given.get("name")), {}), **given}
         if self.learning_rate is not None and optimiser.get("name") != "newton":
             optimiser["learning_rate"] = self.learning_rate

@@ -264,6 +264,7 @@ def test_names_of_columns_are_kept_and_named_where_classes_separate():
         ({"epochs": 0}, "epochs must be greater than or equal to 1; got 0"),
         ({"epochs": 2.5}, "epochs must be a valid integer; got 2.5"),
         ({"batch_size": -1, "epochs": 0}, "(?s)epochs .*batch_size must be"),
+        ({"optimiser": {}}, "^optimiser must hold a name; got {}"),
         ({"l2": -1}, "^l2 must be auto or a number of 0 or more; got -1"),
         ({"l2": "cv"}, "^l2 must be a number or auto; got 'cv': use GridSearchCV"),
         ({"l2": float("nan")}, "^l2 must be"),

@@ -48,10 +48,21 @@ def compose_hydra(groups: Sequence[str], words: Sequence[str]) -> DictConfig:
         faults = list(_unheeded(tree, compose([], with_hydra=True).hydra)) if groups else []
     except REFUSALS as error:
         text = said(error).partition("; To append to your config")[0]
-        raise ConfigError(f"word for Hydra must be known; got {text}") from None
+        known = ", ".join(_launchers())
+        raise ConfigError(
+            f"word for Hydra must be known; got {text.rstrip('.')} (launchers: {known}; as "
+            "hydra/launcher=joblib hydra.launcher.n_jobs=4)"
+        ) from None
     if faults:
         raise ConfigError(bounded(faults))
     return tree
+
+
+def _launchers() -> list[str]:
+    """Return the launchers that are installed; Hydra has found them by now."""
+    from hydra.core.config_store import ConfigStore
+
+    return [name.removesuffix(".yaml") for name in ConfigStore.instance().list("hydra/launcher")]
 
 
 def launcher_words(tree: DictConfig) -> tuple[str, ...]:

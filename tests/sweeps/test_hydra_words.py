@@ -26,6 +26,14 @@ def test_what_no_sweep_heeds_is_refused(words):
     assert "append" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("word", ["hydra/launcher=joblb", "hydra.launcher.n_jobs=4"])
+def test_a_launcher_that_is_not_there_is_refused_with_those_that_are(word):
+    with pytest.raises(
+        ConfigError, match=r"launchers: basic, joblib, submitit_local, .*; as hydra"
+    ):
+        expand(["seed=1,2", word])
+
+
 @pytest.mark.parametrize("word", ["hydra.launcher.n_jobs=4", "hydra/launcher=joblib", "+hydra.a=1"])
 def test_a_single_run_has_no_words_for_hydra(word):
     with pytest.raises(ConfigError, match="must be left out"):
