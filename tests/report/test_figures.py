@@ -585,7 +585,16 @@ def faults(figure):
     return outside(found, figure.bbox), overlapping(found)
 
 
-@pytest.mark.parametrize("made", [odd_names, nothing, extremes, always_wrong])
+@pytest.mark.parametrize(
+    "made",
+    [
+        nothing,
+        *(
+            pytest.param(m, marks=pytest.mark.exhaustive)
+            for m in (odd_names, extremes, always_wrong)
+        ),
+    ],
+)
 def test_every_text_of_every_result_is_inside_its_figure_and_on_no_other(record, made):
     """Without a warning, too: warnings are errors here."""
     found = {name: faults(figure) for name, figure in drawings(record(made())).items()}

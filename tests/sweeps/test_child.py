@@ -18,6 +18,8 @@ from pipeline.sweeps import child
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.host import Host
 
+pytestmark = pytest.mark.exhaustive
+
 
 def fail():
     raise RuntimeError("planted")

@@ -15,6 +15,8 @@ from pipeline.sweeps.host import Host
 from pipeline.sweeps.manifest import new_sweep
 from pipeline.sweeps.plan import format_jobs, format_plan, plan
 
+pytestmark = pytest.mark.exhaustive
+
 WORDS = (QUICK, "seed=range(2)", "data.sha256=null")
 
 
