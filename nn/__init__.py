@@ -14,15 +14,19 @@ Every function of this package uses these letters, shapes and units, and nothing
 ``l2``     ()        strength of the penalty ``l2 / 2 * sum(weights ** 2)``; the bias is free
 =========  ========  ==============================================================================
 
-``Examples`` are ``(X, y, count)``. Losses are in nats per row; the *objective* is the mean loss
-plus the penalty. Nothing is broadcast: labels of shape (n, 1) less probabilities of shape (n,)
-would make an (n, n) matrix, so a shape that does not fit is refused by name.
+``Examples`` are ``(X, y, count)``. Rows that are too many to hold are ``Blocks`` of them: every
+pass makes each block anew, and its sums are added in a fixed tree, whoever makes them.
+
+Losses are in nats per row; the *objective* is the mean loss plus the penalty. Nothing is broadcast:
+labels of shape (n, 1) less probabilities of shape (n,) would make an (n, n) matrix, so a shape that
+does not fit is refused by name.
 
 "Article" is *Building your first neural network, part 1* (Heba, 2022); its equation numbers are
 used throughout. ``docs/article.md`` maps each of them to the function that holds it.
 """
 
 from nn.arrays import ShapeError
+from nn.blocks import Blocks, InMemoryBlocks, tree_sum
 from nn.fit import Epoch, fit, fit_newton, initial_theta
 from nn.gradcheck import five_point_gradient
 from nn.loss import binary_cross_entropy, loss_slope, sigmoid
@@ -43,8 +47,10 @@ from nn.optim import Transform, adam, gradient_descent, momentum
 from nn.optimum import Optimum, newton
 
 __all__ = [
+    "Blocks",
     "Epoch",
     "Examples",
+    "InMemoryBlocks",
     "Optimum",
     "Pass",
     "ShapeError",
@@ -69,4 +75,5 @@ __all__ = [
     "predict_proba",
     "row_logits",
     "sigmoid",
+    "tree_sum",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
+from nn.blocks import Blocks
 from nn.neuron import Examples, Pass, examine, gradient
 from nn.optim import Transform
 from nn.optimum import newton_steps
@@ -41,11 +42,11 @@ def initial_theta(d: int, rng: np.random.Generator) -> Array:
 
 def fit(
     theta: Array,
-    train: Examples,
+    train: Examples | Blocks,
     optimiser: Transform,
     epochs: int,
     *,
-    valid: Examples | None = None,
+    valid: Examples | Blocks | None = None,
     l2: float = 0.0,
     batch_size: int | None = None,
     rng: np.random.Generator | None = None,
@@ -60,19 +61,19 @@ def fit(
     Raises
     ------
     ValueError
-        If ``batch_size`` is below 1 or comes without ``rng``, or rows then do not count in whole
-        numbers.
+        If ``batch_size`` is below 1, comes without ``rng`` or with ``Blocks``, or rows then do not
+        count in whole numbers.
     ShapeError
         If an array does not have the shape of the Conventions.
     """
-    copies = _copies(train.count, batch_size, rng)
+    copies = _copies(train, batch_size, rng)
     state = optimiser.init(theta)
     for number in range(epochs + 1):
         found = examine(theta, train, l2)
         yield _epoch(number, theta, found, valid)
         if number == epochs:
             return
-        if batch_size is None or rng is None:
+        if batch_size is None or rng is None or not isinstance(train, Examples):
             theta, state = _update(theta, found.gradient, optimiser, state)
             continue
         for batch in _deal(train, rng.permutation(copies), batch_size):
@@ -80,7 +81,12 @@ def fit(
 
 
 def fit_newton(
-    theta: Array, train: Examples, epochs: int, *, valid: Examples | None = None, l2: float = 0.0
+    theta: Array,
+    train: Examples | Blocks,
+    epochs: int,
+    *,
+    valid: Examples | Blocks | None = None,
+    l2: float = 0.0,
 ) -> Iterator[Epoch]:
     """Yield the neuron before training and after each step of Newton's method, an epoch each.
 
@@ -97,7 +103,7 @@ def fit_newton(
         yield _epoch(number, point.theta, point.found, valid)
 
 
-def _epoch(number: int, theta: Array, train: Pass, valid: Examples | None) -> Epoch:
+def _epoch(number: int, theta: Array, train: Pass, valid: Examples | Blocks | None) -> Epoch:
     valid_loss = valid_accuracy = float("nan")
     if valid is not None:
         valid_loss, _, valid_accuracy, *_ = examine(theta, valid)
@@ -112,14 +118,19 @@ def _update(theta: Array, slope: Array, optimiser: Transform, state: Any) -> tup
     return theta + update, state
 
 
-def _copies(count: Array, batch_size: int | None, rng: np.random.Generator | None) -> Indices:
+def _copies(
+    train: Examples | Blocks, batch_size: int | None, rng: np.random.Generator | None
+) -> Indices:
     """Return positions of the rows, each as often as it counts; none where there are no batches."""
     if batch_size is None:
         return np.arange(0)
+    if not isinstance(train, Examples):
+        raise ValueError(f"batch_size must be None with Blocks; got {batch_size}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more; got {batch_size}")
     if rng is None:
         raise ValueError("rng must be given with batch_size; got None")
+    count = train.count
     invalid = count[(count < 0) | (count != np.floor(count))]
     if invalid.size:
         raise ValueError(f"count must be of whole rows with batch_size; got {invalid[0]}")

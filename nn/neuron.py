@@ -1,10 +1,12 @@
 """One neuron: logits, probabilities, and one pass over a table of counted rows for all the rest."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from nn.arrays import Array, ShapeError, require_shape
+from nn.blocks import Blocks, tree_sum
 from nn.loss import binary_cross_entropy, loss_and_slope, loss_curvature, sigmoid
 
 # Rows that are worked on at once, so that what is computed of them stays in a core's cache: a pass
@@ -61,8 +63,9 @@ def predict_proba(theta: Array, X: Array) -> Array:
     return sigmoid(row_logits(theta, X))
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def examine(theta: Array, examples: Examples, l2: float = 0.0, *, curvature: bool = False) -> Pass:
+def examine(
+    theta: Array, examples: Examples | Blocks, l2: float = 0.0, *, curvature: bool = False
+) -> Pass:
     """Return loss, objective, accuracy, gradient and, with ``curvature``, Hessian, in one pass.
 
     All are averages over rows: a row that counts 2 equals the row written twice. What overflows is
@@ -78,6 +81,24 @@ def examine(theta: Array, examples: Examples, l2: float = 0.0, *, curvature: boo
     ShapeError
         If an array does not have the shape of the Conventions.
     """
+    sums = partial(_sums, theta, curvature=curvature)
+    if isinstance(examples, Examples):
+        return _averages(theta, sums(examples), l2)
+    return _averages(theta, tree_sum(examples.map(sums)), l2)
+
+
+class Sums(NamedTuple):
+    """What a pass adds up over rows: that of ``Pass`` before it is divided, and the counts."""
+
+    loss: float
+    right: float
+    gradient: Array
+    hessian: Array
+    total: float
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _sums(theta: Array, examples: Examples, *, curvature: bool) -> Sums:
     _require_rows(theta, examples)
     size = len(theta) if curvature else 0
     loss, right, gradient, hessian = 0.0, 0.0, np.zeros(len(theta)), np.zeros((size, size))
@@ -92,27 +113,32 @@ def examine(theta: Array, examples: Examples, l2: float = 0.0, *, curvature: boo
         gradient[-1] += slopes.sum()
         if curvature:
             hessian += _weighted_square(X, count * loss_curvature(z))
-    total = float(examples.count.sum())
-    gradient /= total
+    return Sums(loss, right, gradient, hessian, float(examples.count.sum()))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _averages(theta: Array, sums: Sums, l2: float) -> Pass:
+    loss, right, gradient, hessian, total = sums
+    gradient = gradient / total
     gradient[:-1] += l2 * theta[:-1]
-    if curvature:
-        hessian /= total
-        hessian[np.diag_indices(size - 1)] += l2
+    if hessian.size:
+        hessian = hessian / total
+        hessian[np.diag_indices(len(theta) - 1)] += l2
     mean = loss / total
     return Pass(mean, mean + penalty(theta, l2), right / total, gradient, hessian)
 
 
-def objective(theta: Array, examples: Examples, l2: float = 0.0) -> float:
+def objective(theta: Array, examples: Examples | Blocks, l2: float = 0.0) -> float:
     """Return the mean loss (Eq. 4) plus the penalty, in nats per row: what descent descends."""
     return examine(theta, examples, l2).objective
 
 
-def gradient(theta: Array, examples: Examples, l2: float = 0.0) -> Array:
+def gradient(theta: Array, examples: Examples | Blocks, l2: float = 0.0) -> Array:
     """Return the gradient (d + 1,) of the objective (Eq. 12 and 13)."""
     return examine(theta, examples, l2).gradient
 
 
-def hessian(theta: Array, examples: Examples, l2: float = 0.0) -> Array:
+def hessian(theta: Array, examples: Examples | Blocks, l2: float = 0.0) -> Array:
     """Return the second derivative (d + 1, d + 1) of the objective."""
     return examine(theta, examples, l2, curvature=True).hessian
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nn.arrays import Array
+from nn.blocks import Blocks
 from nn.neuron import BLOCK, Examples, Pass, examine, objective
 
 EPS = float(np.finfo(float).eps)
@@ -39,7 +40,7 @@ class Point(NamedTuple):
     gain: float = 0.0
 
 
-def newton(theta: Array, examples: Examples, l2: float = 0.0) -> Optimum:
+def newton(theta: Array, examples: Examples | Blocks, l2: float = 0.0) -> Optimum:
     """Return the minimum of the objective, which is never above that of ``theta``.
 
     Raises
@@ -54,7 +55,7 @@ def newton(theta: Array, examples: Examples, l2: float = 0.0) -> Optimum:
     return Optimum(best, found.objective, found.gradient, len(before))
 
 
-def newton_steps(theta: Array, examples: Examples, l2: float = 0.0) -> Iterator[Point]:
+def newton_steps(theta: Array, examples: Examples | Blocks, l2: float = 0.0) -> Iterator[Point]:
     """Yield ``theta`` and then each step of damped Newton towards the minimum of the objective.
 
     Nocedal and Wright 2006, algorithm 3.2: a step of the exact Hessian, halved until the objective
@@ -67,7 +68,7 @@ def newton_steps(theta: Array, examples: Examples, l2: float = 0.0) -> Iterator[
         point = _lower(point, examples, l2)
 
 
-def _start(theta: Array, examples: Examples, l2: float) -> Array:
+def _start(theta: Array, examples: Examples | Blocks, l2: float) -> Array:
     """Return the lowest of all zeros, ``theta`` and, of many rows, the optimum of a part of them.
 
     From afar the probabilities are 0 or 1, where there is no curvature to go by.
@@ -75,6 +76,8 @@ def _start(theta: Array, examples: Examples, l2: float) -> Array:
     start, lowest = np.zeros_like(theta), LOG_2
     if theta.any() and (value := objective(theta, examples, l2)) <= lowest:  # NaN is not
         start, lowest = theta, value
+    if not isinstance(examples, Examples):
+        return start
     part = Examples(*(array[::PART] for array in examples))
     if len(part.y) > BLOCK and part.count.any():
         near = newton(start, part, l2).theta
@@ -83,7 +86,7 @@ def _start(theta: Array, examples: Examples, l2: float) -> Array:
 
 
 @np.errstate(all="ignore")
-def _lower(point: Point, examples: Examples, l2: float) -> Point | None:
+def _lower(point: Point, examples: Examples | Blocks, l2: float) -> Point | None:
     """Return a lower point along Newton's step; None where there is none."""
     here = point.found
     step = newton_step(here.hessian, here.gradient)
