@@ -13,7 +13,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.cli.given import Given
-from pipeline.cli.table import BY_NAME, EVERY_SETTING, FILE_SETTINGS, Command, Option
+from pipeline.cli.table import BY_NAME, CONNECT, EVERY_SETTING, FILE_SETTINGS, Command, Option
 from pipeline.errors import ConfigError
 from pipeline.text import bounded, cut
 
@@ -184,7 +184,7 @@ def _values(words: list[str]) -> dict[str, Any]:
     from pipeline.config.compose import configuration, parse_words
 
     given = {override.key_or_group: override for override in parse_words(words)[0]}
-    # What the form of a file may be depends on the contract of the model.
-    form = {key: override.value() for key, override in given.items() if key in FILE_SETTINGS}
+    # What the form of a file may be depends on the contract of the model, as does its engine.
+    form = {k: override.value() for k, override in given.items() if k in (*FILE_SETTINGS, CONNECT)}
     job = configuration([o.input_line or "" for key, o in given.items() if key not in form])
     return {key: reduce(getattr, key.split("."), job) for key in given if key not in form} | form

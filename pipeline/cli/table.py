@@ -20,6 +20,7 @@ FILE_SETTINGS = tuple(  # the form of a file of rows to predict, where it is not
         "decimal", "thousands", "missing_values", "rest",
     )
 )  # fmt: skip
+CONNECT = "data.source.connect"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ GROUPS = {
             "reproduce", "train a run again and say whether it is the same", train.reproduce,
             (RUN, Option("from", "source: by the code on record", values=("source",)),
              Option("trust", "yes: run code that was not made on this machine", values=("yes",))),
-            ("data.path", "data.valid", "data.test", "train.blas_threads", "tracking"),
+            ("data.path", CONNECT, "data.valid", "data.test", "train.blas_threads", "tracking"),
             "--run latest --from source",
         ),
     ),

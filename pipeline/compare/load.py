@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -10,7 +11,7 @@ from pipeline.compare.comparison import Run, Value
 from pipeline.record import Record, published_runs
 from pipeline.text import flatten
 
-PATHS = ("data.path", "data.valid", "data.test")
+PLACES = re.compile(r"data\.(path|valid|test|source(\..*)?)")
 SEEDS = ("seed", "split.seed", "split.fold")
 
 
@@ -46,9 +47,9 @@ def unrecorded_run(overrides: tuple[str, ...], reason: str, log: str | None) -> 
 
 
 def settings_of(config: Mapping[str, object]) -> dict[str, Value]:
-    """Return the configuration by dotted names; a list is its JSON text. Paths are no settings."""
+    """Return the configuration by dotted names, without places; a list is its JSON text."""
     pairs = flatten(dict(config))
-    return {name: _plain(value) for name, value in pairs if name not in PATHS}
+    return {name: _plain(value) for name, value in pairs if not PLACES.fullmatch(name)}
 
 
 def known_params(run: Run, varying: Sequence[str]) -> dict[str, Value]:

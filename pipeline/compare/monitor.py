@@ -120,8 +120,8 @@ def to_json(found: Monitored) -> bytes:
 def _read(record: Record, path: Path, form: Mapping[str, Any]) -> tuple[Rows, Table]:
     """Return the rows of the file; of the contract, what only training asks for is left out."""
     changes = {
-        "path": str(path.absolute()), "valid": None, "test": None, "sha256": None, "min_rows": 1,
-        "max_contradictory": 1.0,
+        "path": str(path.absolute()), "source": None, "valid": None, "test": None, "sha256": None,
+        "min_rows": 1, "max_contradictory": 1.0,
     }  # fmt: skip
     data = record.model.data.in_form(form).model_copy(update=changes)
     rows = read_rows(data)

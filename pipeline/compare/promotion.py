@@ -153,7 +153,7 @@ def _split(record: Record) -> Split:
     if rows.digest != digest:
         raise DataError(
             f"data must be those that the run was made of, digest {digest[:8]}; got "
-            f"{rows.digest[:8]} in {config.data.path}: run the sweep again"
+            f"{rows.digest[:8]} in {config.data.place}: run the sweep again"
         )
     return split_table(validate(rows, config.encode.completed(config.data)).require(), config.split)
 

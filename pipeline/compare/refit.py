@@ -20,7 +20,13 @@ from pipeline.stages.threshold import choose_threshold
 from pipeline.stages.train import train
 from pipeline.text import one_line
 
-PLACES = ("path", "valid", "test", "sha256")  # of files: the digest says which rows they hold
+PLACES = (
+    "path",
+    "source",
+    "valid",
+    "test",
+    "sha256",
+)  # of files: the digest says which rows they hold
 MAX_NUMBERS = 2**28  # of the inputs of all distinct train rows: 2 GiB
 FAVOURED = "it is compared as it is: it may know some of the test rows, which favours it"
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 # What Hydra raises where it cannot compose: its own, OmegaConf's, YAML's and a bare ValueError.
+# A table is in one place.
+GIVES_WAY = {"data.path": ("data.source",), "data.source": ("data.path", "data.sha256")}
 REFUSALS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 
 
@@ -101,6 +103,8 @@ class Composer:
             self._bases[groups] = compose(list(groups))
         tree = copy.deepcopy(self._bases[groups])
         with open_dict(tree):
+            for place in replaced_places(values):
+                OmegaConf.update(tree, place, None)
             for override in values:
                 OmegaConf.update(tree, override.key_or_group, override.value(), merge=True)
         return tree
@@ -114,6 +118,13 @@ def compose(words: list[str], *, with_hydra: bool = False) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return compose("config", overrides=words, return_hydra_config=with_hydra)
+
+
+def replaced_places(values: Sequence[Override]) -> list[str]:
+    """Return the settings that give way since one was typed: data.path (and its pin), or source."""
+    typed = {".".join(o.key_or_group.split(".")[:2]) for o in values if o.value() is not None}
+    given = [place for place in GIVES_WAY if place in typed]
+    return list(GIVES_WAY[given[0]]) if len(given) == 1 else []
 
 
 def option_fault(override: Override) -> str:

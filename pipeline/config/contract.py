@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.config.column_settings import (
     Attribute,
@@ -22,6 +22,7 @@ from pipeline.config.column_settings import (
 )
 from pipeline.config.date_settings import Date
 from pipeline.config.file_settings import FileSettings, Name, Names
+from pipeline.config.source_settings import SourceSettings, place_of
 from pipeline.config.strict import Settings, Texts, did_you_mean, require
 
 
@@ -32,6 +33,13 @@ def _day(text: str) -> str:
     except ValueError:
         rule = f' must be a day of ISO 8601, as "2026-01-31"; got {text!r}'
         raise ValueError(rule) from None
+
+
+def _source(value: object) -> object:
+    """Return the settings of a source, which are no path."""
+    rule = f" must name engine and table; got {value!r}: for a file set data.path={value}"
+    require(not isinstance(value, str), rule)
+    return value
 
 
 AsOf = Annotated[str, AfterValidator(_day)]
@@ -67,7 +75,9 @@ class DataSettings(FileSettings):
     """A table and its contract."""
 
     name: Name
-    path: Name  # csv, csv.gz or parquet; relative to the project folder
+    # csv, csv.gz or parquet, or a pattern of parquet files; relative to the project folder
+    path: Name | None = None
+    source: Annotated[SourceSettings | None, BeforeValidator(_source)] = None  # or an engine
     valid: Name | None = None  # further files of this contract, for split=files
     test: Name | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
@@ -80,6 +90,11 @@ class DataSettings(FileSettings):
     as_of: AsOf = "2100-01-01"  # a day in ISO 8601; later dates are suspicious
     known: Names = ()  # columns, or the target, whose suspicions a person has judged
     card: Card = Card()
+
+    @property
+    def place(self) -> str:
+        """What messages name the table by."""
+        return place_of(self.model_dump(include={"path", "source"}))
 
     def in_form(self, changes: Mapping[str, Any]) -> Self:
         """Return the contract of a file of another form; ConfigError where that cannot be."""
@@ -113,6 +128,22 @@ class DataSettings(FileSettings):
         """Return the setting that makes a column, one that is ignored if any is, of that kind."""
         name = (*self.names_of(Ignored), *self.columns)[0]
         return f"data.columns.{name}.kind={kind}"
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        require(
+            self.path is not None or self.source is not None,
+            ".path must be given, or source; got neither",
+        )
+        require(
+            self.path is None or self.source is None,
+            f".path must be null where source is given; got {self.path!r}: data.path=null",
+        )
+        require(
+            self.source is None or self.sha256 is None,
+            ".sha256 must be null where source is given: data.sha256=null",
+        )
+        return self
 
     @model_validator(mode="after")
     def _tested(self) -> Self:

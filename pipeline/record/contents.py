@@ -140,8 +140,8 @@ def _corrected(optimism: Optimism | None) -> dict[str, float]:
 def _model(config: RunConfig, prepared: Prepared, trained: Trained, threshold: float) -> bytes:
     # Categories must stay what they are; the path can hold an address, and the name what it likes.
     masked: dict[str, str | None] = {
-        "path": redact(config.data.path), "name": redact(config.data.name),
-        "valid": None, "test": None,
+        "path": redact(config.data.place), "name": redact(config.data.name),
+        "source": None, "valid": None, "test": None,
     }  # fmt: skip
     data = contract_for_new_rows(config.data.model_copy(update=masked), prepared.encoder)
     model = Model(data, prepared.encoder, trained.theta, threshold)

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from nn.arrays import Array
+from pipeline.config.source_settings import place_of
 from pipeline.errors import DataError, Failure, reason_of
 from pipeline.record.arrays import parse_array, parse_curve
 from pipeline.record.head import MISSHAPEN, RESULT, Head, RecordError, parse_head
@@ -237,7 +238,7 @@ def _read_file(folder: Path, name: str, size: int) -> bytes:
 def _parse_all(record: Record) -> None:
     """Raise an error if the configuration or a file cannot be what it is named."""
     config = record.config
-    names = [config["data"]["name"], config["data"]["path"], config["split"]["name"]]
+    names = [config["data"]["name"], place_of(config["data"]), config["split"]["name"]]
     NAMES.validate_python([*names, config["optimiser"]["name"]], strict=True)
     NUMBERS.validate_python([config["seed"], config["train"]["epochs"]], strict=True)
     for name in record.files:

@@ -80,7 +80,8 @@ def reproduce(
 ) -> Reproduction:
     """Train the run again and compare weights and every point of the curve.
 
-    ``changes`` sets ``data.path``, where the table has been moved, or ``train.blas_threads``. With
+    ``changes`` sets ``data.path``, where the table has been moved, or ``train.blas_threads``; of a
+    table in an engine ``data.source.connect``. With
     ``from_source`` the recorded commit and diff are checked out and run, not the code that stands
     here; what was not made here runs with ``trust`` alone. ``retrain`` is given the code and the
     configuration. Raise ConfigError if the run did not end by itself, or if the recorded source is
@@ -158,15 +159,23 @@ def _refusal(record: Record, answer: dict[str, Any]) -> tuple[str, ...]:
         more = causes(was.model_dump(), answer["lineage"])
         return (reason, *(cause for cause in more if not cause.startswith("data")))
     hint = f"the digest of its data was {was.data_digest[:12]}; if they were moved: "
-    return (reason, f'{hint}ARGS="data.path=…"') if answer["refused"] == "data" else (reason,)
+    key = "data.source.connect" if record.config["data"].get("source") else "data.path"
+    return (reason, f'{hint}ARGS="{key}=…"') if answer["refused"] == "data" else (reason,)
 
 
 def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with another place of its table or number of threads."""
     tree = copy.deepcopy(config)
+    if "data.path" in changes:
+        tree["data"]["source"] = None
     for key, value in changes.items():
-        group, _, name = key.partition(".")
-        tree[group][name] = value
+        *groups, name = key.split(".")
+        of: Any = tree
+        for group in groups:
+            of = of.get(group)
+        if of is None:
+            raise ConfigError(f"{key} must be of a run on a table in an engine; got a file")
+        of[name] = value
     data = tree["data"]
     write_if_missing(data["path"])
     held = {name: data.get(name) for name in ("path", "valid", "test")}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from pipeline.config.source_settings import place_of
 from pipeline.files import PROGRAM
 from pipeline.record import Record
 from pipeline.report.dealing import format_dealing
@@ -43,6 +44,7 @@ def page(record: Record, figures: Mapping[str, bytes]) -> str:
         certificate=record.certificate,
         dealt=[*format_dealing(record.dealing, record.config)] if record.dealing else [],
         labels=METRICS,
+        place=place_of(record.config["data"]),
         contract=_settings(record.config["data"], "card"),
         corrected=[{"figure": words(name), **figure} for name, figure in optimism.items()],
         settings=_settings(record.config, "data"),

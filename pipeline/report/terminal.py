@@ -88,7 +88,7 @@ def _worse(outcome: Finished) -> str:
 
 def _data(validation: Validation, config: RunConfig) -> Iterator[str]:
     share = validation.n_positive / max(validation.n_rows, 1)
-    paths = (config.data.path, config.data.valid, config.data.test)
+    paths = (config.data.place, config.data.valid, config.data.test)
     held = ", ".join(path for path in paths if path)
     yield (
         f"{held}: {validation.n_rows:,} rows ({validation.n_distinct:,} distinct), "

@@ -22,6 +22,7 @@ from pipeline.run import prepare
 from pipeline.stages.outcome import Prepared, Refused, Unfinished
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.datasets import TABLES, write_if_missing
+from pipeline.stages.read.source import state_of
 from pipeline.sweeps.child import Attempt, RunReport, report_of, run_in_child
 from pipeline.sweeps.grid import Job
 
@@ -129,19 +130,21 @@ def _kept(held: dict[str, T], key: str, make: Callable[[], T]) -> T:
 
 
 def _state(data: DataSettings) -> str:
-    """Return what changes with the contract, and when somebody writes to the file."""
+    """Return what changes with the contract, and when somebody writes to the file.
+
+    A table in an engine is read once.
+    """
     paths = [path for path in (data.path, data.valid, data.test) if path is not None]
     try:
-        held = [(files.PROJECT / path).stat() for path in paths]
+        held = [state_of(files.PROJECT / path) for path in paths]
     except (OSError, ValueError):
         return repr(data)
-    times = [(of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in held]
-    return f"{data!r} {times}"
+    return f"{data!r} {held}"
 
 
 def _read_rows(data: DataSettings) -> Rows:
     """Read the table; of one that the project makes and that is not there yet, a copy."""
-    if data.path not in TABLES or (files.PROJECT / data.path).exists():
+    if data.path is None or data.path not in TABLES or (files.PROJECT / data.path).exists():
         return read_rows(data)
     with tempfile.NamedTemporaryFile(suffix=Path(data.path).suffix) as copy:
         copy.write(TABLES[data.path]())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipeline.config.compose import Composer, is_group, parse
+from pipeline.config.compose import Composer, is_group, parse, replaced_places
 from pipeline.config.schema import Configuration
 from pipeline.config.strict import Settings
 
@@ -64,7 +64,7 @@ class Points:
         key = tuple(o.input_line or "" for o in groups)
         if key not in self._bases:
             self._bases[key] = _Base(OmegaConf.to_container(self._composer.tree(groups)))
-        tree = self._bases[key].with_values(values)
+        tree = None if replaced_places(values) else self._bases[key].with_values(values)
         if tree is None:
             return self._shared(parse(self._composer.tree(overrides)))
         return self._checked(tree)

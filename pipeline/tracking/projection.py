@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nn.arrays import Array
+from pipeline.config.source_settings import place_of
 from pipeline.record import Head, Record
 from pipeline.record.contents import curve_name, json_bytes
 from pipeline.record.transfer import zip_bytes
@@ -49,11 +50,12 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """The data of a run: by name, digest and path, with the number of rows of each part."""
+    """The data of a run: by name, digest and place, with the number of rows of each part."""
 
     name: str
     digest: str
-    path: str
+    place: str
+    source_type: str  # local, or the engine that holds it
     rows: dict[str, float]
 
 
@@ -183,7 +185,8 @@ def _dataset(record: Record) -> Dataset:
     data, metrics = record.config["data"], record.head.metrics
     rows = {name: value for name, value in metrics.items() if name.startswith("rows/")}
     digest = record.head.lineage.data_digest[:MAX_DIGEST]  # the whole is in a tag
-    return Dataset(data["name"], digest, data["path"], rows)
+    source_type = data["source"]["engine"] if data.get("source") else "local"
+    return Dataset(data["name"], digest, place_of(data), source_type, rows)
 
 
 def _curve_points(record: Record) -> Iterator[Point]:

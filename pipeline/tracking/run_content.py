@@ -137,8 +137,10 @@ def _log_dataset(client: Any, run_id: str, dataset: Dataset) -> None:
     from mlflow.entities import DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
 
-    source, profile = json.dumps({"uri": dataset.path}), json.dumps(dataset.rows)
-    entity = MlflowDataset(dataset.name, dataset.digest, "local", source, profile=profile)
+    source, profile = json.dumps({"uri": dataset.place}), json.dumps(dataset.rows)
+    entity = MlflowDataset(
+        dataset.name, dataset.digest, dataset.source_type, source, profile=profile
+    )
     data = DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
     for again in (True, True, False):
         try:

@@ -54,7 +54,7 @@ def import_(given: Given) -> int:
     with Publisher(tracking) as publisher:
         code = published(record, tracking, lambda r: publisher.publish(r, draw=True))
     path = record.config["data"]["path"]
-    if not (files.PROJECT / path).exists() and path not in TABLES:
+    if path is not None and not (files.PROJECT / path).exists() and path not in TABLES:
         digest = record.head.lineage.data_digest[:12]
         say(f"{'Data':10}not in the zip: to reproduce the run, put its table (digest {digest})")
         say(f'{"":10}at {path}, or say where it is: ARGS="data.path=…"')

@@ -33,15 +33,15 @@ TABLES: dict[str, Callable[[], bytes]] = {
 }
 
 
-def write_if_missing(path: str) -> bool:
+def write_if_missing(path: str | None) -> bool:
     """Return whether ``path`` names one of the TABLES that was not there and is now written.
 
     Written beside its place and linked into it: no reader sees half a file, and of several
     processes that start at once the first one's file stays, for the others may be reading it.
     """
-    target = files.PROJECT / path
-    if path not in TABLES or target.exists():
+    if path not in TABLES or (files.PROJECT / path).exists():
         return False
+    target = files.PROJECT / path
     target.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=target.parent, prefix=".tmp.") as file:
         file.write(TABLES[path]())

@@ -6,14 +6,17 @@ A table of counted rows holds text in columns w0, w1, …, in no order, and the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import files
 from pipeline.config.file_settings import BLANKS, FileSettings
 from pipeline.errors import DataError
 from pipeline.stages.read.layout import Layout
 from pipeline.stages.read.records import MAX_CELL
 from pipeline.stages.read.scan import Scan
-from pipeline.stages.read.source import Source, too_large
+from pipeline.stages.read.source import Source, files_of, too_large
 from pipeline.text import one_line, quoted
 
 if TYPE_CHECKING:
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
 CSV = (
     "read_csv(?, auto_detect=false, header=?, columns=?, delim=?, compression=?, "
     "max_line_size=?, quote='\"', escape='\"', strict_mode=true)"
+)
+PARQUET = "read_parquet(?, hive_partitioning=false)"  # columns are those of the files alone
+SCHEMA = (
+    "SELECT file_name, name, coalesce(num_children, 0) AS n, type, converted_type, logical_type, "
+    "scale FROM parquet_schema(?)"
 )
 # DuckDB fetches no extension from anywhere; the text of a column may be more than 2 GB.
 SETTINGS: dict[str, Any] = {
@@ -108,6 +116,20 @@ def count_parquet(
     return _require_rows(source, _ask_parquet(source, sql))
 
 
+def count_typed(table: pa.Table, data: FileSettings) -> pa.Table:
+    """Return typed rows that are counted already, w0, w1, … and n, as text; equal ones are one."""
+    import duckdb
+
+    names = [name for name in table.column_names if name != "n"]
+    with duckdb.connect(config=SETTINGS) as db:
+        db.execute("SET TimeZone='UTC'")
+        db.register("typed", table)
+        types = dict(db.sql("SELECT column_name, column_type FROM (DESCRIBE typed)").fetchall())
+        cells = _cells(_text(name, types[name], data) for name in names)
+        sql = f"SELECT {cells}, sum(n)::BIGINT AS n FROM typed GROUP BY ALL"  # noqa: S608
+        return db.sql(sql).to_arrow_table()
+
+
 def parquet_in_order(source: Source, columns: Layout, data: FileSettings) -> pa.Table:
     """Return every column of a parquet file in its order; DataError where it holds no row."""
     cells = _parquet_cells(source, columns, data, None)
@@ -141,9 +163,15 @@ def parquet_names(source: Source, max_bytes: int) -> tuple[str, ...]:
     size = _ask_parquet(source, "SELECT total_uncompressed_size FROM parquet_metadata(?)")
     if sum(filter(None, size[0].to_pylist())) > max_bytes:
         raise too_large(source.shown, "more when unpacked", max_bytes)
-    _, *parts = _ask_parquet(
-        source, "SELECT name, coalesce(num_children, 0) AS n FROM parquet_schema(?)"
-    ).to_pylist()
+    schema = _ask_parquet(source, SCHEMA).to_pylist()
+    by_file = {name: [*of] for name, of in groupby(schema, lambda part: part.pop("file_name"))}
+    (first, (_, *parts)), *others = by_file.items()
+    for other, (_, *of) in others:
+        if sorted(map(repr, of)) != sorted(map(repr, parts)):
+            raise DataError(
+                f"{source.shown} must fit files with the same columns; got others in "
+                f"{files.shown(Path(other))} than in {files.shown(Path(first))}"
+            )
     nested = [part["name"] for part in parts if part["n"]]
     if nested:  # what is in it follows it
         raise DataError(
@@ -169,20 +197,23 @@ def _require_rows(source: Source, table: pa.Table) -> pa.Table:
 
 
 def _ask(source: Source, sql: str, *more: Any) -> pa.Table:
-    """Return what the query finds; its first ? is the path of the file."""
+    """Return what the query finds; its first ? is the paths of its files."""
     import duckdb
 
     # DuckDB would take these for a pattern.
-    path = "".join(f"[{char}]" if char in "*?[" else char for char in str(source.path))
+    paths = [
+        "".join(f"[{char}]" if char in "*?[" else char for char in str(path))
+        for path in files_of(source.path)
+    ]
     with duckdb.connect(config=SETTINGS) as db:
         db.execute("SET TimeZone='UTC'")
         db.execute("SET enable_progress_bar = false")  # it would be printed between our lines
-        return db.sql(sql, params=[path, *more]).to_arrow_table()
+        return db.sql(sql, params=[paths, *more]).to_arrow_table()
 
 
 def _parquet(columns: Layout) -> str:
     places = ", ".join(f"c{i}" for i in range(len(columns.names)))
-    return f"read_parquet(?, file_row_number=true) AS t({places}, place)"
+    return f"{PARQUET[:-1]}, file_row_number=true) AS t({places}, place)"
 
 
 def _n_bytes(columns: Iterable[str]) -> str:
@@ -204,7 +235,7 @@ def _parquet_cells(
     contract; a boolean as true or false; a day as 2026-01-31; a moment as 2026-01-31 12:00:00, and
     one with a time zone as that of UTC, whatever TZ is.
     """
-    described = _ask_parquet(source, "DESCRIBE SELECT * FROM read_parquet(?)")
+    described = _ask_parquet(source, f"DESCRIBE SELECT * FROM {PARQUET}")  # noqa: S608
     types = described["column_type"].to_pylist()
     names = columns.names
     places = range(len(names)) if wanted is None else [names.index(name) for name in wanted]

@@ -56,10 +56,13 @@ def read_layout(source: Source, data: DataSettings, need_target: bool = True) ->
     return Layout(names, tuple(first) if data.has_header else None)
 
 
-def require_names(place: str, got: Sequence[str], data: DataSettings, need_target: bool) -> None:
+def require_names(
+    place: str, got: Sequence[str], data: DataSettings, need_target: bool, is_typed: bool = False
+) -> None:
     """Raise DataError unless the names are the contract's, in any order, those used each once.
 
-    Where rows are only to be predicted, all that is no feature may lack.
+    Where rows are only to be predicted, all that is no feature may lack. ``is_typed``: a table of
+    parquet or of an engine, which always has names of its own.
     """
     expected = (*data.columns, data.target.name)
     lacking = [n for n in (expected if need_target else data.features) if n not in got]
@@ -67,16 +70,17 @@ def require_names(place: str, got: Sequence[str], data: DataSettings, need_targe
     used = {*data.used, data.target.name}
     twice = [name for name, n in Counter(got).items() if n > 1 and name in used]
     if lacking:
-        _require_case(place, got, expected, lacking, extra)
-    if lacking and len(extra) == len({*got}):
+        _require_case(place, got, expected, lacking, extra, is_typed)
+    if lacking and not is_typed and len(extra) == len({*got}):
         names = f"name its columns in {setting('data.names', expected)}, in its order"
         raise DataError(
             f"{place} must name {listed(lacking)}; got {listed(got)}: if the file has no header, "
             + (names if len(got) == len(expected) else "name its columns in data.names")
         )
     violations = [
-        f"must name each column once; got {listed(twice)} twice: set "
-        f"{setting('data.names', renamed(got))} data.header=true data.rest=ignored"
+        f"must name each column once; got {listed(twice)} twice"
+        + ("" if is_typed else f": set {setting('data.names', renamed(got))} data.header=true "
+           "data.rest=ignored")
     ] if twice else []  # fmt: skip
     what = "no such column" if data.rest == "refuse" else listed(got)
     violations += [f"must name {listed(lacking)}; got {what}"] if lacking else []
@@ -89,17 +93,19 @@ def require_names(place: str, got: Sequence[str], data: DataSettings, need_targe
 
 
 def _require_case(
-    place: str, got: Sequence[str], expected: Sequence[str], lacking: list[str], extra: list[str]
-) -> None:
+    place: str, got: Sequence[str], expected: Sequence[str], lacking: list[str], extra: list[str],
+    is_typed: bool,
+) -> None:  # fmt: skip
     """Raise DataError if the lacking names are there but for capital and small letters."""
     meant, others = dict(zip(_folded(lacking), lacking, strict=True)), {*extra}
     names = [meant.get(name.casefold(), name) if name in others else name for name in got]
     if not {*expected} <= {*names} or len({*names}) < len(names):
         return
     rest = " data.rest=ignored" if {*names} > {*expected} else ""
+    cure = f"set {setting('data.names', names)} data.header=true{rest}"
     raise DataError(
         f"{place} must name {listed(lacking)}; got {listed(got)}: capital and small letters "
-        f"differ: set {setting('data.names', names)} data.header=true{rest}"
+        f"differ: {'name them in the contract as they are there' if is_typed else cure}"
     )
 
 

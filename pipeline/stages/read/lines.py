@@ -17,12 +17,15 @@ Sought = tuple[str, frozenset[str]]  # a column, and values that it may hold
 
 
 def lines_of(
-    path: Path, data: DataSettings, values: Sequence[Sought], limit: int = 5
+    path: Path | None, data: DataSettings, values: Sequence[Sought], limit: int = 5
 ) -> list[tuple[int, ...]]:
     """Return for each (column, values) the first lines on which the column holds one of them.
 
-    One pass, only for a table that has violations. A file that has gone meanwhile has no lines.
+    One pass, only for a table that has violations. A file that has gone meanwhile has no lines, nor
+    has a table in an engine.
     """
+    if path is None:
+        return [()] * len(values)
     try:
         source = open_source(files.PROJECT / path, data.max_bytes, data.encoding)
         columns = layout_of(source, data)
@@ -54,7 +57,7 @@ def layout_of(source: Source, data: DataSettings, need_target: bool = True) -> L
     if source.kind != "parquet":
         return read_layout(source, data, need_target)
     names = duckdb_reader.parquet_names(source, data.max_bytes)
-    require_names(source.shown, names, data, need_target)
+    require_names(source.shown, names, data, need_target, is_typed=True)
     return Layout(names)
 
 

@@ -10,7 +10,7 @@ from pipeline.stages.read.rows import Rows
 
 
 def read_rows(data: DataSettings) -> Rows:
-    """Return the distinct rows of ``data.path``, then those of ``data.valid`` and ``data.test``.
+    """Return the distinct rows of the table, then those of ``data.valid`` and ``data.test``.
 
     Raises
     ------
@@ -19,8 +19,8 @@ def read_rows(data: DataSettings) -> Rows:
     """
     import pandas as pd
 
-    paths = (data.path, data.valid, data.test)
-    parts = [part for part, path in enumerate(paths) if path is not None]
+    places = (data.place, data.valid, data.test)
+    parts = [part for part, place in enumerate(places) if place is not None]
     read = {part: rows.read_rows(file_of(data, part)) for part in parts}
     if len(read) == 1:
         return read[0]
@@ -34,5 +34,8 @@ def read_rows(data: DataSettings) -> Rows:
 
 def file_of(data: DataSettings, part: int) -> DataSettings:
     """Return the settings of the file of a part (0 train, 1 valid, 2 test) alone."""
-    alone = {"path": (data.path, data.valid, data.test)[part], "valid": None, "test": None}
-    return data.model_copy(update=alone if part == 0 else {**alone, "sha256": None})
+    alone: dict[str, str | None] = {"valid": None, "test": None}
+    if part > 0:
+        path = (data.valid, data.test)[part - 1]
+        alone |= {"path": path, "source": None, "sha256": None}
+    return data.model_copy(update=alone)

@@ -21,6 +21,7 @@ from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader
+from pipeline.stages.read.engines import count_in_engine
 from pipeline.stages.read.layout import Layout
 from pipeline.stages.read.lines import layout_of, lines_of, records_of
 from pipeline.stages.read.numbers import parse_numbers
@@ -48,7 +49,7 @@ class Rows:
 
     frame: pd.DataFrame
     count: Counts
-    path: Path
+    path: Path | None  # None: a table in an engine
     part: npt.NDArray[np.int8] | None = (
         None  # of data.valid and data.test: 0 train, 1 valid, 2 test
     )
@@ -76,7 +77,7 @@ class Rows:
 
 
 def read_rows(data: DataSettings) -> Rows:
-    """Return the distinct rows of ``data.path`` with their counts.
+    """Return the distinct rows of ``data.path``, or ``data.source``, with their counts.
 
     DuckDB counts; its answer is taken where it agrees with an independent count of the bytes,
     and the exact reader decides where it does not.
@@ -86,23 +87,32 @@ def read_rows(data: DataSettings) -> Rows:
     DataError
         For every file that is not the table that the settings describe, with the place and cure.
     """
-    source = open_source(files.PROJECT / data.path, data.max_bytes, data.encoding)
-    if data.sha256 is not None:
-        require_sha256(source, data.sha256)
     wanted = [*data.used, data.target.name]
-    table = _counted(source, data, wanted)
-    source.require_unchanged()
+    if data.source is not None:
+        path, table = None, count_in_engine(data.source, data, wanted)
+    else:
+        path = files.PROJECT / str(data.path)
+        table = _of_file(path, data, wanted)
     names = {name: f"w{i}" for i, name in enumerate(wanted)}
     if data.strip:
         table = _grouped(_stripped(table))
     for name in [name for name, column in data.used.items() if isinstance(column, Count)]:
-        table = _times(table, names.pop(name), name, source, data)
+        table = _times(table, names.pop(name), name, path, data)
     # By code point, as UTF-8 sorts; rows of equal features side by side.
     order = sorted(names, key=lambda name: (name == data.target.name, name not in data.features))
     table = table.sort_by([(names[name], "ascending") for name in order])
     count = table["n"].to_numpy().astype(np.int64)
     cells = table.drop_columns("n").rename_columns([*names]).to_pandas()
-    return Rows(cells, count, source.path)
+    return Rows(cells, count, path)
+
+
+def _of_file(path: Path, data: DataSettings, wanted: list[str]) -> pa.Table:
+    source = open_source(path, data.max_bytes, data.encoding)
+    if data.sha256 is not None:
+        require_sha256(source, data.sha256)
+    table = _counted(source, data, wanted)
+    source.require_unchanged()
+    return table
 
 
 def read_in_order(
@@ -215,7 +225,9 @@ def _grouped(table: pa.Table) -> pa.Table:
     return summed.select([*names, "n_sum"]).rename_columns([*names, "n"])
 
 
-def _times(table: pa.Table, place: str, name: str, source: Source, data: DataSettings) -> pa.Table:
+def _times(
+    table: pa.Table, place: str, name: str, path: Path | None, data: DataSettings
+) -> pa.Table:
     """Return the rows as often as the column ``name`` says, without that column.
 
     Raises
@@ -231,7 +243,7 @@ def _times(table: pa.Table, place: str, name: str, source: Source, data: DataSet
     rule = f"column {name} must hold whole numbers from 0 up (kind: count)"
     if not is_whole.all():
         bad = list(dict.fromkeys(text[~is_whole]))
-        ((*lines,),) = lines_of(source.path, data, [(name, frozenset(bad))])
+        ((*lines,),) = lines_of(path, data, [(name, frozenset(bad))])
         at = f", line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}" if lines else ""
         rows = counted(int(n[~is_whole].sum()), "row")
         raise DataError(f"{rule}; got {listed(bad)} in {rows}{at}")

@@ -27,9 +27,9 @@ FILE_TYPES = {"d": "a folder", "p": "a pipe", "s": "a socket", "c": "a device", 
 class Source:
     """A regular file, what it is, and its size, inode and times when it was first opened."""
 
-    path: Path
+    path: Path  # or a pattern of several
     kind: Kind
-    state: tuple[int, ...]
+    state: tuple[int, ...]  # of each file
     encoding: str = "utf-8"
 
     @property
@@ -82,18 +82,47 @@ class Source:
     def require_unchanged(self) -> None:
         """Raise DataError unless the file is what was opened: what was checked is parsed."""
         try:
-            now = _state(self.path.stat())
+            now = state_of(self.path)
         except OSError:
             now = ()
         if now != self.state:
             raise DataError(f"{self.shown} must not change while it is read; it did: run again")
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files whose names a pattern fits, sorted; a path without a pattern is one file."""
+    if not set(path.name) & set("*?[") or os.path.lexists(path):
+        return [path]
+    return sorted(each for each in path.parent.glob(path.name) if each.name[0] != ".")
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """Return what changes when somebody writes to a file, or to one that a pattern fits."""
+    return tuple(part for each in files_of(path) for part in _state(each.stat()))
+
+
 def open_source(path: Path, max_bytes: int, encoding: str = "utf-8") -> Source:
-    """Return the source at ``path``.
+    """Return the source at ``path``, which may be a pattern of parquet files.
 
     DataError for what is no regular file (before it is opened), too large, or of another kind.
     """
+    paths = files_of(path)
+    if paths == [path]:
+        return _open_file(path, max_bytes, encoding)
+    name = files.shown(path)
+    if not paths:
+        raise DataError(
+            f"{name} must fit the names of files; got none in {files.shown(path.parent)}"
+        )
+    parts = [_open_file(each, max_bytes, encoding) for each in paths]
+    for other in [part for part in parts if part.kind != "parquet"][:1]:
+        raise DataError(
+            f"{name} must fit files of parquet alone, since it is a pattern; got {other.shown}"
+        )
+    return Source(path, "parquet", tuple(of for part in parts for of in part.state))
+
+
+def _open_file(path: Path, max_bytes: int, encoding: str) -> Source:
     name = files.shown(path)
     try:
         info = path.stat()
@@ -117,6 +146,11 @@ def open_source(path: Path, max_bytes: int, encoding: str = "utf-8") -> Source:
 
 def require_sha256(source: Source, sha256: str) -> None:
     """Raise DataError unless the bytes of the file have this sha256."""
+    if files_of(source.path) != [source.path]:
+        raise DataError(
+            f"data.sha256 must be null where data.path is a pattern, as {source.shown}: "
+            "data.sha256=null"
+        )
     with source.path.open("rb") as file:
         got = hashlib.file_digest(file, "sha256").hexdigest()
     if got != sha256:

@@ -136,9 +136,10 @@ def _of_files(
     for part in np.unique(rows.part).tolist():
         of_part, place = rows.part == part, file_of(data, part)
         frame = rows.frame[of_part].reset_index(drop=True)
-        one = Rows(frame, rows.count[of_part], files.PROJECT / place.path)
+        path = files.PROJECT / place.path if place.path else None
+        one = Rows(frame, rows.count[of_part], path)
         own = _row_violations(one, column_values(frame, data), place, of_columns)
-        found += [replace(violation, file=place.path) for violation in own]
+        found += [replace(violation, file=place.place) for violation in own]
     return found
 
 
