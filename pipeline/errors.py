@@ -15,6 +15,7 @@ from types import FrameType
 
 OK = 0
 INTERNAL = 1  # an internal error: a traceback
+PRUNED = "Pruned"  # the kind of a failure that is none: the run could not win, and was ended
 WORSE = 6  # evaluate: the run does worse on another file than on its test rows, beyond chance
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -63,6 +64,11 @@ class Failure:
     message: str
     traceback: str | None  # of an internal error
     exit_code: int
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the run was ended on purpose, as it could not win."""
+        return self.kind == PRUNED
 
 
 def failure_of(error: Exception) -> Failure:

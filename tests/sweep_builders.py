@@ -16,7 +16,7 @@ from pipeline.errors import StopRequest, TrackingError
 from pipeline.record import Record, heads, mark_published, read
 from pipeline.stages.read import car
 from pipeline.stages.train import Trained
-from pipeline.sweeps.child import RunReport
+from pipeline.sweeps.child import Prune, RunReport
 from pipeline.sweeps.grid import Grid, expand
 from pipeline.sweeps.host import Host
 from pipeline.tracking import Published, Summary
@@ -91,10 +91,15 @@ def grid_of(*words: str) -> Grid:
     return expand(words)
 
 
-def make_run(*words: str, host: Host | None = None, stop: StopRequest | None = None) -> RunReport:
+def make_run(
+    *words: str,
+    host: Host | None = None,
+    stop: StopRequest | None = None,
+    prune: Prune = lambda _: "",
+) -> RunReport:
     """How the one run ended that the words are."""
     (job,) = grid_of(QUICK, *words).jobs
-    report = (host or Host()).run(job, files.PROJECT / "log", stop or StopRequest())
+    report = (host or Host()).run(job, files.PROJECT / "log", stop or StopRequest(), prune)
     assert report is not None
     return report
 

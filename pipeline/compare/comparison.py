@@ -47,6 +47,7 @@ class Run:
     run_id: str | None = None  # in MLflow
     url: str | None = None
     ended: str | None = None  # epochs, patience, diverged, stopped
+    pruned: bool = False  # ended on purpose, as it could not win
     reason: str | None = None  # why it did not finish
     log: str | None = None  # where its output is, with the traceback
     certificate: Certificate | None = None
@@ -64,6 +65,8 @@ class Run:
     @property
     def outcome(self) -> str:
         """How a run that did not finish ended, in one word."""
+        if self.pruned:
+            return "pruned"
         return "diverged" if self.diverged else self.status.lower()
 
     @property

@@ -184,9 +184,12 @@ def _edges(comparison: Comparison, names: Names) -> Iterator[str]:
 
 
 def _failures(comparison: Comparison, cliff: Cliff | None) -> Iterator[str]:
-    """Yield how many runs did not finish, and mostly why, without those above the cliff."""
+    """Yield how many runs did not finish, and mostly why, without those above the cliff.
+
+    A run that was pruned is no failure.
+    """
     explained = {id(run) for run in cliff[2]} if cliff else set()
-    failed = [run for run in comparison.unfinished if id(run) not in explained]
+    failed = [r for r in comparison.unfinished if id(r) not in explained and not r.pruned]
     if not failed:
         return
     left_out = sum(n for _, n in comparison.left_out)

@@ -35,6 +35,7 @@ def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = No
         run_id=published[0].run_id if published else None,
         url=next((run.url for run in published if run.url), None),
         ended=head.ended,
+        pruned=failure is not None and failure.is_pruned,
         reason=f"{failure.kind}: {failure.message}" if failure else None,
         log=log,
         certificate=record.certificate,

@@ -121,7 +121,7 @@ def _ended(record: Record) -> str:
     if record.failure is None:
         return "finished"
     if record.status == "KILLED":
-        return "stopped"
+        return "pruned" if record.failure.is_pruned else "stopped"
     if record.head.ended == "diverged":
         return "diverged"
     return "crashed" if record.failure.traceback else "refused"

@@ -15,13 +15,17 @@ import resource
 import signal
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
+from nn import Epoch
 from pipeline import files
 from pipeline.errors import (
+    OK,
+    PRUNED,
     SIGNALS,
     Failure,
     PipelineError,
@@ -43,6 +47,9 @@ GRACE_S = 10.0  # for a child to end that has said how its run did
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 FORK = multiprocessing.get_context("fork")
 
+# Asked after every epoch: why the run is pruned, "" where it goes on. It is asked in the child.
+Prune = Callable[[Epoch], str]
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -52,6 +59,7 @@ class Attempt:
     log: Path
     here: Environment
     started_ms: int
+    prune: Prune = lambda _: ""
 
     def write(self, outcome: Outcome) -> Record:
         """Commit the record of the run."""
@@ -74,6 +82,17 @@ class RunReport:
     failure: Failure | None = None
     figures: str = ""  # the losses that it ended with
     seconds: float = 0.0
+    saved: int = 0  # epochs that were not made, of a run that was pruned
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the run was ended because it could not win."""
+        return self.failure is not None and self.failure.is_pruned
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run ended otherwise than it should."""
+        return self.failure is not None and not self.is_pruned
 
 
 def run_failure(kind: str, message: str) -> Failure:
@@ -90,7 +109,13 @@ def report_of(number: int, record: Record) -> RunReport:
     metrics = record.head.metrics
     losses = {part: metrics.get(f"{part}/best_loss") for part in ("train", "valid")}
     figures = [f"{part} loss {loss:.4f}" for part, loss in losses.items() if loss is not None]
-    return RunReport(number, record.status, record.identity, record.failure, ", ".join(figures))
+    report = RunReport(number, record.status, record.identity, record.failure, ", ".join(figures))
+    return replace(report, saved=epochs_saved(record)) if report.is_pruned else report
+
+
+def epochs_saved(record: Record) -> int:
+    """Return how many epochs of its configuration the run did not make."""
+    return int(record.config["train"]["epochs"] - record.curve["epoch"][-1])
 
 
 def run_in_child(
@@ -168,7 +193,7 @@ def _make(sender: Connection, attempt: Attempt, prepared: Prepared | Refused) ->
     try:
         _print_to(attempt.log)
         say(f"{' '.join(attempt.job.overrides)}\n")
-        outcome = _learn(attempt.job, prepared, stop)
+        outcome = _learn(attempt, prepared, stop)
         record = attempt.write(outcome)
     except (PipelineError, OSError) as error:  # of the disk: there is no record to hold it
         refusal = disk_error(error, "the run") if isinstance(error, OSError) else None
@@ -183,15 +208,23 @@ def _make(sender: Connection, attempt: Attempt, prepared: Prepared | Refused) ->
             say(f"\n{outcome.failure.traceback or ''}{outcome.failure.message}")
 
 
-def _learn(job: Job, prepared: Prepared | Refused, stop: StopRequest) -> Outcome:
+def _learn(attempt: Attempt, prepared: Prepared | Refused, stop: StopRequest) -> Outcome:
+    job, pruned = attempt.job, list[str]()
+
+    def watch(epoch: Epoch) -> bool:
+        if reason := attempt.prune(epoch):
+            pruned.append(reason)
+        return bool(pruned) or stop.signal is not None
+
     limit_mb = job.configuration.sweep.memory_mb
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = soft if limit_mb is None else limit_mb * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    outcome = learn(prepared, job.config, lambda _: stop.signal is not None)
+    outcome = learn(prepared, job.config, watch)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))  # the record needs memory, too
     if outcome.status == "KILLED":
-        return replace(outcome, failure=stop.failure)
+        failure = Failure(PRUNED, pruned[0], None, OK) if pruned else stop.failure
+        return replace(outcome, failure=failure)
     if outcome.status == "FAILED" and outcome.failure.kind.endswith("MemoryError"):
         rule = "less than there is" if limit_mb is None else f"at most sweep.memory_mb={limit_mb}"
         failure = run_failure("OutOfMemory", f"memory of a run must be {rule}; got more")

@@ -23,7 +23,7 @@ from pipeline.stages.outcome import Prepared, Refused, Unfinished
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.datasets import TABLES, write_if_missing
 from pipeline.stages.read.source import state_of
-from pipeline.sweeps.child import Attempt, RunReport, report_of, run_in_child
+from pipeline.sweeps.child import Attempt, Prune, RunReport, report_of, run_in_child
 from pipeline.sweeps.grid import Job
 
 MAX_KEPT = 4  # tables, and what is prepared of them
@@ -53,10 +53,12 @@ class Host:
             write_if_missing(config.data.path)
         return trace(config, self._read(config.data).digest, self._here)
 
-    def run(self, job: Job, log: Path, stop: StopRequest) -> RunReport | None:
+    def run(
+        self, job: Job, log: Path, stop: StopRequest, prune: Prune = lambda _: ""
+    ) -> RunReport | None:
         """Make the run in a child, unless it is done; return how it ended.
 
-        None where another process is making it.
+        None where another process is making it. ``prune`` is asked in the child.
         """
         try:
             prepared = self._prepare(job.config)
@@ -69,18 +71,19 @@ class Host:
         if lock is None:
             return None
         try:
-            return self._make(job, log, prepared, files.RUNS / identity, stop)
+            return self._make(job, log, prepared, files.RUNS / identity, stop, prune)
         finally:
             os.close(lock)
 
     def _make(
-        self, job: Job, log: Path, prepared: Prepared | Refused, folder: Path, stop: StopRequest
-    ) -> RunReport:
+        self, job: Job, log: Path, prepared: Prepared | Refused, folder: Path, stop: StopRequest,
+        prune: Prune,
+    ) -> RunReport:  # fmt: skip
         record = _whole_record(folder)
         if job.configuration.sweep.resume and record and record.status == "FINISHED":
             return report_of(job.number, record)  # another process has made it
         begun, started_ms = time.monotonic(), time.time_ns() // 1_000_000
-        attempt = Attempt(job, log, self._here, started_ms)
+        attempt = Attempt(job, log, self._here, started_ms, prune)
         report = run_in_child(attempt, prepared, stop)
         if isinstance(report, Failure):
             record = _whole_record(folder)

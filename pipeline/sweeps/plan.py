@@ -66,10 +66,11 @@ def _standing(identity: str) -> tuple[str, str]:
     if not folder.exists():
         return "", ""
     try:
-        status = read(folder).status
+        record = read(folder)
     except RecordError as error:
         return "", f"record damaged: {str(error).partition(';')[0]}"
-    return status, f"{status.lower()} before"
+    how = "pruned" if record.failure and record.failure.is_pruned else record.status.lower()
+    return record.status, f"{how} before"
 
 
 def _change(before: str, lineage: Lineage) -> str:

@@ -29,7 +29,8 @@ def format_failures(
     sweep: Sweep, reports: Mapping[int, RunReport], publishing: Publishing
 ) -> list[str]:
     """Return what is to be said of runs that failed, or were not published."""
-    failures = [(report, report.failure) for report in reports.values() if report.failure]
+    every = reports.values()
+    failures = [(each, each.failure) for each in every if each.failure and each.failed]
     lines = []
     for report, failure in failures:
         lines.append(f"{report.status} {' '.join(sweep.members[report.number].overrides)}")

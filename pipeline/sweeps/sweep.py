@@ -145,6 +145,6 @@ def _follow(grid: Grid, steps: Sequence[Step], made: Iterator[RunReport]) -> dic
 
 def _exit_code(reports: dict[int, RunReport], publishing: Publishing) -> int:
     """Return 4 if a run failed, 5 if one could not be published, else 0."""
-    if any(report.failure for report in reports.values()):
+    if any(report.failed for report in reports.values()):
         return TrainingError.exit_code
     return TrackingError.exit_code if publishing.failed else OK

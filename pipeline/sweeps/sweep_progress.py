@@ -20,23 +20,29 @@ class SweepProgress:
         # FORCE_COLOR makes no terminal of a log.
         self._console = console or Terminal(stderr=True, force_terminal=is_terminal(sys.stderr))
         self._total, self._skipped, self._done, self._failed = total, skipped, 0, 0
+        self._pruned, self._saved = 0, 0
         self._bar = counting(self._console, self.counts, total, skipped)
 
     @property
     def counts(self) -> str:
-        """How many runs are done, failed, skipped and left."""
-        left = self._total - self._skipped - self._done - self._failed
-        return f"{self._done} done, {self._failed} failed, {self._skipped} skipped, {left} left"
+        """How many runs are done, failed, skipped and left, and pruned if any were."""
+        left = self._total - self._skipped - self._done - self._failed - self._pruned
+        saved = f"{self._pruned} pruned ({self._saved:,} epochs saved), " if self._pruned else ""
+        rest = f"{self._skipped} skipped, {left} left"
+        return f"{self._done} done, {self._failed} failed, {saved}{rest}"
 
     def count(self, report: RunReport, overrides: tuple[str, ...]) -> None:
         """Count a run that has ended, and say so: on a terminal only where it failed."""
         self._done += report.failure is None
-        self._failed += report.failure is not None
-        ended = self._skipped + self._done + self._failed
+        self._failed += report.failed
+        self._pruned += report.is_pruned
+        self._saved += report.saved
+        ended = self._skipped + self._done + self._failed + self._pruned
         how = f"{report.figures}, {report.seconds:.2f} s"
         if report.failure:
-            how = f"{report.status}: {report.failure.message}"
-        if report.failure or not self._console.is_terminal:
+            word = "pruned" if report.is_pruned else report.status
+            how = f"{word}: {report.failure.message}"
+        if report.failed or not self._console.is_terminal:
             line = f"[{ended}/{self._total}] {' '.join(overrides)}: {how}"
             text = one_line(redact(line), 1000)
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)

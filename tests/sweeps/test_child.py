@@ -12,7 +12,7 @@ import pytest
 from sweep_builders import act, grid_of, make_run, use_project
 
 from pipeline import files
-from pipeline.errors import DiskError, StopRequest
+from pipeline.errors import PRUNED, DiskError, StopRequest
 from pipeline.record import Record, read
 from pipeline.sweeps import child
 from pipeline.sweeps.child import RunReport
@@ -153,6 +153,16 @@ def test_a_run_that_is_made_again_must_give_the_same_bits_and_its_record_stays(t
     assert (again.status, again.failure.kind) == ("FAILED", "Repeat")
     assert "theta[0]" in again.failure.message
     assert read(files.RUNS / first.identity).head.attempt == attempt
+
+
+def test_a_run_that_is_pruned_keeps_what_it_learned_and_is_no_failure(table):
+    report = make_run("seed=1", prune=lambda epoch: "it cannot win" if epoch.number == 2 else "")
+    record = read(files.RUNS / report.identity)
+    assert (report.status, report.failed, report.saved) == ("KILLED", False, 3)
+    assert (record.failure.kind, record.failure.message) == (PRUNED, "it cannot win")
+    assert record.failure.exit_code == 0
+    assert record.curve["epoch"].tolist() == [0, 1, 2]
+    assert make_run("seed=1").status == "FINISHED"  # the control: nobody prunes it
 
 
 @pytest.mark.parametrize(

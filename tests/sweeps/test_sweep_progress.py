@@ -4,12 +4,14 @@ import io
 
 from rich.console import Console
 
-from pipeline.errors import Failure
+from pipeline.errors import PRUNED, Failure
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.sweep_progress import SweepProgress
 
 DONE = RunReport(0, "FINISHED", "a" * 32, None, "train loss 0.1", 0.25)
 LOST = RunReport(1, "FAILED", "b" * 32, Failure("RuntimeError", "planted\nand more", None, 4))
+
+PRUNED_RUN = RunReport(2, "KILLED", "c" * 32, Failure(PRUNED, "0.5 is above 0.4", None, 0), saved=9)
 
 
 def shown(total: int, skipped: int, *ended, terminal: bool = False) -> str:
@@ -40,6 +42,15 @@ def test_a_failure_stays_on_a_terminal():
     assert "[1/3] seed=1: FAILED: planted and more\n" in shown(
         3, 0, (LOST, ("seed=1",)), terminal=True
     )
+
+
+def test_a_run_that_was_pruned_is_no_failure_and_says_what_it_saved():
+    text = shown(2, 0, (PRUNED_RUN, ("seed=2",)), (DONE, ("seed=0",)))
+    assert text.splitlines()[0] == "[1/2] seed=2: pruned: 0.5 is above 0.4"
+    progress = SweepProgress(2, 0, Console(file=io.StringIO()))
+    progress.count(PRUNED_RUN, ())
+    assert progress.counts == "0 done, 0 failed, 1 pruned (9 epochs saved), 0 skipped, 1 left"
+    assert (PRUNED_RUN.failed, LOST.failed) == (False, True)
 
 
 def test_the_time_to_go_is_shown_once_runs_have_told_how_long_one_takes():
