@@ -173,11 +173,25 @@ def expanded_ends(best: Point, contrasts: Array, design: Design, z: float) -> Ar
     """
     path = np.linalg.solve(best.information[0], contrasts.T)
     errors = np.sqrt(np.sum(path.T * contrasts, axis=1))
-    zs = design.A @ best.beta[0]
-    weight = design.count * loss_curvature(zs) * (1 - 2 * sigmoid(zs))
-    shift = -weight @ (design.A @ (path / errors)) ** 3 * z**2 / 6
+    third = third_derivative(design.A @ best.beta[0], design.A @ (path / errors), design.count)
+    return ends_by_third(contrasts @ best.beta[0], errors, third, z)
+
+
+def third_derivative(logit: Array, along: Array, count: Array) -> Array:
+    """Return the third derivative (m,) of minus the log-likelihood of n rows, in nats.
+
+    Along directions in which their logits (n,) grow by ``along`` (n, m).
+    """
+    weight = count * loss_curvature(logit) * (1 - 2 * sigmoid(logit))
+    third: Array = weight @ along**3
+    return third
+
+
+def ends_by_third(value: Array, errors: Array, third: Array, z: float) -> Array:
+    """Return both ends (2, m), given values, standard errors and third derivatives (m,) by them."""
+    shift = -third * z**2 / 6
     shift[np.abs(shift) > SKEWED] = np.nan
-    ends: Array = contrasts @ best.beta[0] + errors * (np.array([[-z], [z]]) + shift)
+    ends: Array = value + errors * (np.array([[-z], [z]]) + shift)
     return ends
 
 

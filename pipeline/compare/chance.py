@@ -15,10 +15,12 @@ import numpy as np
 from nn.arrays import Array
 from pipeline.compare.comparison import Run
 from pipeline.compare.groups import by_group
-from pipeline.compare.unseen_errors import flipped, p_value
+from pipeline.compare.unseen_errors import p_value
 from pipeline.compare.validation_losses import (
     effective_weight,
+    losses_of,
     mean_losses,
+    other_losses_of,
     row_counts,
     row_groups,
 )
@@ -148,7 +150,9 @@ def _losses_of_cells(cells: Sequence[Sequence[Run]]) -> tuple[Array, Array] | No
 def _p_value_over_rows(pairs: Sequence[tuple[Run, Run]]) -> float:
     """Return the p-value of two sides; 0 where the losses are unknown."""
     firsts, seconds = zip(*pairs, strict=True)
-    means = [mean_losses(runs, of) for of in (np.asarray, flipped) for runs in (firsts, seconds)]
+    means = [
+        mean_losses(runs, of) for of in (losses_of, other_losses_of) for runs in (firsts, seconds)
+    ]
     if any(mean is None for mean in means):
         return 0.0
     known = [mean for mean in means if mean is not None]

@@ -24,6 +24,8 @@ from pipeline.compare.ties import find_ties
 from pipeline.compare.validation_losses import (
     effective_weight,
     losses_by_start,
+    losses_of,
+    other_losses_of,
     row_counts,
     row_groups,
 )
@@ -155,11 +157,14 @@ def _ranked(candidates: Sequence[Candidate]) -> tuple[list[Candidate], Leaderboa
     if any(run.losses is None for c in candidates for run in c.runs) or not candidates:
         return list(candidates), None
     ranked = sorted(candidates, key=lambda c: (_mean(c), repr(sorted(c.params.items(), key=str))))
-    losses = [losses_by_start(candidate.runs) for candidate in ranked]
+    losses, others = (
+        [losses_by_start(candidate.runs, of) for candidate in ranked]
+        for of in (losses_of, other_losses_of)
+    )
     seeds = [sorted({run.seed[0] for run in candidate.runs}) for candidate in ranked]
     runs = ranked[0].runs
     count, group, weight = row_counts(runs), row_groups(runs), effective_weight(runs)
-    return ranked, find_ties(losses, seeds, count, group=group, weight=weight)
+    return ranked, find_ties(losses, seeds, count, others=others, group=group, weight=weight)
 
 
 def _shares(

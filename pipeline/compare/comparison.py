@@ -30,8 +30,10 @@ class Run:
     """A run of the set, as its record holds it.
 
     ``losses`` (n,) are the binary cross-entropies in nats of the distinct validation rows, of which
-    row i occurs ``count[i]`` times and is about ``group[i]``; None where there are none. ``curve``
-    maps ``epoch``, ``train_loss`` … to arrays of one value per epoch; empty where nothing trained.
+    row i occurs ``count[i]`` times and is about ``group[i]``; None where there are none. Of a table
+    that is read in blocks they are those of buckets of rows, and ``other`` (n,) what they were had
+    one row of each the other label. ``curve`` maps ``epoch``, ``train_loss`` … to arrays of one
+    value per epoch; empty where nothing trained.
     """
 
     identity: str
@@ -42,6 +44,7 @@ class Run:
     losses: Array | None = None
     count: Array | None = None
     group: Array | None = None
+    other: Array | None = None
     data_digest: str = ""
     overrides: tuple[str, ...] = ()
     run_id: str | None = None  # in MLflow

@@ -30,6 +30,7 @@ def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = No
         losses=held.loss if held else None,
         count=held.count if held else None,
         group=held.group if held else None,
+        other=held.other if held else None,
         data_digest=head.lineage.data_digest,
         overrides=overrides or head.overrides,
         run_id=published[0].run_id if published else None,

@@ -188,7 +188,8 @@ def _format_rows(record: Record) -> str:
     n, n_seen = (record.json("evaluation.json")[name] for name in ("n_rows", "n_seen"))
     groups = record.dealing.groups if record.dealing else None
     of_groups = f" of {counted(groups[2], 'group')}" if groups else ""
-    return f"{n:,} rows{of_groups} held out, {n_seen:,} with attributes that train has seen"
+    seen = "" if n_seen is None else f", {n_seen:,} with attributes that train has seen"
+    return f"{n:,} rows{of_groups} held out{seen}"
 
 
 def _format_challenge(found: Challenge) -> list[str]:

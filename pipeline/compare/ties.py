@@ -46,6 +46,7 @@ def find_ties(
     seeds: Sequence[Sequence[int]],
     count: Array,
     *,
+    others: Sequence[Array] | None = None,
     group: Array | None = None,
     weight: float = 1.0,
     confidence: float = 0.95,
@@ -72,6 +73,8 @@ def find_ties(
         seeds: an equal name is one shared source of noise.
     count
         How many times each row occurs (n,), or as how many rows its weight lets it count.
+    others
+        The losses had the labels been the other ones, which those of single rows say of themselves.
     group
         Whom each row is about (n,): rows of one number are one observation.
     weight
@@ -89,10 +92,11 @@ def find_ties(
         or counts do not fit; by the name of the argument.
     """
     _require_losses(losses, seeds, count)
-    rows, others = (np.stack([x.mean(axis=0) for x in xs]) for xs in (losses, map(flipped, losses)))
+    flips = map(flipped, losses) if others is None else others
+    rows, of_others = (np.stack([x.mean(axis=0) for x in xs]) for xs in (losses, flips))
     seed_means = [_average(of_seeds, count) for of_seeds in losses]
     mean = _average(rows, count)
-    count, (rows, others) = by_group(count * weight, group, rows, others)
+    count, (rows, of_others) = by_group(count * weight, group, rows, of_others)
     by_seed, freedom = _seed_influence(seed_means, seeds)
 
     best = int(np.argmin(mean))
@@ -100,11 +104,11 @@ def find_ties(
     largest = _largest(rows_apart, seeds_apart, count, best, draws, np.random.default_rng(rng_seed))
     level = _single_level(largest, 1 - confidence)
     of_seeds = _seed_bound(seeds_apart, np.minimum(freedom, freedom[best]), level)
-    below, above = _bounds(rows_apart, others - others[best], count, of_seeds, level)
+    below, above = _bounds(rows_apart, of_others - of_others[best], count, of_seeds, level)
     rounding = ROUNDING * np.where(np.arange(len(mean)) == best, 0.0, mean)
     excess = mean - mean[best]
     alone = _seed_bound(by_seed, freedom, 1 - confidence)
-    low, high = _bounds(rows, others, count, alone, 1 - confidence)
+    low, high = _bounds(rows, of_others, count, alone, 1 - confidence)
     return Leaderboard(
         mean=mean,
         low=np.maximum(mean - low, 0.0),
@@ -113,7 +117,7 @@ def find_ties(
         excess=excess,
         excess_low=excess - below - rounding,
         excess_high=excess + above + rounding,
-        error=_standard_error(rows_apart, others - others[best], count, seeds_apart),
+        error=_standard_error(rows_apart, of_others - of_others[best], count, seeds_apart),
         tied=excess <= below + rounding,
         confidence=confidence,
     )

@@ -8,27 +8,38 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.compare.comparison import Run, is_number
+from pipeline.compare.unseen_errors import flipped
+
+Losses = Callable[[Run], Array | None]
 
 
-def mean_losses(runs: Iterable[Run], of: Callable[[Array], Array] = np.asarray) -> Array | None:
-    """Return the mean over runs of the loss on each row (n,); None where a run has no losses.
+def losses_of(run: Run) -> Array | None:
+    """Return the loss of the run on each row (n,)."""
+    return run.losses
 
-    ``of`` is applied to the losses of each run.
-    """
+
+def other_losses_of(run: Run) -> Array | None:
+    """Return the losses (n,) had the labels been the other ones."""
+    return flipped(run.losses) if run.other is None and run.losses is not None else run.other
+
+
+def mean_losses(runs: Iterable[Run], of: Losses = losses_of) -> Array | None:
+    """Return the mean over runs of the loss on each row (n,); None where a run has no losses."""
     by_split: dict[tuple[int, int], list[Array]] = {}
     for run in runs:
-        if run.losses is None:
+        losses = of(run)
+        if losses is None:
             return None
-        by_split.setdefault(run.split, []).append(of(run.losses))
+        by_split.setdefault(run.split, []).append(losses)
     return np.concatenate([np.mean(by_split[split], axis=0) for split in sorted(by_split)])
 
 
-def losses_by_start(runs: Iterable[Run]) -> Array:
+def losses_by_start(runs: Iterable[Run], of: Losses = losses_of) -> Array:
     """Return the losses of each seed of the start, in order (s, n), of runs that have them."""
     starts: dict[int, list[Run]] = {}
     for run in runs:
         starts.setdefault(run.seed[0], []).append(run)
-    return np.array([mean_losses(starts[start]) for start in sorted(starts)], np.float64)
+    return np.array([mean_losses(starts[start], of) for start in sorted(starts)], np.float64)
 
 
 def row_counts(runs: Iterable[Run]) -> Array:

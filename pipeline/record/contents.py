@@ -114,7 +114,8 @@ def _best(trained: Trained) -> dict[str, float]:
 def _evaluated(evaluation: Evaluation) -> dict[str, float]:
     prefix = "test" if evaluation.held_out else "not_held_out"
     baseline = {f"baseline_{name}": value for name, value in evaluation.baseline.items()}
-    seen = {"seen_rows": evaluation.n_seen} if evaluation.held_out else {}
+    n_seen = evaluation.n_seen if evaluation.held_out else None
+    seen = {} if n_seen is None else {"seen_rows": n_seen}
     tree = evaluation.metrics | {"threshold": evaluation.threshold} | baseline | seen
     return {f"{prefix}/{name}": value for name, value in tree.items()}
 
@@ -156,8 +157,9 @@ def _findings(outcome: Finished) -> dict[str, bytes]:
     }
     if outcome.validation_losses is not None:
         losses = outcome.validation_losses
-        group = () if losses.group is None else (losses.group,)
-        files["validation_losses.npy"] = array_bytes(losses.loss, losses.count, *group)
+        columns = (losses.loss, losses.count, losses.group, losses.other)
+        held = [column for column in columns if column is not None]
+        files["validation_losses.npy"] = array_bytes(*held)
     files["test_losses.npy"] = array_bytes(outcome.test_losses.loss, outcome.test_losses.count)
     files["distributions.json"] = json_bytes([asdict(d) for d in outcome.prepared.distributions])
     if outcome.optimism is not None:

@@ -140,7 +140,7 @@ class Record:
 
     @cached_property
     def validation_losses(self) -> RowLosses | None:
-        """Loss in nats, count and group of each distinct validation row; None without any."""
+        """Losses in nats of the distinct validation rows, or of buckets; None without any."""
         return self._losses("validation_losses.npy")
 
     @cached_property
@@ -172,7 +172,7 @@ class Record:
 
     def _losses(self, name: str) -> RowLosses | None:
         held = name in self.files
-        return RowLosses(*parse_array(self.files[name], rows=(2, 3))) if held else None
+        return RowLosses(*parse_array(self.files[name], rows=(2, 3, 4))) if held else None
 
 
 def read(folder: Path) -> Record:

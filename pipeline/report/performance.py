@@ -23,15 +23,16 @@ def format_test(outcome: Finished) -> Iterator[str]:
     """Yield the figures on the test rows, each beside its interval and the baseline's."""
     evaluation = outcome.evaluation
     if evaluation.held_out:
-        n, n_seen = evaluation.n_rows, evaluation.n_seen
-        seen = {0: "none", n: "all"}.get(n_seen, f"{n_seen:,} of them")
-        yield f"{n:,} rows, {seen} with attributes that train has seen"
+        yield _seen(evaluation)
         yield from _copies(outcome)
         yield from _weighed(outcome)
     else:
         yield "NOT HELD OUT: these are figures on the rows that trained the neuron"
     yield f"{'':20}{'neuron':>8}  {'95 % interval':18}{'majority baseline':>17}"
     yield from (_metric(evaluation, name, label) for name, label in METRICS.items())
+    if "roc_auc_error" in evaluation.metrics:
+        errors = (f"{evaluation.metrics[f'{area}_auc_error']:.1g}" for area in ("roc", "pr"))
+        yield "read in blocks: ROC AUC is exact to {}, PR AUC to {}".format(*errors)
     if "unseen_rows" in evaluation.metrics:
         n_unseen = evaluation.metrics["unseen_rows"]
         yield f"on the {n_unseen:,.0f} rows with attributes that train has not seen:"
@@ -42,11 +43,19 @@ def format_test(outcome: Finished) -> Iterator[str]:
         yield from _corrected(outcome.optimism)
 
 
+def _seen(evaluation: Evaluation) -> str:
+    n, n_seen = evaluation.n_rows, evaluation.n_seen
+    if n_seen is None:
+        return f"{n:,} rows, not looked up among those of train: the table is read in blocks"
+    seen = {0: "none", n: "all"}.get(n_seen, f"{n_seen:,} of them")
+    return f"{n:,} rows, {seen} with attributes that train has seen"
+
+
 def _copies(outcome: Finished) -> Iterator[str]:
     """Yield what to do where copies of few rows may be one entity, measured again."""
     evaluation, validation = outcome.evaluation, outcome.prepared.validation
     few = validation.n_distinct < FEW_DISTINCT and outcome.prepared.copies.group is None
-    if few and 2 * evaluation.n_seen > evaluation.n_rows:
+    if few and 2 * (evaluation.n_seen or 0) > evaluation.n_rows:
         can_be_together = outcome.config.split.name in ("stratified", "folds")
         cure = "use split.copies=together" if can_be_together else "leave copies out"
         yield (

@@ -26,9 +26,7 @@ def calibration_table(
     of its own, so that equal inputs give equal bits.
     """
     _, y, count = test
-    place = np.minimum((p * bins).astype(np.int64), bins - 1)
-    part = place * FINE + np.minimum(((p * bins - place) * FINE).astype(np.int64), FINE - 1)
-    parts, part = np.unique(part, return_inverse=True)
+    parts, part = np.unique(parts_of(p, bins), return_inverse=True)
     n, sum_p, sum_y = (np.bincount(part, values) for values in (count, count * p, count * y))
     square = _squares(part, count, sampling)
     observations = np.rint(n**2 / square).astype(np.int64)  # the effective number of them
@@ -40,13 +38,19 @@ def calibration_table(
         for values in (n, sum_p, sum_y, drawn * (n / observations))
     )
     if sampling.group is not None:  # an observation may have rows in several parts of a bin
-        _, of_bin = np.unique(place, return_inverse=True)
+        _, of_bin = np.unique(parts[part] // FINE, return_inverse=True)
         ratio = _squares(of_bin, count, sampling) / np.add.reduceat(square, starts)
         sum_drawn = np.where(ratio > 1, sum_p + (sum_drawn - sum_p) * np.sqrt(ratio), sum_drawn)
         sum_drawn = np.clip(sum_drawn, 0, n)
     low, high = np.quantile(sum_drawn / n, [0.025, 0.975], axis=0)
     chance = np.abs(sum_drawn - sum_p).sum(axis=1) / n.sum()
     return np.column_stack([sum_p / n, sum_y / n, n, low, high]), chance
+
+
+def parts_of(p: Array, bins: int) -> npt.NDArray[np.int64]:
+    """Return in which fine part of an equally wide bin each probability (n,) is."""
+    place = np.minimum((p * bins).astype(np.int64), bins - 1)
+    return place * FINE + np.minimum(((p * bins - place) * FINE).astype(np.int64), FINE - 1)
 
 
 def _squares(part: npt.NDArray[np.intp], count: Array, sampling: Sampling) -> Array:

@@ -45,21 +45,22 @@ class Evaluation:
     perfectly calibrated neuron; ``unseen_*`` are figures on the rows whose inputs train does not
     have. What is undefined has no key. ``baseline``: the same names (as far as they make sense) for
     a model that always answers with the class, and the share, that train has most of. ``n_seen``:
-    rows whose inputs train has. ``confusion``: rows are truth, columns decisions, class 0 first.
-    ``roc``: columns false positive rate, true positive rate, threshold. ``pr``: columns recall,
-    precision. ``calibration``: a row a bin that is not empty, columns mean probability, share
-    positive, number of rows, low and high of the consistency bar. ``decision_curve``: columns
-    threshold, net benefit of the neuron, and of deciding every row positive. ``gain``: columns
-    share of rows, highest probability first, share of positive rows. ``threshold_reason`` says how
-    it was chosen, "" if it is configured. ``thresholds``: what others would give, columns
-    threshold, share of rows decided positive, precision, recall and, where costs are known, mean
-    cost per row; for reading: a threshold that is chosen by it is no longer tested.
+    rows whose inputs train has, None where they were not looked up. ``confusion``: rows are truth,
+    columns decisions, class 0 first. ``roc``: columns false positive rate, true positive rate,
+    threshold. ``pr``: columns recall, precision. ``calibration``: a row a bin that is not empty,
+    columns mean probability, share positive, number of rows, low and high of the consistency bar.
+    ``decision_curve``: columns threshold, net benefit of the neuron, and of deciding every row
+    positive. ``gain``: columns share of rows, highest probability first, share of positive rows.
+    ``threshold_reason`` says how it was chosen, "" if it is configured. ``thresholds``: what others
+    would give, columns threshold, share of rows decided positive, precision, recall and, where
+    costs are known, mean cost per row; for reading: a threshold that is chosen by it is no longer
+    tested.
     """
 
     held_out: bool
     n_rows: int
     n_positive: int
-    n_seen: int
+    n_seen: int | None
     threshold: float
     metrics: dict[str, float]
     baseline: dict[str, float]
@@ -89,12 +90,15 @@ class Evaluation:
 class RowLosses:
     """The loss (n,) of each distinct row of a part, in nats, and how often the row occurs.
 
-    ``group`` (n,): whom the row is about, the same number in every part of the table.
+    ``group`` (n,): whom the row is about, the same number in every part of the table. Of a table
+    that is read in blocks each is the mean loss of a bucket of rows, which is a group of its own,
+    and ``other`` (n,) what it were had one row of the bucket the other label.
     """
 
     loss: Array
     count: Array
     group: Array | None = None
+    other: Array | None = None
 
 
 @on_one_thread

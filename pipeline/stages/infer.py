@@ -89,7 +89,7 @@ def infer(train: Examples, encoder: Encoder, sampling: Sampling = INDEPENDENT) -
     It never ends a run: where there is no interval, ``method`` or the note of the effect says why.
     """
     present = train.count @ (train.X != 0) > 0
-    blank = _blank(encoder, centring(encoder, present), present)
+    blank = blank_inference(encoder, centring(encoder, present), present)
     blank = replace(blank, curves=blank_curves(encoder, train.X))
     with np.errstate(all="ignore"):
         try:
@@ -115,7 +115,7 @@ def centring(encoder: Encoder, present: npt.NDArray[np.bool_]) -> Array:
     return result
 
 
-def _blank(encoder: Encoder, centre: Array, present: npt.NDArray[np.bool_]) -> Inference:
+def blank_inference(encoder: Encoder, centre: Array, present: npt.NDArray[np.bool_]) -> Inference:
     """Return every effect without an estimate, and why those have none that never will."""
     places = [(b, label) for b in encoder.blocks for label in b.labels]
     effects = []
@@ -143,32 +143,32 @@ def _infer(train: Examples, encoder: Encoder, blank: Inference, sampling: Sampli
     design, best, method = _best(train, kept, onto, few=rarer < FEW * len(kept))
     wanted = [j for j, effect in enumerate(blank.effects) if not effect.note]
     contrasts = blank.centring[wanted]
-    identified = _identified(contrasts, kept, onto)
+    identified = identified_by(contrasts, kept, onto)
     inside = contrasts[identified][:, kept]
     rows = [curve_contrasts(curve, encoder, blank.centring) for curve in blank.curves]
     if not sampling.is_simple:
         found = estimate_robust(design, best, sampling, inside, is_maximum=method == LIKELIHOOD)
-        effects = _filled(blank.effects, wanted, identified, found.estimates)
+        effects = fill_effects(blank.effects, wanted, identified, found.estimates)
         tests = wald_tests(encoder, onto, best, found)
         if found.covariance is not None:
             quantile = student(found.freedom)
-            curves = _bounded(blank, rows, kept, onto, best, found.covariance * quantile**2)
+            curves = bounded_curves(blank, rows, kept, onto, best, found.covariance * quantile**2)
             blank = replace(blank, curves=curves)
         return replace(blank, effects=effects, tests=tests, method=found.method)
     small = len(train.y) * (len(kept) ** 2 / 2 + COST) * 2 * len(inside) < MAX_WORK
     ends = (
         profile_ends(best, inside, design, Z) if small else expanded_ends(best, inside, design, Z)
     )
-    effects = _filled(blank.effects, wanted, identified, _estimates(best, inside, ends))
+    effects = fill_effects(blank.effects, wanted, identified, estimates_of(best, inside, ends))
     covariance = np.linalg.inv(best.information[0])
-    curves = _bounded(blank, rows, kept, onto, best, covariance * Z**2)
+    curves = bounded_curves(blank, rows, kept, onto, best, covariance * Z**2)
     filled = replace(blank, effects=effects, curves=curves, method=method)
     if not small:
         return replace(filled, method=f"{method}; {EXPANDED}")
     return replace(filled, tests=likelihood_tests(encoder, onto, design, best))
 
 
-def _bounded(
+def bounded_curves(
     blank: Inference, rows: list[Array], kept: list[int], onto: Array, best: Point, square: Array
 ) -> tuple[Curve, ...]:
     """Return the curves with estimates and intervals where they are identified.
@@ -177,13 +177,13 @@ def _bounded(
     """
     return tuple(
         bounded(curve, each[:, kept], best.beta[0], square)
-        if _identified(each, kept, onto).all()
+        if identified_by(each, kept, onto).all()
         else curve
         for curve, each in zip(blank.curves, rows, strict=True)
     )
 
 
-def _filled(
+def fill_effects(
     effects: Sequence[Effect],
     wanted: Sequence[int],
     identified: npt.NDArray[np.bool_],
@@ -222,13 +222,13 @@ def _is_near_maximum(beta: Array, design: Design) -> bool:
     return bool(np.isfinite(self_concordance(beta[0], rows, basis).bound))
 
 
-def _identified(contrasts: Array, kept: list[int], onto: Array) -> npt.NDArray[np.bool_]:
+def identified_by(contrasts: Array, kept: list[int], onto: Array) -> npt.NDArray[np.bool_]:
     """Return which contrasts (m, d + 1) of theta are functions of ``onto @ theta``."""
     error = np.abs(contrasts[:, kept] @ onto - contrasts)
     return np.asarray(np.max(error, axis=1, initial=0.0) < 1e-6)
 
 
-def _estimates(best: Point, contrasts: Array, ends: Array) -> Iterator[dict[str, float | None]]:
+def estimates_of(best: Point, contrasts: Array, ends: Array) -> Iterator[dict[str, float | None]]:
     """Yield the fields of each effect that the likelihood fills."""
     along = np.linalg.solve(best.information[0], contrasts.T)
     errors = np.sqrt(np.sum(contrasts.T * along, axis=0))

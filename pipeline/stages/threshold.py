@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Context, Decimal
 from typing import NamedTuple
@@ -55,9 +56,14 @@ class Cuts(NamedTuple):
 
 @on_one_thread
 def choose_threshold(
-    theta: Array, valid: Examples | None, setting: float | ThresholdRule
+    theta: Array,
+    valid: Examples | None,
+    setting: float | ThresholdRule,
+    ends: Sequence[Array] | None = None,
 ) -> Threshold:
     """Return the threshold that is configured, or that the rule chooses on the validation rows.
+
+    ``ends``: where rows stand for several, the least and the greatest logit (n,) of each.
 
     Raises
     ------
@@ -75,7 +81,7 @@ def choose_threshold(
             "evaluate.threshold must have positive validation rows to be chosen on; got none: "
             "raise split.valid, or set a number"
         )
-    cuts, n = _cuts(theta, valid), float(valid.count.sum())
+    cuts, n = _cuts(theta, valid, ends), float(valid.count.sum())
     cut = _chosen(cuts, setting, n)
     value = _shortest(cuts.below[cut], cuts.at[cut])
     alerts, found, positive = cuts.alerts[cut], cuts.found[cut], cuts.found[-1]
@@ -138,17 +144,18 @@ def _asked(rule: ThresholdRule) -> str:
     return f"a rate of at most {rule.rate:g}"
 
 
-def _cuts(theta: Array, rows: Examples) -> Cuts:
+def _cuts(theta: Array, rows: Examples, ends: Sequence[Array] | None) -> Cuts:
     """Return the cuts between rows whose probabilities differ by more than rounding."""
     z = row_logits(theta, rows.X)
     down = np.argsort(-z, kind="stable")
-    z, p = z[down], sigmoid(z)[down]
-    apart = (z[:-1] - z[1:] > ROUNDING) & (p[:-1] > p[1:])
+    low, high = (end[down] for end in ends or (z, z))
+    at, above = sigmoid(low), sigmoid(high)
+    apart = (low[:-1] - high[1:] > ROUNDING) & (at[:-1] > above[1:])
     last = np.append(np.flatnonzero(apart), len(z) - 1)
     alerts, found = (np.cumsum(c[down])[last] for c in (rows.count, rows.count * rows.y))
     # A row of weight 0 is no alert.
     counts = alerts > 0
-    at, below = p[last], np.append(p[1:], -1.0)[last]
+    at, below = at[last], np.append(above[1:], -1.0)[last]
     return Cuts(at[counts], below[counts], alerts[counts], found[counts])
 
 
