@@ -7,6 +7,7 @@ from nn import Examples, predict_proba
 from pipeline.config.schema import EncodeSettings
 from pipeline.stages.blocks import InMemoryKeyedBlocks
 from pipeline.stages.encode import Encoder, encode, fit_encoder
+from pipeline.stages.split import take
 from pipeline.stages.validate import Table
 
 KINDS = {
@@ -18,12 +19,13 @@ KINDS = {
 
 
 def in_blocks(rows: Examples, size: int = 300, key=None, table: Table | None = None):
-    """The rows in blocks of ``size``, the first thousand as the sample."""
+    """The rows, which ``table`` holds, in blocks of ``size``; the first thousand are the sample."""
     n = len(rows.y)
     key = np.random.default_rng(n).integers(0, 2**64, n, np.uint64) if key is None else key
     cuts = [slice(start, start + size) for start in range(0, n, size)]
     blocks = tuple(Examples(*(array[cut] for array in rows)) for cut in cuts)
     sample = Examples(*(array[:1000] for array in rows))
+    table = take(table or make_table({"x": rows.y}, rows.y), (np.arange(n) < 1000).astype(np.int64))
     return InMemoryKeyedBlocks(blocks, tuple(key[cut] for cut in cuts), sample, table)
 
 

@@ -39,20 +39,31 @@ def estimate_robust(
         else group.max() + 1
     )
     word, r = "rows" if group is None else "groups", len(best.beta[0])
-    values = contrasts @ best.beta[0]
-    if not is_maximum or n <= r:
+    sandwich = None
+    if is_maximum and n > r:
+        sandwich = robust_covariance(best.beta[0], design, group, rows)
+    return by_sandwich(best, contrasts, sandwich, n, word)
+
+
+def by_sandwich(best: Point, contrasts: Array, sandwich: Array | None, n: int, word: str) -> Robust:
+    """Return the estimates, given a sandwich (r, r) over ``n`` observations that ``word`` names.
+
+    Without a sandwich, or where there are no more observations than parameters, no intervals.
+    """
+    values, r = contrasts @ best.beta[0], len(best.beta[0])
+    if sandwich is None or n <= r:
         why = f"{n:,} {word} are too few for {r:,} parameters" if n <= r else FIRTH_ALONE
         estimates = [{"log_odds": v, "odds_ratio": odds_of(v)} for v in values.tolist()]
         return Robust(estimates, None, n - 1, f"no intervals: {why}")
-    covariance = n / (n - 1) * robust_covariance(best.beta[0], design, group, rows)
+    covariance = n / (n - 1) * sandwich
     errors = np.sqrt(np.sum(contrasts @ covariance * contrasts, axis=1))
     half = student(n - 1) * errors
     columns = zip(values.tolist(), errors.tolist(), half.tolist(), strict=True)
-    estimates = [
+    bounded: list[dict[str, float | None]] = [
         {"log_odds": v, "standard_error": e, "odds_ratio": odds_of(v), "low": v - h, "high": v + h}
         for v, e, h in columns
     ]
-    return Robust(estimates, covariance, n - 1, f"{ROBUST}, {n:,} {word}")
+    return Robust(bounded, covariance, n - 1, f"{ROBUST}, {n:,} {word}")
 
 
 def student(freedom: int) -> float:

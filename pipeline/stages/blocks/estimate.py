@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn import Examples, examine, newton, tree_sum
+from nn import Examples, examine, logits, loss_slope, newton, tree_sum
 from nn.arrays import Array
 from nn.likelihood import Point, ends_by_third, independent_columns, third_derivative
 from nn.optimum import LOG_2, MAX_STEPS, newton_steps
 from pipeline.stages.attribute_tests import wald_tests
-from pipeline.stages.blocks.keyed import KeyedBlocks
+from pipeline.stages.blocks.keyed import Key, KeyedBlocks
+from pipeline.stages.blocks.logits import BUCKETS, buckets_of
 from pipeline.stages.bounds import whitener
 from pipeline.stages.curves import blank_curves, curve_contrasts
 from pipeline.stages.encode import Encoder
@@ -31,18 +32,24 @@ from pipeline.stages.infer import (
 )
 from pipeline.stages.intervals import Z
 from pipeline.stages.one_thread import on_one_thread
-from pipeline.stages.robust import Robust
+from pipeline.stages.robust import Robust, by_sandwich, student
 
 IN_BLOCKS = "the table is read in blocks: by an expansion to third order, with Wald tests"
 NO_FIRTH = "Firth's penalised likelihood takes too many passes over a table that is read in blocks"
 
 
 class Moments(NamedTuple):
-    """Sums over rows: their number, the positive ones, and ``[X 1]' [X 1]`` (d + 1, d + 1)."""
+    """Sums over rows: their number, and, by their counts, those of each class and of all pairs.
 
-    n: float
-    positive: float
+    ``square`` (2,) is of the squared counts of each class. ``gram`` is ``[X 1]' [X 1]``
+    (d + 1, d + 1) by counts, ``plain`` the same where each row counts 1 or more.
+    """
+
+    rows: float
+    size: Array
+    square: Array
     gram: Array
+    plain: Array
 
 
 @on_one_thread
@@ -58,7 +65,7 @@ def infer_blocks(train: KeyedBlocks, encoder: Encoder) -> Inference:
     blank = blank_inference(encoder, centring(encoder, present), present)
     blank = replace(blank, curves=blank_curves(encoder, train.sample.X))
     kept = sorted(independent_columns(moments.gram))  # the bias last
-    rarer, r = min(moments.positive, moments.n - moments.positive), len(kept)
+    rarer, r = float((moments.size**2 / moments.square).min()), len(kept)
     if rarer < FEW * r:
         why = f"{rarer:,.0f} rows of the rarer class are few for {r:,} parameters, and {NO_FIRTH}"
         return replace(blank, method=f"no intervals: {why}")
@@ -71,16 +78,17 @@ def infer_blocks(train: KeyedBlocks, encoder: Encoder) -> Inference:
 def count_moments(rows: Examples) -> Moments:
     """Return the sums of one block."""
     X, y, count = rows
-    A = np.column_stack([X, np.ones(len(X))])
-    return Moments(float(count.sum()), float(count @ y), (A * count[:, None]).T @ A)
+    A, classes = np.column_stack([X, np.ones(len(X))]), np.stack([1 - y, y])
+    gram = (A * count[:, None]).T @ A
+    plain = gram if count.min(initial=1.0) >= 1 else A.T @ A
+    return Moments(float(len(y)), classes @ count, classes @ count**2, gram, plain)
 
 
 def _estimated(
     train: KeyedBlocks, encoder: Encoder, blank: Inference, moments: Moments, kept: list[int]
 ) -> Inference:
-    gram = moments.gram
-    square = gram[np.ix_(kept, kept)]
-    onto = np.linalg.solve(square, gram[kept]).astype(np.float64, copy=False)  # @ theta is beta
+    square = moments.gram[np.ix_(kept, kept)]
+    onto = np.linalg.solve(square, moments.gram[kept]).astype(np.float64, copy=False)
     wanted = [j for j, effect in enumerate(blank.effects) if not effect.note]
     contrasts = blank.centring[wanted]
     identified = identified_by(contrasts, kept, onto)
@@ -89,31 +97,98 @@ def _estimated(
     if best is None:
         why = f"the data separate, so that the likelihood has no maximum, and {NO_FIRTH}"
         return replace(blank, method=f"no intervals: {why}")
-    covariance = np.linalg.inv(best.information[0]).astype(np.float64, copy=False)
-    path = covariance @ inside.T
-    errors = np.sqrt(np.sum(inside @ covariance * inside, axis=1))
-    third = _third(train, best.beta[0], path / errors, kept)
-    ends = ends_by_third(inside @ best.beta[0], errors, third, Z)
     rows = [curve_contrasts(curve, encoder, blank.centring) for curve in blank.curves]
+    of = train.sample_table
+    is_simple = of.group is None and of.weight is None
+    estimate, quantile = (_expanded, lambda _: Z) if is_simple else (_robust, student)
+    found = estimate(train, moments, best, kept, inside)
+    curves = blank.curves
+    if found.covariance is not None:
+        wide = found.covariance * quantile(found.freedom) ** 2
+        curves = bounded_curves(blank, rows, kept, onto, best, wide)
     return replace(
         blank,
-        effects=fill_effects(blank.effects, wanted, identified, estimates_of(best, inside, ends)),
-        curves=bounded_curves(blank, rows, kept, onto, best, covariance * Z**2),
-        tests=wald_tests(encoder, onto, best, Robust([], covariance, int(moments.n) - 1, "")),
-        method=f"{LIKELIHOOD}; {IN_BLOCKS}",
+        effects=fill_effects(blank.effects, wanted, identified, found.estimates),
+        curves=curves,
+        tests=wald_tests(encoder, onto, best, found),
+        method=found.method,
     )
+
+
+def _expanded(
+    train: KeyedBlocks, moments: Moments, best: Point, kept: list[int], contrasts: Array
+) -> Robust:
+    """Return the estimates with the ends of ``nn.likelihood.expanded_ends``."""
+    covariance = np.linalg.inv(best.information[0]).astype(np.float64, copy=False)
+    errors = np.sqrt(np.sum(contrasts @ covariance * contrasts, axis=1))
+    both = _in_all(np.column_stack([best.beta[0], covariance @ contrasts.T / errors]), kept, train)
+    (third,) = tree_sum(train.map(partial(third_of_block, both)))
+    ends = ends_by_third(contrasts @ best.beta[0], errors, third, Z)
+    estimates = [*estimates_of(best, contrasts, ends)]
+    return Robust(estimates, covariance, int(moments.rows) - 1, f"{LIKELIHOOD}; {IN_BLOCKS}")
+
+
+def third_of_block(both: Array, rows: Examples) -> tuple[Array]:
+    """Return the third derivatives (m,) of one block; ``both`` (d + 1, 1 + m): where, and along."""
+    at = rows.X @ both[:-1] + both[-1]
+    return (third_derivative(at[:, 0], at[:, 1:], rows.count),)
+
+
+def _robust(
+    train: KeyedBlocks, moments: Moments, best: Point, kept: list[int], contrasts: Array
+) -> Robust:
+    """Return the estimates by a sandwich, for rows that have groups or weights.
+
+    Groups are taken together that are in one bucket by their hash: scores of different groups are
+    independent, so that the mean of their squared sum is that of the groups.
+    """
+    theta = _in_all(best.beta[0], kept, train)
+    bread = np.linalg.inv(best.information[0])
+    if train.sample_table.group is None:
+        (meat,) = tree_sum(train.map(partial(squared_scores, theta)))
+        n, word = int(moments.rows), "rows"
+    else:
+        (sums,) = tree_sum(train.map_keyed(partial(scores_of_buckets, theta)))
+        n, word = int(sums.any(axis=1).sum()), "buckets of groups"
+        meat = sums.T @ sums
+    return by_sandwich(best, contrasts, bread @ meat[np.ix_(kept, kept)] @ bread, n, word)
+
+
+def _in_all(columns: Array, kept: list[int], train: KeyedBlocks) -> Array:
+    """Return parameters (d + 1, …) of all inputs, given those of the kept ones."""
+    found = np.zeros((train.d + 1, *columns.shape[1:]))
+    found[kept] = columns
+    return found
+
+
+def squared_scores(theta: Array, rows: Examples) -> tuple[Array]:
+    """Return the sum (d + 1, d + 1) of the squared scores of a block, whose rows are single."""
+    scores = _scores(theta, rows)
+    return (scores.T @ scores,)
+
+
+def scores_of_buckets(theta: Array, rows: Examples, key: Key) -> tuple[Array]:
+    """Return the sum (BUCKETS, d + 1) of the scores of the rows of each bucket."""
+    bucket = buckets_of(key)
+    return (np.stack([np.bincount(bucket, s, BUCKETS) for s in _scores(theta, rows).T], axis=1),)
+
+
+def _scores(theta: Array, rows: Examples) -> Array:
+    X, y, count = rows
+    slope = loss_slope(logits(theta, X), y) * count
+    return np.column_stack([X, np.ones(len(X))]) * slope[:, None]
 
 
 def _maximum(train: KeyedBlocks, moments: Moments, kept: list[int], onto: Array) -> Point | None:
     """Return where the likelihood is highest; None if nowhere."""
-    theta, square = _newton(train), np.ix_(kept, kept)
+    theta, square, n = _newton(train), np.ix_(kept, kept), moments.size.sum()
     found = examine(theta, train, curvature=True)
-    slope, information = -found.gradient[kept] * moments.n, found.hessian[square] * moments.n
-    if not _has_maximum(slope, information, moments.gram[square]):
+    slope, information = -found.gradient[kept] * n, found.hessian[square] * n
+    if not _has_maximum(slope, information, moments.plain[square]):
         return None
     # A step that costs no pass.
     beta = onto @ theta + np.linalg.solve(information, slope)
-    return Point(beta[None], -found.loss * np.full(1, moments.n), slope[None], information[None])
+    return Point(beta[None], -found.loss * np.full(1, n), slope[None], information[None])
 
 
 def _newton(train: KeyedBlocks) -> Array:
@@ -125,19 +200,6 @@ def _newton(train: KeyedBlocks) -> Array:
         steps = newton_steps(zeros, train)
     *_, point = [point, *islice(steps, MAX_STEPS)]
     return point.theta
-
-
-def _third(train: KeyedBlocks, beta: Array, paths: Array, kept: list[int]) -> Array:
-    """Return the third derivatives (m,) at ``beta`` (r,) along ``paths`` (r, m)."""
-    both = np.zeros((train.d + 1, 1 + paths.shape[1]))
-    both[kept] = np.column_stack([beta, paths])
-    return tree_sum(train.map(partial(third_of_block, both)))[0]
-
-
-def third_of_block(both: Array, rows: Examples) -> tuple[Array]:
-    """Return the third derivatives (m,) of one block; ``both`` (d + 1, 1 + m): where, and along."""
-    at = rows.X @ both[:-1] + both[-1]
-    return (third_derivative(at[:, 0], at[:, 1:], rows.count),)
 
 
 def _has_maximum(slope: Array, information: Array, gram: Array) -> bool:

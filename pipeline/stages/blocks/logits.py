@@ -134,9 +134,14 @@ def score_block(theta: Array, cuts: Cuts, rows: Examples, key: Key) -> HeldOut:
     keys = (number << PLACE_BITS) + cuts.places(p)
     columns = (keys, count * (1 - y), count * y, count * z, z, z)
     bins = merged(([column] for column in columns), level=0)
-    bucket = (key % np.uint64(BUCKETS)).astype(np.int64)
+    bucket = buckets_of(key)
     sums = [np.bincount(bucket, values, BUCKETS) for values in (count, count * loss, count * other)]
     return HeldOut(bins, float(loss @ count), float((p - y) ** 2 @ count), np.stack(sums))
+
+
+def buckets_of(key: Key) -> Whole:
+    """Return the bucket (n,) of each hash, by its last bits: the first ones dealt the rows."""
+    return (key % np.uint64(BUCKETS)).astype(np.int64)
 
 
 def merged(columns: Iterable[Sequence[npt.NDArray[Any]]], level: int) -> Bins:

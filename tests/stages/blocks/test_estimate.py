@@ -1,15 +1,21 @@
 """Effects are estimated block by block as they are of the rows, to a millionth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from block_builders import in_blocks, make_kinds, make_rows
+from builders import repeated
 
 from nn import Examples
 from pipeline.stages import infer as of_rows
+from pipeline.stages.blocks import estimate, logits
 from pipeline.stages.blocks.estimate import infer_blocks
-from pipeline.stages.encode import Encoder, Standard
+from pipeline.stages.copies import Sampling
+from pipeline.stages.encode import Encoder, Standard, encode
 from pipeline.stages.infer import LIKELIHOOD, NOT_IDENTIFIED, NOT_IN_TRAIN, infer
+from pipeline.stages.split import take
 
 FIELDS = ("log_odds", "standard_error", "odds_ratio", "low", "high")
 
@@ -25,11 +31,8 @@ def test_effects_and_curves_are_those_of_the_rows(monkeypatch, size) -> None:
     blocks, whole = infer_blocks(in_blocks(rows, size), encoder), infer(rows, encoder)
     assert blocks.method.startswith(LIKELIHOOD)
     assert {effect.note for effect in blocks.effects} == {"", NOT_IDENTIFIED, NOT_IN_TRAIN}
-    for a, b in zip(blocks.effects, whole.effects, strict=True):
-        assert a.note == b.note
-        if not a.note:
-            got, want = ([getattr(each, name) for name in FIELDS] for each in (a, b))
-            assert got == pytest.approx(want, rel=1e-6)
+    blocks, whole = (replace(found, tests=()) for found in (blocks, whole))
+    same_to_a_millionth(blocks, whole)
     assert whole.curves[0].x != blocks.curves[0].x  # they span what the sample does
     assert np.array_equal(blocks.centring, whole.centring)
 
@@ -87,3 +90,61 @@ def test_a_sample_that_separates_does_not_mislead() -> None:
     blocks, whole = infer_blocks(in_blocks(rows), lines(3)), infer(rows, lines(3))
     got = [effect.log_odds for effect in blocks.effects]
     assert got == pytest.approx([effect.log_odds for effect in whole.effects], rel=1e-6)
+
+
+def test_weighted_rows_have_the_sandwich_of_the_rows() -> None:
+    encoder, _, table = make_kinds(4000)
+    weight = np.random.default_rng(2).uniform(0.2, 3, 4000)
+    table = replace(table, weight=weight)
+    rows, sampling = encode(encoder, table, "all"), Sampling.of(table)
+    blocks = infer_blocks(in_blocks(rows, table=table), encoder)
+    whole = infer(rows, encoder, sampling)
+    assert blocks.method == whole.method
+    same_to_a_millionth(blocks, whole)
+    plain = infer_blocks(in_blocks(rows, table=replace(table, weight=None)), encoder)
+    same = pytest.approx(blocks.effects[0].standard_error, rel=1e-3)
+    assert plain.effects[0].standard_error != same  # the control
+
+
+def test_grouped_rows_have_the_sandwich_of_the_groups() -> None:
+    """Each of 500 groups has a bucket of its own; the rows of one are alike."""
+    encoder, _, table = make_kinds(4000)
+    group = np.arange(4000) // 8
+    table = replace(take(table, (np.arange(len(group)) % 8 == 0).astype(int)), group=None)
+    table = replace(repeated(replace(table, count=np.full(len(table.y), 8))), group=group)
+    rows = encode(encoder, table, "all")
+    blocks = infer_blocks(in_blocks(rows, 250, group.astype(np.uint64), table), encoder)
+    whole = infer(rows, encoder, Sampling.of(table))
+    assert blocks.method == whole.method.replace("500 groups", "500 buckets of groups")
+    same_to_a_millionth(blocks, whole)
+
+
+def test_many_groups_that_share_buckets_have_about_their_sandwich(monkeypatch) -> None:
+    monkeypatch.setattr(estimate, "BUCKETS", 400)
+    monkeypatch.setattr(logits, "BUCKETS", 400)
+    encoder, _, table = make_kinds(16_000)
+    group = np.arange(16_000) // 4
+    table = replace(take(table, (np.arange(len(group)) % 4 == 0).astype(int)), group=None)
+    table = replace(repeated(replace(table, count=np.full(len(table.y), 4))), group=group)
+    rows = encode(encoder, table, "all")
+    key = np.random.default_rng(0).integers(0, 2**64, 4000, np.uint64)[group]
+    blocks = infer_blocks(in_blocks(rows, 1000, key, table), encoder)
+    whole, alone = (infer(rows, encoder, of) for of in (Sampling.of(table), Sampling()))
+    errors = [
+        np.array([effect.standard_error for effect in found.effects if not effect.note])
+        for found in (blocks, whole, alone)
+    ]
+    assert errors[0] / errors[1] == pytest.approx(1, abs=4 * np.sqrt(1 / 800))
+    assert (errors[0] > 1.05 * errors[2]).any()  # the control
+
+
+def same_to_a_millionth(blocks, whole) -> None:
+    for a, b in zip(blocks.effects, whole.effects, strict=True):
+        assert a.note == b.note
+        if not a.note:
+            got, want = ([getattr(each, name) for name in FIELDS] for each in (a, b))
+            assert got == pytest.approx(want, rel=1e-6)
+    for a, b in zip(blocks.tests, whole.tests, strict=True):
+        assert a.degrees == b.degrees
+        if b.statistic is not None:
+            assert a.statistic == pytest.approx(b.statistic, rel=1e-6)
