@@ -29,7 +29,8 @@ def calibration_table(
     parts, part = np.unique(parts_of(p, bins), return_inverse=True)
     n, sum_p, sum_y = (np.bincount(part, values) for values in (count, count * p, count * y))
     square = _squares(part, count, sampling)
-    observations = np.rint(n**2 / square).astype(np.int64)  # the effective number of them
+    # The effective number of them.
+    observations = np.rint(np.maximum(n**2 / square, 1)).astype(np.int64)
     rng = np.random.default_rng(0)
     drawn = rng.binomial(observations, np.minimum(sum_p / n, 1), (DRAWS, len(n)))
     _, starts = np.unique(parts // FINE, return_index=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from nn.arrays import Array
 from pipeline.config.evaluate_settings import EvaluateSettings
+from pipeline.stages.blocks.clusters import clustered_sampling, is_clustered, with_clusters
 from pipeline.stages.blocks.keyed import KeyedBlocks
 from pipeline.stages.blocks.logits import (
     Bins,
@@ -18,7 +19,7 @@ from pipeline.stages.blocks.logits import (
     loss_kinds,
     score_blocks,
 )
-from pipeline.stages.copies import INDEPENDENT
+from pipeline.stages.copies import INDEPENDENT, Sampling
 from pipeline.stages.decisions import THRESHOLDS
 from pipeline.stages.evaluate import Evaluation, RowLosses, evaluate_rows
 from pipeline.stages.one_thread import on_one_thread
@@ -60,26 +61,30 @@ def judge(
         rows, *ends = validated.bins.rows()
         threshold = choose_threshold(OUT_OF_FOLD, rows, settings.threshold, ends)
     found = score_blocks(theta, test, cuts_of(settings, threshold))
+    sampling = clustered_sampling(found) if is_clustered(test) else INDEPENDENT
+    evaluation = evaluate_scored(found, train_share, settings, sampling, threshold)
+    if is_clustered(test):
+        evaluation = with_clusters(evaluation, found, theta, test)
     return Judged(
         bucket_losses(validated) if validated else None,
         loss_kinds(found.bins),
-        evaluate_blocks(found, train_share, settings, threshold, held_out=held_out),
+        replace(evaluation, held_out=held_out),
     )
 
 
 def cuts_of(settings: EvaluateSettings, threshold: Threshold) -> Cuts:
     """Return every probability at which ``evaluate_rows`` tells rows apart."""
-    return Cuts(np.unique([*THRESHOLDS, *ROUND, threshold.value]), settings.calibration_bins)
+    thresholds = np.unique([*THRESHOLDS, *ROUND, threshold.value])
+    return Cuts(thresholds, settings.calibration_bins, threshold.value)
 
 
 @on_one_thread
-def evaluate_blocks(
+def evaluate_scored(
     found: HeldOut,
     train_share: float,
     settings: EvaluateSettings,
+    sampling: Sampling,
     threshold: Threshold,
-    *,
-    held_out: bool,
 ) -> Evaluation:
     """Return the evaluation of rows that were scored block by block, with ``cuts_of`` the same.
 
@@ -87,7 +92,7 @@ def evaluate_blocks(
     areas can be off. No row is looked up among those of train.
     """
     rows, *_ = found.bins.rows()
-    whole = evaluate_rows(OUT_OF_FOLD, rows, train_share, settings, INDEPENDENT, threshold)
+    whole = evaluate_rows(OUT_OF_FOLD, rows, train_share, settings, sampling, threshold)
     metrics, n = dict(whole.metrics), rows.count.sum()
     for name, total in (("log_loss", found.log_loss), ("brier", found.brier)):
         metrics[f"{name}_miscalibration"] += total / n - metrics[name]
@@ -96,7 +101,6 @@ def evaluate_blocks(
     roc, pr = whole.roc, whole.pr
     return replace(
         whole,
-        held_out=held_out,
         n_seen=None,
         metrics=metrics,
         roc=_thinned(roc, roc[:, 0] + roc[:, 1]),

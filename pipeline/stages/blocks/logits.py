@@ -35,10 +35,14 @@ Whole = npt.NDArray[np.int64]
 
 
 class Cuts(NamedTuple):
-    """Probabilities that no bin lies across: ``thresholds``, and the parts of calibration bins."""
+    """Probabilities that no bin lies across: ``thresholds``, and the parts of calibration bins.
+
+    ``decided`` is the one from which a row is decided positive.
+    """
 
     thresholds: Array = np.empty(0)
     bins: int = 1
+    decided: float = 0.5
 
     def places(self, p: Array) -> Whole:
         """Return between which cuts each probability (n,) is, from 0 up."""
@@ -105,14 +109,18 @@ class Bins:
 class HeldOut(NamedTuple):
     """What a pass over held-out rows finds, as sums.
 
-    ``log_loss`` and ``brier`` are sums over rows. ``buckets`` (3, BUCKETS) holds, of the rows whose
-    hash ends alike, their number, their losses in nats, and these had the labels been the other
-    ones.
+    ``log_loss`` and ``brier`` are sums over rows by their counts, and so is ``spread``, of how far
+    labels vary where probabilities are right. ``rows`` (4,) are numbers of rows by truth and
+    decision, class 0 first. ``buckets`` (8, BUCKETS) holds, of the rows whose hash ends alike, the
+    sums of counts, losses in nats, losses had the labels been the other ones, the counts by truth
+    and decision, and of labels less probabilities.
     """
 
     bins: Bins
     log_loss: float
     brier: float
+    spread: float
+    rows: Array
     buckets: Array
 
 
@@ -135,8 +143,16 @@ def score_block(theta: Array, cuts: Cuts, rows: Examples, key: Key) -> HeldOut:
     columns = (keys, count * (1 - y), count * y, count * z, z, z)
     bins = merged(([column] for column in columns), level=0)
     bucket = buckets_of(key)
-    sums = [np.bincount(bucket, values, BUCKETS) for values in (count, count * loss, count * other)]
-    return HeldOut(bins, float(loss @ count), float((p - y) ** 2 @ count), np.stack(sums))
+    decision = 2 * y.astype(np.int64) + (p >= cuts.decided)
+    decided = np.bincount(decision * BUCKETS + bucket, count, 4 * BUCKETS).reshape(4, BUCKETS)
+    losses, others, residuals = (
+        np.bincount(bucket, count * values, BUCKETS) for values in (loss, other, y - p)
+    )
+    return HeldOut(
+        bins, float(loss @ count), float((p - y) ** 2 @ count), float(p * (1 - p) @ count),
+        np.bincount(decision, minlength=4).astype(np.float64),
+        np.stack([decided.sum(axis=0), losses, others, *decided, residuals]),
+    )  # fmt: skip
 
 
 def buckets_of(key: Key) -> Whole:
@@ -176,7 +192,7 @@ def bucket_losses(found: HeldOut) -> RowLosses:
     Equal rows are in one bucket, so that runs on one split are compared bucket by bucket.
     """
     bucket = np.flatnonzero(found.buckets[0])
-    count, loss, other = found.buckets[:, bucket]
+    count, loss, other = found.buckets[:3, bucket]
     # Had one row of the bucket the other label: what an error costs that has not happened.
     moved = (other - loss) / count / count
     return RowLosses(loss / count, count, bucket.astype(np.float64), loss / count + moved)
