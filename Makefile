@@ -17,7 +17,7 @@ PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 .DEFAULT_GOAL := help
 COMMANDS := run tune reproduce sweep compare promote predict serve sql evaluate report scorecard \
             ui sync server export import data contract
-.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-serve clean lock
+.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-scale bench-serve clean lock
 
 help: ## this list
 	@grep -hE '^([a-z-]+:.*## |##@)' $(MAKEFILE_LIST) \
@@ -91,6 +91,9 @@ bench: $(STAMP) ## how fast it is, as ratios measured side by side
 
 bench-sweep: $(STAMP) ## how fast sweeps are, against their floor
 	@$(BIN)/python -m bench.sweep
+
+bench-scale: $(STAMP) ## how fast a long table is read, against DuckDB (ARGS=rows)
+	@$(BIN)/python -m bench.scale $(ARGS)
 
 bench-serve: $(STAMP) ## how fast a served model answers, against a stub
 	@$(BIN)/python -m bench.serve

@@ -20,7 +20,7 @@ from pipeline.config.column_settings import Count
 from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
-from pipeline.stages.read import duckdb_reader
+from pipeline.stages.read import duckdb_csv, duckdb_reader
 from pipeline.stages.read.engines import count_in_engine
 from pipeline.stages.read.layout import Layout
 from pipeline.stages.read.lines import layout_of, lines_of, records_of
@@ -108,8 +108,6 @@ def read_rows(data: DataSettings) -> Rows:
 
 def _of_file(path: Path, data: DataSettings, wanted: list[str]) -> pa.Table:
     source = open_source(path, data.max_bytes, data.encoding)
-    if data.sha256 is not None:
-        require_sha256(source, data.sha256)
     table = _counted(source, data, wanted)
     source.require_unchanged()
     return table
@@ -158,7 +156,7 @@ def _in_order(
         found = scan(source, data.delimiter, data.max_bytes)
         columns = layout_of(source, data, need_target)
         if data.is_plain and not data.strip:
-            table = duckdb_reader.csv_in_order(source, columns, data.delimiter, found)
+            table = duckdb_csv.csv_in_order(source, columns, data.delimiter, found)
     if table is None:
         table, lines = _gathered(records(source, data, columns))
     else:
@@ -184,13 +182,16 @@ def _gathered(records: Iterator[Record]) -> tuple[pa.Table, Counts]:
 
 def _counted(source: Source, data: DataSettings, wanted: list[str]) -> pa.Table:
     """Return the counted rows, in no order: the wanted columns, then the count as ``n``."""
+    if data.sha256 is not None and source.kind != "csv":
+        require_sha256(source, data.sha256)
+        data = data.model_copy(update={"sha256": None})
     if source.kind == "parquet":
         return duckdb_reader.count_parquet(source, layout_of(source, data), data, wanted)
-    found = scan(source, data.delimiter, data.max_bytes)
-    columns = layout_of(source, data)
-    table = None
     if data.is_plain:
-        table = duckdb_reader.count_csv(source, columns, wanted, data.delimiter, found)
+        columns, table = duckdb_csv.count_csv(source, data, wanted)
+    else:
+        scan(source, data.delimiter, data.max_bytes, data.sha256)
+        columns, table = layout_of(source, data), None
     return _count_by_csv(source, data, columns, wanted) if table is None else table
 
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -43,21 +43,24 @@ class Source:
             return cast("BinaryIO", gzip.open(self.path, "rb"))
         return self.path.open("rb")
 
-    def chunks(self, max_bytes: int) -> Iterator[bytes]:
-        """Yield the bytes, inflated and in UTF-8.
+    def chunks(
+        self, max_bytes: int, see: Callable[[bytes], object] = bytes.__len__
+    ) -> Iterator[bytes]:
+        """Yield the bytes, inflated and in UTF-8; ``see`` each chunk before it is in UTF-8.
 
         DataError for more than ``max_bytes``, damaged gzip, or bytes of another encoding.
         """
-        inflated = self._inflated(max_bytes)
+        inflated = self._inflated(max_bytes, see)
         if is_utf8(self.encoding):
             return inflated
         return transcoded(inflated, self.shown, self.encoding)
 
-    def _inflated(self, max_bytes: int) -> Iterator[bytes]:
+    def _inflated(self, max_bytes: int, see: Callable[[bytes], object]) -> Iterator[bytes]:
         n = 0
         try:
             with self.open() as file:
                 while chunk := file.read(CHUNK):
+                    see(chunk)
                     if n == 0:
                         self._refuse_other_kind(chunk[:64])
                     n += len(chunk)

@@ -1,0 +1,166 @@
+"""Distinct rows of a CSV file, counted by DuckDB while its bytes are scanned.
+
+DuckDB drops a delimiter at the end of a line and, now and then, white space beside a quote or line
+end. So it is believed where every record, and every byte, that the scan has found is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.config.contract import DataSettings
+from pipeline.stages.read.counted_lines import rows_of
+from pipeline.stages.read.duckdb_reader import ask, ask_by, cells_of, connected
+from pipeline.stages.read.layout import Layout, read_layout
+from pipeline.stages.read.records import MAX_CELL
+from pipeline.stages.read.scan import Scan, scan
+from pipeline.stages.read.source import Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+# Nothing is sniffed. Buffers, one for each thread, are of 32 times the longest line if not said.
+CSV = (
+    "read_csv(?, compression=?, columns=?, header=?, delim=?, quote=?, escape=?, strict_mode=?, "
+    f"auto_detect=false, max_line_size={MAX_CELL}, buffer_size={2**23})"
+)
+NO_DELIMITER = "\1\2\3\4"  # a line that holds it is not believed
+
+
+def count_csv(
+    source: Source, data: DataSettings, wanted: Sequence[str]
+) -> tuple[Layout, pa.Table | None]:
+    """Return the layout of a CSV file, and its counted rows or None where DuckDB misreads them.
+
+    Where every column is wanted, lines are counted, and the distinct ones parsed: a third of the
+    time. DataError for a file that is no text, or has not the columns of the contract.
+    """
+    by_line = data.rest == "refuse" and {*wanted} >= {*data.columns}
+    by_cell = partial(_count_cells, source, data, wanted)
+    with _beside(partial(_count_lines, source) if by_line else by_cell) as answer:
+        found = scan(source, data.delimiter, data.max_bytes, data.sha256)
+        columns = read_layout(source, data)
+        table = _result(answer)
+    if by_line:
+        lines, table = table, None
+        if lines is not None and _are_whole(lines, found):
+            table = rows_of(lines, columns, wanted, data)
+        if table is not None or not _is_regular(columns, found):
+            return columns, table
+        with _beside(by_cell) as answer:  # with line ends in quotes, and what else is rare
+            table = _result(answer)
+    return columns, None if table is None else _if_whole(table, columns, found)
+
+
+@contextmanager
+def _beside(query: Callable[[DuckDBPyConnection], pa.Table]) -> Iterator[Future[pa.Table]]:
+    """Run the query beside the block, which interrupts it where it fails."""
+    with connected() as db, ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(query, db)
+        try:
+            yield answer
+        except BaseException:
+            while not wait([answer], 0.01).done:  # it may have been about to begin
+                db.interrupt()
+            raise
+
+
+def _result(answer: Future[pa.Table]) -> pa.Table | None:
+    """Return what was found; None where DuckDB refuses the file."""
+    return None if answer.exception() else answer.result()
+
+
+def _count_lines(source: Source, db: DuckDBPyConnection) -> pa.Table:
+    """Return each line that is not blank, and its count."""
+    sql = f"SELECT line, count(*) AS n FROM {CSV} WHERE line <> '' GROUP BY line"  # noqa: S608
+    how = (_packing(source), {"line": "VARCHAR"}, False, NO_DELIMITER, "", "", False)
+    return ask_by(db, source, sql, *how)
+
+
+def _are_whole(lines: pa.Table, found: Scan) -> bool:
+    """Return whether each record is a line, and every byte of it is there."""
+    n, n_bytes = _totals(lines)
+    return found.is_plain and (n, n_bytes) == (found.n_records, found.n_bytes - found.n_ends)
+
+
+def _count_cells(
+    source: Source, data: DataSettings, wanted: Sequence[str], db: DuckDBPyConnection
+) -> pa.Table:
+    """Return the counted rows, and as ``rest`` the bytes of their other columns."""
+    columns = read_layout(source, data)
+    ignored = [f"c{i}" for i, name in enumerate(columns.names) if name not in wanted]
+    n_bytes = " + ".join(f"coalesce(strlen({name}), 0)" for name in ignored) or "0"
+    cells = cells_of(f"c{columns.names.index(name)}" for name in wanted)
+    counts = f"sum({n_bytes})::BIGINT AS rest, count(*) AS n"
+    sql = f"SELECT {cells}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608 (places alone)
+    return ask_by(db, source, sql, *_how(source, columns, data.delimiter))
+
+
+def _if_whole(table: pa.Table, columns: Layout, found: Scan) -> pa.Table | None:
+    """Return counted rows without ``rest``, if every row and every byte of a cell is there."""
+    rest = int(table["rest"].to_numpy().sum())
+    table = table.drop_columns("rest")
+    n, n_bytes = _totals(table)
+    is_whole = _is_regular(columns, found) and (n, n_bytes + rest) == _expected(columns, found)
+    return table if is_whole else None
+
+
+def _totals(table: pa.Table) -> tuple[int, int]:
+    """Return how many rows, or lines, are counted, and their bytes."""
+    import pyarrow.compute as pc
+
+    *cells, counts = table.columns
+    n = counts.to_numpy()
+    return int(n.sum()), sum(
+        int(n @ pc.binary_length(c).to_numpy().astype(np.int64)) for c in cells
+    )
+
+
+def csv_in_order(source: Source, columns: Layout, delimiter: str, found: Scan) -> pa.Table | None:
+    """Return every column of a CSV file in its order, each record of which is a line.
+
+    None where a record is none, or where DuckDB refuses or misreads the file, as ``count_csv``.
+    """
+    import duckdb
+    import pyarrow.compute as pc
+
+    if not _is_regular(columns, found) or not found.is_by_line:
+        return None
+    cells = cells_of(f"c{at}" for at in range(len(columns.names)))
+    sql = f"SELECT {cells} FROM {CSV}"  # noqa: S608 (places alone)
+    try:
+        table = ask(source, sql, *_how(source, columns, delimiter))
+    except duckdb.Error:
+        return None
+    n_bytes = sum(pc.sum(pc.binary_length(cells)).as_py() for cells in table.columns)
+    return table if (table.num_rows, n_bytes) == _expected(columns, found) else None
+
+
+def _is_regular(columns: Layout, found: Scan) -> bool:
+    """Return whether the file has rows, each of as many cells as there are columns."""
+    n_delimiters = found.n_records * (len(columns.names) - 1)
+    has_rows = found.n_records > (columns.header is not None)
+    return has_rows and found.is_plain and found.n_delimiters == n_delimiters
+
+
+def _expected(columns: Layout, found: Scan) -> tuple[int, int]:
+    """Return how many rows there are, and bytes of their cells."""
+    header = "".join(columns.header or ())
+    return found.n_records - (columns.header is not None), found.n_content - len(header.encode())
+
+
+def _how(source: Source, columns: Layout, delimiter: str) -> tuple[Any, ...]:
+    """Return what the question marks of CSV but the first stand for, where cells are parsed."""
+    types = {f"c{i}": "VARCHAR" for i in range(len(columns.names))}
+    return _packing(source), types, columns.header is not None, delimiter, '"', '"', True
+
+
+def _packing(source: Source) -> str:
+    return "gzip" if source.kind == "gzip" else "none"
