@@ -11,7 +11,7 @@ from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_reader
 from pipeline.stages.read.layout import Layout, read_layout, require_names
 from pipeline.stages.read.records import Record, checked_records
-from pipeline.stages.read.source import Source, open_source
+from pipeline.stages.read.source import Source, files_of, open_source
 
 Sought = tuple[str, frozenset[str]]  # a column, and values that it may hold
 
@@ -22,9 +22,9 @@ def lines_of(
     """Return for each (column, values) the first lines on which the column holds one of them.
 
     One pass, only for a table that has violations. A file that has gone meanwhile has no lines, nor
-    has a table in an engine.
+    have several files, or a table in an engine (None).
     """
-    if path is None:
+    if path is None or files_of(files.PROJECT / path) != [files.PROJECT / path]:
         return [()] * len(values)
     try:
         source = open_source(files.PROJECT / path, data.max_bytes, data.encoding)

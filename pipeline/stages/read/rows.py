@@ -27,7 +27,7 @@ from pipeline.stages.read.lines import layout_of, lines_of, records_of
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.records import Record, every_record
 from pipeline.stages.read.scan import scan
-from pipeline.stages.read.source import Source, open_source, require_sha256
+from pipeline.stages.read.source import Source, open_file, open_source, require_sha256
 from pipeline.text import counted, listed
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def read_rows(data: DataSettings) -> Rows:
 
 
 def _of_file(path: Path, data: DataSettings, wanted: list[str]) -> pa.Table:
+    """Return the counted rows of a file, or of those that a pattern fits."""
     source = open_source(path, data.max_bytes, data.encoding)
     table = _counted(source, data, wanted)
     source.require_unchanged()
@@ -147,7 +148,7 @@ def _in_order(
     path: Path, data: DataSettings, need_target: bool, records: Callable[..., Iterator[Record]]
 ) -> tuple[pd.DataFrame, Counts]:
     """Return the rows in the order of the file; the exact reader reads them by ``records``."""
-    source = open_source(path, data.max_bytes, data.encoding)
+    source = open_file(path, data.max_bytes, data.encoding)
     table = None
     if source.kind == "parquet":
         columns = layout_of(source, data, need_target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import gzip
 import hashlib
 import os
@@ -96,7 +97,11 @@ def files_of(path: Path) -> list[Path]:
     """Return the files whose names a pattern fits, sorted; a path without a pattern is one file."""
     if not set(path.name) & set("*?[") or os.path.lexists(path):
         return [path]
-    return sorted(each for each in path.parent.glob(path.name) if each.name[0] != ".")
+    try:
+        names = os.listdir(path.parent)  # noqa: PTH208 (its glob takes ** for folders)
+    except (OSError, ValueError):
+        names = []
+    return [path.with_name(n) for n in sorted(fnmatch.filter(names, path.name)) if n[0] != "."]
 
 
 def state_of(path: Path) -> tuple[int, ...]:
@@ -111,13 +116,13 @@ def open_source(path: Path, max_bytes: int, encoding: str = "utf-8") -> Source:
     """
     paths = files_of(path)
     if paths == [path]:
-        return _open_file(path, max_bytes, encoding)
+        return open_file(path, max_bytes, encoding)
     name = files.shown(path)
     if not paths:
         raise DataError(
             f"{name} must fit the names of files; got none in {files.shown(path.parent)}"
         )
-    parts = [_open_file(each, max_bytes, encoding) for each in paths]
+    parts = [open_file(each, max_bytes, encoding) for each in paths]
     for other in [part for part in parts if part.kind != "parquet"][:1]:
         raise DataError(
             f"{name} must fit files of parquet alone, since it is a pattern; got {other.shown}"
@@ -125,7 +130,8 @@ def open_source(path: Path, max_bytes: int, encoding: str = "utf-8") -> Source:
     return Source(path, "parquet", tuple(of for part in parts for of in part.state))
 
 
-def _open_file(path: Path, max_bytes: int, encoding: str) -> Source:
+def open_file(path: Path, max_bytes: int, encoding: str = "utf-8") -> Source:
+    """Return the source of one file; DataError as ``open_source``."""
     name = files.shown(path)
     try:
         info = path.stat()

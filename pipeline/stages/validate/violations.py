@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +90,10 @@ def _judge(
     Its schema never coerces: text is checked as text. One failing case of a rule is enough.
     """
     import pandas as pd
-    import pandera.pandas as pa
-    from pandera.errors import SchemaErrors
+
+    with _without_spark():
+        import pandera.pandas as pa
+        from pandera.errors import SchemaErrors
 
     def check(values: ColumnValues, rule: Rule) -> Any:
         holds = rule.holds
@@ -110,6 +115,20 @@ def _judge(
     if unknown:
         raise AssertionError(f"the schema must break by its rules only; got {sorted(unknown)[:5]}")
     return broken
+
+
+@contextmanager
+def _without_spark() -> Iterator[None]:
+    """Import pandera in here: it would import Spark, where it is, for a second and a warning."""
+    name = "pyspark.pandas" if "pyspark" in sys.modules else "pyspark"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _violation(name: str, values: ColumnValues, rule: Rule, count: Counts) -> Broken:
