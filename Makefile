@@ -15,7 +15,7 @@ WORKERS = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 
 .DEFAULT_GOAL := help
-COMMANDS := run tune reproduce sweep compare promote predict serve sql evaluate report scorecard \
+COMMANDS := run tune reproduce sweep search compare promote predict serve sql evaluate report scorecard \
             ui sync server export import data contract
 .PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-scale bench-serve clean lock
 
@@ -40,6 +40,7 @@ tune: ## train on all but the test rows, folds choose the penalty
 reproduce: ## train a run again, is it the same? RUN=latest (FROM=source)
 ##@ Many runs
 sweep: ## a run for each point of a grid (ARGS="seed=range(5)", PLAN=1)
+search: ## draw points of a space (ARGS="train.l2=interval(0,1)", PLAN=1)
 compare: ## compare runs: SWEEP=latest, or FILTER="params.seed = '0'"
 promote: ## make the best run champion: SWEEP=latest, or RUN=...
 ##@ Use a run

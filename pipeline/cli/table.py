@@ -96,6 +96,12 @@ GROUPS = {
             "'seed=range(5)' optimiser=momentum,adam", is_watched=False,
         ),
         Command(
+            "search", "draw points of a space one by one, run them, and compare", many.search,
+            (Option("plan", "show the space, and how much is left", is_switch=True),),
+            EVERY_SETTING, "'optimiser.learning_rate=tag(log,interval(0.01,1))' 'seed=range(3)'",
+            is_watched=False,
+        ),
+        Command(
             "compare", "compare runs", many.compare,
             (SWEEP, Option("filter", "of MLflow, as: params.seed = '0'")), TRACKING,
             "--sweep latest",

@@ -21,6 +21,7 @@ from pipeline.compare.comparison import (
 from pipeline.compare.findings import sentences
 from pipeline.compare.load import SEEDS
 from pipeline.compare.ties import find_ties
+from pipeline.compare.trials import Search
 from pipeline.compare.validation_losses import (
     effective_weight,
     losses_by_start,
@@ -35,12 +36,15 @@ from pipeline.errors import ConfigError
 Params = Mapping[str, Mapping[str, Value]]  # of each run, by its identity
 
 
-def compare(name: str, runs: Sequence[Run], axes: Params | None = None) -> Comparison:
+def compare(
+    name: str, runs: Sequence[Run], axes: Params | None = None, search: Search | None = None
+) -> Comparison:
     """Return what is known of the runs, in whatever order they come.
 
     Runs are compared where they were measured on the same rows: of several tables or ways to
     split, those that most runs share; the others are counted in ``left_out``. The parameters that
-    vary are those of ``axes``; by default the settings that differ.
+    vary are those of ``axes``; by default the settings that differ. ``search``: whose trials the
+    runs are of.
 
     Raises
     ------
@@ -71,6 +75,7 @@ def compare(name: str, runs: Sequence[Run], axes: Params | None = None) -> Compa
         left_out=tuple(left_out),
         chosen=chosen,
         test=_test_metrics(ranked[chosen].runs[0]) if chosen is not None else None,
+        search=search,
     )
     return replace(comparison, sentences=sentences(comparison))
 

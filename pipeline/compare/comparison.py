@@ -10,6 +10,7 @@ from typing import TypeGuard
 import numpy as np
 
 from nn.arrays import Array
+from pipeline.compare.trials import Search
 from pipeline.stages.certify import Certificate
 from pipeline.stages.outcome import Status
 from pipeline.text import counted
@@ -171,6 +172,7 @@ class Comparison:
     chosen: int | None = None  # position of the candidate that is chosen
     test: Mapping[str, float] | None = None  # figures of the chosen one on the test rows
     test_uses: int = 0  # runs that promotion has judged by them; 0 where none was
+    search: Search | None = None  # whose trials the runs are of
 
     @property
     def finished(self) -> list[Run]:

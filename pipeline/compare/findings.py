@@ -16,6 +16,7 @@ from pipeline.compare.comparison import MIN_SEEDS, Comparison, Run, Value, has_f
 from pipeline.compare.convergence import convergence_sentences, ending, separation_sentences
 from pipeline.compare.labels import format_number, short_names, short_value
 from pipeline.compare.load import known_params
+from pipeline.compare.search_findings import search_sentences
 from pipeline.compare.variance import full_grid
 from pipeline.compare.wins import wins
 from pipeline.text import counted, one_line, printable
@@ -36,6 +37,7 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
     """Return what is known of the runs, the most useful first; at most ``MAX_SENTENCES``."""
     names, cliff = short_names(comparison.varying), _cliff(comparison)
     found = [
+        *search_sentences(comparison.search, names),
         *_explained(comparison, names),
         *_divergence(cliff, names),
         *_winning(comparison, names),

@@ -47,6 +47,15 @@ class SweepSettings(Settings):
     zip: Annotated[tuple[Texts, ...], Strict(False)] = ()  # axes that go in step, not crossed
 
 
+class SearchSettings(Settings):
+    """How points of a space are drawn one after the other; no part of a result."""
+
+    name: Literal["none", "tpe", "random"]  # none: every point of a grid is run
+    trials: Annotated[int, Field(ge=1, le=10_000)] = 30  # each is run on all of its repeats
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # of what is drawn
+    prune: Literal["none", "median"] = "none"  # end a run that is behind the median of the others
+
+
 class PromoteSettings(Settings):
     """The gate between the best of a sweep and the champion; no part of a result."""
 
@@ -176,6 +185,7 @@ class Configuration(RunConfig):
     sweep: SweepSettings
     promote: PromoteSettings
     scorecard: ScorecardSettings
+    search: SearchSettings
 
     def run_config(self) -> RunConfig:
         """Return the part that determines the result."""

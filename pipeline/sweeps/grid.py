@@ -30,6 +30,7 @@ COMMON = (
     "tracking",
     "promote",
     "scorecard",
+    "search",
 )  # no part of a run: the same for all runs of a sweep
 UNNAMED = "sweep"  # the name of a sweep that was given none
 
@@ -74,20 +75,48 @@ def expand(words: Sequence[str]) -> Grid:
 
     Raise ConfigError, which names every fault and the jobs that have it.
     """
+    read = read_words(words)
+    if read.sampler != "none":
+        raise ConfigError(
+            f"search must be none where every point of a grid is run; got {read.sampler!r}: "
+            "make search ARGS=…"
+        )
+    axes = {override.get_key_element(): words_of(override) for override in read.overrides}
+    check_axes(axes)
+    points = list(_points(axes, _zipped(read.overrides)))
+    jobs = jobs_of(points)
+    check_common(jobs)
+    several = {key: len(choices) for key, choices in axes.items() if len(choices) > 1}
+    return Grid(read.name(jobs[0]), several, jobs, len(points) - len(jobs), read.launcher)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a multirun as Hydra reads them, before they become points."""
+
+    overrides: tuple[Override, ...]  # those that an experiment lists, then those that were typed
+    launcher: tuple[str, ...]  # words for Hydra's launcher
+    sampler: str  # the choice of the group search
+
+    def name(self, job: Job) -> str:
+        """Return the name as it was set, or that of the one experiment that was chosen."""
+        named = [
+            o
+            for o in self.overrides
+            if o.key_or_group == "experiment" and not o.is_sweep_override()
+        ]
+        experiment = named[-1].value() if named else None
+        return job.configuration.sweep.name or str(experiment or UNNAMED)
+
+
+def read_words(words: Sequence[str]) -> Words:
+    """Return the overrides that the words are, with those that a chosen experiment lists."""
     for_hydra = [word for word in words if is_for_hydra(word)]
     typed = _parsed(word for word in words if word not in for_hydra)
     groups = [o.input_line or "" for o in typed if is_group(o) and not o.is_sweep_override()]
     hydra = compose_hydra(groups, for_hydra)
-    overrides = [*_listed(typed, hydra), *typed]
-    axes = {override.get_key_element(): _words_of(override) for override in overrides}
-    _check_axes(axes)
-    points = list(_points(axes, _zipped(overrides)))
-    jobs = _jobs(points)
-    _check_common(jobs)
-    several = {key: len(choices) for key, choices in axes.items() if len(choices) > 1}
-    return Grid(
-        _name(jobs[0], typed), several, jobs, len(points) - len(jobs), launcher_words(hydra)
-    )
+    overrides = (*_listed(typed, hydra), *typed)
+    return Words(overrides, launcher_words(hydra), str(hydra.runtime.choices["search"]))
 
 
 def _parsed(words: Iterator[str]) -> list[Override]:
@@ -104,7 +133,7 @@ def _listed(typed: Sequence[Override], hydra: DictConfig) -> list[Override]:
     return _parsed(f"{key}={value}" for key, value in params.items() if key not in set_already)
 
 
-def _words_of(override: Override) -> list[str]:
+def words_of(override: Override) -> list[str]:
     """Return a word of a single run for every value of the override."""
     key = override.get_key_element()
     value: object = override.value()
@@ -115,11 +144,15 @@ def _words_of(override: Override) -> list[str]:
         return [f"{key}={option}" for option in value.filter(options)]
     if not override.is_discrete_sweep():
         got = override.input_line
-        raise ConfigError(f"{key} must be a list or a range of values; got {got!r}, without an end")
+        raise ConfigError(
+            f"{key} must be a list or a range of values; got {got!r}, without an end: make search "
+            "draws from it"
+        )
     return [f"{key}={text}" for text in override.sweep_string_iterator()]
 
 
-def _check_axes(axes: Mapping[str, Sequence[str]]) -> None:
+def check_axes(axes: Mapping[str, Sequence[str]]) -> None:
+    """Refuse an axis without a value, several values of what is common, and too many points."""
     faults = [
         f"{key} must have a value to sweep over; got none"
         for key, choices in axes.items()
@@ -128,7 +161,7 @@ def _check_axes(axes: Mapping[str, Sequence[str]]) -> None:
     faults += [
         f"{key} must have one value in a sweep; got {len(choices)}"
         for key, choices in axes.items()
-        if len(choices) > 1 and _is_common(key)
+        if len(choices) > 1 and is_common(key)
     ]
     n = math.prod(map(len, axes.values()))
     if n > MAX_JOBS:
@@ -137,7 +170,7 @@ def _check_axes(axes: Mapping[str, Sequence[str]]) -> None:
         raise ConfigError(bounded(faults))
 
 
-def _check_common(jobs: Sequence[Job]) -> None:
+def check_common(jobs: Sequence[Job]) -> None:
     """Refuse settings of the sweep that refer to what differs; a run may name its experiment."""
     faults = []
     first = jobs[0].configuration
@@ -177,9 +210,9 @@ def _points(
             yield tuple(axes[key][position] for key, position in at.items())
 
 
-def _jobs(points: Sequence[tuple[str, ...]]) -> tuple[Job, ...]:
+def jobs_of(points: Sequence[tuple[str, ...]], composed: Points | None = None) -> tuple[Job, ...]:
     """Return each configuration once, as a job; refuse with every fault of every point."""
-    composed = Points()
+    composed = composed or Points()
     parsed = {word: parse_words([word]) for word in set(itertools.chain(*points))}
     jobs: dict[str, Job] = {}
     faults: dict[str, list[int]] = {}
@@ -188,7 +221,7 @@ def _jobs(points: Sequence[tuple[str, ...]]) -> tuple[Job, ...]:
         try:
             if not lines:
                 configuration = composed.configuration([o for w in point for o in parsed[w][0]])
-                overrides = tuple(word for word in point if not _is_common(word))
+                overrides = tuple(word for word in point if not is_common(word))
                 jobs.setdefault(text_of(configuration), Job(len(jobs), overrides, configuration))
         except ConfigError as error:
             lines = str(error).splitlines()
@@ -220,12 +253,6 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join("-".join(map(str, part)) for part in parts)
 
 
-def _is_common(word: str) -> bool:
+def is_common(word: str) -> bool:
+    """Return whether the word sets what all runs of a sweep have in common."""
     return word.lstrip("+~").partition("=")[0].partition(".")[0] in COMMON
-
-
-def _name(job: Job, typed: Sequence[Override]) -> str:
-    """Return the name of the sweep: as it was set, or that of the one experiment it consists of."""
-    named = [o for o in typed if o.key_or_group == "experiment" and not o.is_sweep_override()]
-    experiment = named[-1].value() if named else None
-    return job.configuration.sweep.name or str(experiment or UNNAMED)

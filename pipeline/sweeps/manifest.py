@@ -67,10 +67,12 @@ def sweep_id(grid: Grid) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def new_sweep(grid: Grid, words: Sequence[str], members: Iterable[Member]) -> Sweep:
-    """Return the sweep that starts now, without secrets."""
-    now = time.time_ns() // 1_000_000
-    sweep = Sweep(sweep_id(grid), grid.name, tuple(words), tuple(grid.axes), now, tuple(members))
+def new_sweep(
+    grid: Grid, words: Sequence[str], members: Iterable[Member], number: str | None = None
+) -> Sweep:
+    """Return the sweep that starts now, without secrets; its id is ``number`` if that is given."""
+    now, name = time.time_ns() // 1_000_000, number or sweep_id(grid)
+    sweep = Sweep(name, grid.name, tuple(words), tuple(grid.axes), now, tuple(members))
     return TypeAdapter(Sweep).validate_python(redact_tree(asdict(sweep)))
 
 

@@ -18,6 +18,7 @@ from pipeline.record import RecordError, read
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.manifest import Member, Sweep, find_sweep
 from pipeline.sweeps.publishing import Publishing, axes_tag
+from pipeline.sweeps.study import read_search
 from pipeline.text import bounded, counted, say
 from pipeline.tracking import Publisher, Summary, fetch
 
@@ -53,7 +54,12 @@ def format_failures(
 def compare_sweep(sweep: Sweep) -> Comparison:
     """Return what is known of the runs of the sweep; ConfigError if none of them has finished."""
     runs = [_load_run(sweep, member) for member in sweep.members]
-    return compare(sweep.name, runs, _axes(sweep))
+    try:
+        search = read_search(sweep.folder)
+    except ConfigError as refusal:  # Optuna is missing: the runs compare without it
+        say(f"no trial is shown: {refusal}")
+        search = None
+    return compare(sweep.name, runs, _axes(sweep), search)
 
 
 def report_sweep(sweep: Sweep, publisher: Publisher | None) -> int:

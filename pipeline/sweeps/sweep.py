@@ -43,7 +43,7 @@ def run_sweep(words: Sequence[str]) -> int:
             steps = _plan(grid, host)
         sweep = new_sweep(grid, words, [step.member for step in steps])
         write_sweep(sweep)
-        with closing(_make_missing(grid, sweep, steps, publishing, host, stop)) as made:
+        with closing(make_missing(grid, sweep, steps, publishing, host, stop)) as made:
             reports = _follow(grid, steps, made)
         with Working():
             publisher = publishing.finish()
@@ -76,7 +76,7 @@ def _plan(grid: Grid, host: Host) -> list[Step]:
     return steps
 
 
-def _make_missing(
+def make_missing(
     grid: Grid,
     sweep: Sweep,
     steps: Sequence[Step],
@@ -88,8 +88,8 @@ def _make_missing(
     for step in steps:
         if step.is_done:
             publishing.put(str(step.identity), sweep, step.job.number)
-        elif step.refusal:
-            yield RunReport(step.job.number, "FAILED", None, step.refusal)
+    yield from (RunReport(s.job.number, "FAILED", None, s.refusal) for s in steps if s.refusal)
+    by_number = {step.job.number: step.job for step in steps}
     jobs = [step.job for step in steps if step.is_left]
     jobs.sort(key=lambda job: preparation(job.config))  # what they share is made once
     for retries in range(grid.settings.sweep.retry, -1, -1):
@@ -98,11 +98,12 @@ def _make_missing(
             if report.identity is not None:
                 publishing.put(report.identity, sweep, report.number)
             if retries and _may_end_otherwise(report):
-                again.append(grid.jobs[report.number])
+                again.append(by_number[report.number])
             else:
                 yield report
         jobs = again
-        publishing.flush()  # the record of an attempt is replaced by the next one's
+        if jobs:
+            publishing.flush()  # the record of an attempt is replaced by the next one's
 
 
 def _may_end_otherwise(report: RunReport) -> bool:

@@ -46,9 +46,12 @@ class SweepProgress:
             line = f"[{ended}/{self._total}] {' '.join(overrides)}: {how}"
             text = one_line(redact(line), 1000)
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        self._bar.update(
-            self._bar.task_ids[0], completed=ended, description=self.counts, refresh=True
-        )
+        self._update()
+
+    def skip(self, n: int) -> None:
+        """Count runs that are not to be made."""
+        self._skipped += n
+        self._update()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -56,3 +59,9 @@ class SweepProgress:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+    def _update(self) -> None:
+        ended = self._skipped + self._done + self._failed
+        self._bar.update(
+            self._bar.task_ids[0], completed=ended, description=self.counts, refresh=True
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,10 +11,20 @@ from pipeline.cli.given import Given, resolve_record
 
 def sweep(given: Given) -> int:
     """Make every run of a grid that is not done yet, or with ``plan`` say which those are."""
+    if any(re.match("search=(?!none$)", word) for word in given.words):
+        return search(given)
     from pipeline.sweeps.sweep import run_sweep, show_plan
 
     words = given.words or ["experiment=optimisers"]
     return show_plan(words) if given.options["plan"] else run_sweep(words)
+
+
+def search(given: Given) -> int:
+    """Make the trials of a search that are left, or with ``plan`` say what it draws from."""
+    from pipeline.sweeps.search import run_search, show_space
+
+    words = given.words or ["experiment=rates"]
+    return show_space(words) if given.options["plan"] else run_search(words)
 
 
 def compare(given: Given) -> int:

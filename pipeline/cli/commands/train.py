@@ -25,6 +25,10 @@ def run(given: Given) -> int:
     from pipeline.config.compose import configuration
 
     job = configuration(given.words)
+    if job.search.name != "none":
+        raise ConfigError(
+            f"search must be none in a single run; got {job.search.name!r}: make search ARGS=…"
+        )
     if shown := given.options["cfg"]:
         import yaml
 
