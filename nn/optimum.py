@@ -17,6 +17,8 @@ RIDGE = 1e-13  # of the curvature of a parameter alone: what a direction without
 ARMIJO = 1e-4
 FAST = 0.01  # where gains shrink by so much in a step, the last Hessian serves for another
 ROUNDING = 1e-17  # nats per row: less than that, or half of the last bit, is no gain
+GRID = 10  # bits after the point to which an end is rounded, of inputs whose mean square is 1
+WORSE = 1e-12  # of the objective: more is another minimum, or none
 PART = 16  # of many rows a sixteenth is solved first: its optimum is a step or two from theirs
 
 
@@ -66,6 +68,24 @@ def newton_steps(theta: Array, examples: Examples | Blocks, l2: float = 0.0) -> 
     while point is not None:
         yield point
         point = _lower(point, examples, l2)
+
+
+@np.errstate(all="ignore")
+def settle(end: Point, examples: Examples, l2: float) -> Point:
+    """Return the minimum at ``end`` in bits that do not depend on where the steps had begun.
+
+    Ends of several starts are 1e-8 from each other. Rounded to a grid they are the same point, and
+    the last steps begin anew from there. (Not where the middle between two points of the grid is
+    between them: of 40,000 pairs of ends none.) ``end`` is returned where that leads elsewhere.
+    """
+    X, _, count = examples
+    mean_square = np.einsum("i,ij,ij->j", count / count.sum(), X, X)
+    size = np.frexp(np.append(np.sqrt(mean_square), 0.5))[1]
+    near = end.theta - newton_step(end.found.hessian, end.found.gradient)
+    rounded = np.ldexp(np.round(np.ldexp(near, GRID + size)), -GRID - size)
+    *_, point = newton_steps(rounded, examples, l2)
+    is_same = point.found.objective <= end.found.objective * (1 + WORSE)
+    return point if is_same else end
 
 
 def _start(theta: Array, examples: Examples | Blocks, l2: float) -> Array:

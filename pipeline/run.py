@@ -27,7 +27,7 @@ from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.split import join, split_table
 from pipeline.stages.surface import slice_surface
 from pipeline.stages.threshold import choose_threshold
-from pipeline.stages.train import Watch, train
+from pipeline.stages.train import Start, Watch, train
 from pipeline.stages.validate import validate
 
 
@@ -77,9 +77,15 @@ def prepare(config: RunConfig, rows: Rows | None = None) -> Prepared | Refused:
 
 
 def learn(
-    prepared: Prepared | Refused, config: RunConfig, watch: Watch = lambda _: False
+    prepared: Prepared | Refused,
+    config: RunConfig,
+    watch: Watch = lambda _: False,
+    start: Start | None = None,
 ) -> Outcome:
-    """Train the neuron, certify it, evaluate it on the test rows, and explain it."""
+    """Train the neuron, certify it, evaluate it on the test rows, and explain it.
+
+    Newton's method may begin at the optimum of another run; what is found is the same.
+    """
     if isinstance(prepared, Refused):
         return Unfinished(config, prepared, prepared.failure)
     trained = certificate = None
@@ -91,7 +97,7 @@ def learn(
         balanced = balance(prepared.train, config.train.class_weight)
         trained = train(
             balanced.rows, prepared.valid, prepared.encoder.inputs,
-            config.optimiser, settings, config.seed, watch,
+            config.optimiser, settings, config.seed, watch, start,
         )  # fmt: skip
         l2 = trained.l2
         certificate = certify(trained, balanced.rows, l2)

@@ -14,8 +14,9 @@ from pipeline.cli.output import other_machine, published, say_next
 from pipeline.config.schema import Configuration, RunConfig
 from pipeline.console.progress import count
 from pipeline.errors import INTERNAL, OK, StopRequest
-from pipeline.record import Record, write
+from pipeline.record import Record, start_on_record, write
 from pipeline.record.git import source_warning
+from pipeline.record.identity import Environment, environment, trace
 from pipeline.report.terminal import summarise
 from pipeline.report.views import write_views
 from pipeline.run import learn, prepare
@@ -54,10 +55,12 @@ def make_run(
         say(f"written: {config.data.path}", error=True)
     default = f"{config.data.name} {config.optimiser.name}"
     live = LiveCurve(words, default, started_ms, show)
-    outcome = _learn(config, stop, live)
+    here = environment()
+    outcome = _learn(config, stop, live, here)
     record = write(
-        outcome, overrides=words, experiment=job.tracking.experiment, started_ms=started_ms
-    )
+        outcome, here=here, overrides=words, experiment=job.tracking.experiment,
+        started_ms=started_ms,
+    )  # fmt: skip
     say(f"{summarise(outcome)}\n")
     say(f"{'Record':10}{files.shown(record.path)}")
     if warning := source_warning(record.head.lineage.git_missing):
@@ -70,7 +73,7 @@ def make_run(
     return published(record, job.tracking, publish) or code
 
 
-def _learn(config: RunConfig, stop: StopRequest, live: LiveCurve) -> Outcome:
+def _learn(config: RunConfig, stop: StopRequest, live: LiveCurve, here: Environment) -> Outcome:
     prepared = prepare(config)
 
     def watch(epoch: Epoch) -> bool:
@@ -78,7 +81,8 @@ def _learn(config: RunConfig, stop: StopRequest, live: LiveCurve) -> Outcome:
         live.watch(epoch)
         return stop.signal is not None
 
-    outcome = learn(prepared, config, watch)
+    identity = trace(config, prepared.data_digest, here).identity
+    outcome = learn(prepared, config, watch, start_on_record(identity))
     return replace(outcome, failure=stop.failure) if outcome.status == "KILLED" else outcome
 
 
@@ -95,6 +99,8 @@ def _verdict(outcome: Outcome, record: Record) -> int:
         say(f"{'':10}bit-identical to run {name}: weights and every point")
     elif repeat and repeat.elsewhere:
         say(other_machine(record, repeat))
+    elif repeat and repeat.start:
+        say(f"{'':10}equal to run {name}, which stays: {repeat.start}")
     elif repeat:
         message = f"run {name} must give the same bits again; {repeat.difference}"
         say(f"NOT REPRODUCED: {message}", error=True)

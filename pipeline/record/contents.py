@@ -42,6 +42,8 @@ def contents(outcome: Outcome, git_diff: str | None) -> dict[str, bytes]:
         files["split.json"] = json_bytes(asdict(outcome.prepared.dealing))
     if outcome.trained is not None and isinstance(outcome.prepared, Prepared):
         files["curve.csv"] = curve_csv(outcome.trained.curve)
+        if outcome.trained.start is not None:
+            files["start.json"] = json_bytes(asdict(outcome.trained.start))
         threshold = outcome.evaluation.threshold if isinstance(outcome, Finished) else NOT_CHOSEN
         files["model.json"] = _model(outcome.config, outcome.prepared, outcome.trained, threshold)
     if isinstance(outcome, Finished):

@@ -10,6 +10,7 @@ from pipeline import files
 from pipeline.errors import ConfigError
 from pipeline.record.head import IDENTITY, Head, RecordError
 from pipeline.record.read import Record, read, read_head
+from pipeline.stages.train import Start
 
 PUBLISHED = "published.json"  # beside the record, no part of it
 MIN_PREFIX = 4  # characters of an identity
@@ -41,6 +42,15 @@ def heads(folder: Path | None = None) -> list[Head]:
             except RecordError:
                 continue
     return sorted(found, key=lambda head: (head.started_ms, head.identity))
+
+
+def start_on_record(identity: str) -> Start | None:
+    """Return where the FINISHED run began that is on record: made again it must begin there."""
+    try:
+        record = read(files.RUNS / identity)
+    except RecordError:
+        return None
+    return record.start if record.status == "FINISHED" else None
 
 
 def find(run: str, folder: Path | None = None) -> Record:

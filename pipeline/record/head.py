@@ -26,7 +26,8 @@ MISSHAPEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError,
 FileName = Literal[
     "config.yaml", "curve.csv", "distributions.json", "effects.csv", "effects.json",
     "evaluation.json", "model.json", "optimism.json", "penalty_path.json", "source.diff",
-    "split.json", "surface.json", "test_losses.npy", "validation.json", "validation_losses.npy",
+    "split.json", "start.json", "surface.json", "test_losses.npy", "validation.json",
+    "validation_losses.npy",
 ]  # fmt: skip
 Natural = Annotated[int, Field(ge=0, lt=MAX_TIME)]
 

@@ -15,13 +15,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+import numpy as np
+from pydantic import BaseModel, TypeAdapter
 
 from nn.arrays import Array
 from pipeline.config.source_settings import place_of
 from pipeline.errors import DataError, Failure, reason_of
 from pipeline.record.arrays import parse_array, parse_curve
 from pipeline.record.head import MISSHAPEN, RESULT, Head, RecordError, parse_head
+from pipeline.record.identity import Identity
 from pipeline.stages.certify import Certificate
 from pipeline.stages.drift import Distribution
 from pipeline.stages.evaluate import Evaluation, RowLosses
@@ -32,6 +34,7 @@ from pipeline.stages.penalty import PenaltyPath
 from pipeline.stages.predict import Model, from_json
 from pipeline.stages.split import Dealing
 from pipeline.stages.surface import Surface
+from pipeline.stages.train import Start
 from pipeline.text import one_line
 
 MAX_RESULT = 16 * 2**20  # bytes
@@ -44,6 +47,13 @@ OPTIMISM = TypeAdapter(Optimism)
 DISTRIBUTIONS = TypeAdapter(tuple[Distribution, ...])
 DEALING = TypeAdapter(Dealing)
 
+
+class _Start(BaseModel, allow_inf_nan=False):
+    run: Identity
+    l2: float
+    theta: list[float]
+
+
 Fetch = Callable[[str, int], bytes]  # of a file, by its name and size
 
 
@@ -52,12 +62,19 @@ class Repeat:
     """What a run found where its record stood already: whether every bit is the same again.
 
     ``difference`` says where a bit differs: an error, unless ``elsewhere`` says in what the machine
-    is another one, which may round otherwise.
+    is another one, which may round otherwise, or ``start`` that training began elsewhere, and ended
+    at the same neuron all the same.
     """
 
     identical: bool
     difference: str
     elsewhere: str = ""
+    start: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether bits differ that must not."""
+        return not (self.identical or self.elsewhere or self.start)
 
 
 @dataclass(frozen=True)
@@ -131,6 +148,20 @@ class Record:
         """The slice of the loss surface; None where the path was not kept."""
         held = "surface.json" in self.files
         return Surface.from_tree(self.json("surface.json")) if held else None
+
+    @cached_property
+    def start(self) -> Start | None:
+        """The optimum of another run at which training began; None of most runs."""
+        if "start.json" not in self.files:
+            return None
+        start = _Start.model_validate_json(self.files["start.json"])
+        return Start(start.run, start.l2, np.array(start.theta))
+
+    @property
+    def start_text(self) -> str:
+        """Where training began, in words."""
+        start = self.start
+        return f"the optimum of run {start.run[:12]} (l2 {start.l2:g})" if start else "zeros"
 
     @cached_property
     def penalty(self) -> PenaltyPath | None:
@@ -245,7 +276,7 @@ def _parse_all(record: Record) -> None:
         if name.endswith(".json"):
             record.json(name)
     _ = record.arrays, record.validation_losses, record.surface, record.optimism, record.dealing
-    _ = record.test_losses, record.distributions, record.penalty
+    _ = record.test_losses, record.distributions, record.penalty, record.start
     if record.status == "FINISHED":
         FIGURES.validate_python(record.evaluation.metrics | record.evaluation.baseline)
         EFFECTS.validate_json(record.files["effects.json"])

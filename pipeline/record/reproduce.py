@@ -92,6 +92,8 @@ def reproduce(
         got = f"{head.identity[:12]}, {head.status}"
         raise ConfigError(f"RUN must name a run that trained to its end; got {got}")
     tree = _changed(record.config, changes or {})
+    if record.start is not None:  # the same bits need the same start
+        tree["start"] = record.json("start.json")
     with _source(record, trust=trust) if from_source else nullcontext(files.CODE) as code:
         begun = time.monotonic()
         answer = retrain(code, tree)

@@ -24,18 +24,21 @@ def main() -> None:
 
 
 def answer(tree: dict[str, Any]) -> dict[str, Any]:
-    """Return the lineage and the arrays of the run, to the last bit, or why there are none."""
+    """Return the lineage and the arrays of the run, to the last bit, or why there are none.
+
+    ``tree`` is its configuration and, of a run that began at the optimum of another, ``start``.
+    """
     from pipeline.config.schema import RunConfig
     from pipeline.errors import PipelineError
     from pipeline.record.identity import environment, trace
     from pipeline.run import learn, prepare
 
     try:
-        config = RunConfig.parse(tree)
+        config = RunConfig.parse({name: tree[name] for name in tree if name != "start"})
     except PipelineError as refusal:
         return {"refused": "code", "message": str(refusal)}
     try:
-        outcome = learn(prepare(config), config)
+        outcome = learn(prepare(config), config, **_start(tree))
     except PipelineError as refusal:
         return {"refused": "data", "message": str(refusal)}
     lineage = trace(config, outcome.prepared.data_digest, environment()).model_dump()
@@ -43,6 +46,18 @@ def answer(tree: dict[str, Any]) -> dict[str, Any]:
         return {"refused": "data", "message": outcome.failure.message, "lineage": lineage}
     arrays = {"theta": outcome.trained.theta, **outcome.trained.curve}
     return {"lineage": lineage, "arrays": {name: a.tolist() for name, a in arrays.items()}}
+
+
+def _start(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return where training is to begin, if the record says so: most code knows of no such run."""
+    if "start" not in tree:
+        return {}
+    import numpy as np
+
+    from pipeline.stages.train import Start
+
+    start = tree["start"]
+    return {"start": Start(start["run"], start["l2"], np.array(start["theta"]))}
 
 
 if __name__ == "__main__":

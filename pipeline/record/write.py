@@ -25,6 +25,7 @@ from pipeline.text import redact, redact_tree
 # Beside the records; what is being written, and what it replaces, is there under the lock alone.
 LOCK = ".lock"
 PARTIAL, ASIDE = ".tmp.", ".aside."
+SAME_OPTIMUM = 1e-10  # of a weight, relative where it is above 1
 
 
 def write(
@@ -81,7 +82,7 @@ def adopt(found: Record, folder: Path | None = None) -> tuple[Record, bool]:
     path = (folder or files.RUNS) / found.identity
     record = _commit(replace(found, path=path), is_made_here=False)
     repeat = record.repeat
-    if repeat is not None and not repeat.identical and not repeat.elsewhere:
+    if repeat is not None and repeat.is_error:
         raise RecordError(
             f"run {found.identity[:12]} must have the bits of the one that stands here; got "
             f"{repeat.difference}: one of the two was altered"
@@ -141,7 +142,23 @@ def _existing(made: Record) -> Record | None:
     found = difference(record.arrays, made.arrays, made.head.best_epoch or 0)
     was, now = record.head.lineage.model_dump(), made.head.lineage.model_dump()
     elsewhere = "" if found.identical else other_machine(was, now)
-    return replace(record, repeat=Repeat(found.identical, found.where, elsewhere))
+    start = "" if found.identical else _other_start(record, made)
+    return replace(record, repeat=Repeat(found.identical, found.where, elsewhere, start))
+
+
+def _other_start(record: Record, made: Record) -> str:
+    """Return how close the neurons are of two trainings that began elsewhere; "" if they did not.
+
+    "" also where they are not close: other starts are no reason for another optimum.
+    """
+    if record.start_text == made.start_text:
+        return ""
+    was, now = ({"theta": each.model.theta} for each in (record, made))
+    found = difference(was, now, 0)
+    if found.largest > SAME_OPTIMUM:
+        return ""
+    weights = "the same bits" if found.identical else f"the same weights to {found.largest:.1g}"
+    return f"{weights}, from {made.start_text}; it was made from {record.start_text}"
 
 
 def _place(made: Record) -> None:

@@ -130,6 +130,8 @@ def _training(trained: Trained, outcome: Outcome) -> Iterator[str]:
         f"{curve['train_loss'][kept]:.4f} nats, "
         f"accuracy {curve['train_accuracy'][kept]:.4f}"
     )
+    if trained.start is not None:
+        yield f"from the optimum of run {trained.start.run[:12]}, of l2 {trained.start.l2:g}"
     if isinstance(outcome, Finished) and outcome.penalty is not None:
         yield _folds(outcome.penalty, by_time=outcome.config.split.name == "time")
     if outcome.certificate is not None:

@@ -25,6 +25,15 @@ Watch = Callable[[Epoch], bool]
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where Newton's method began: the optimum (d + 1,) of another run, which had another l2."""
+
+    run: str  # its identity
+    l2: float
+    theta: Array
+
+
+@dataclass(frozen=True)
 class Trained:
     """The neuron that was kept, and how it came about.
 
@@ -42,6 +51,7 @@ class Trained:
     ended: Ended
     l2: float = 0.0  # of the penalty, as it was used
     path: Array | None = None  # (epochs + 1, d + 1): theta of every epoch, where it was asked for
+    start: Start | None = None  # None where training began at zeros, or where the seed says
 
     def require_finite(self, optimiser: OptimiserSettings) -> None:
         """Raise TrainingError if training diverged."""
@@ -66,19 +76,21 @@ def train(
     settings: TrainSettings,
     seed: int,
     watch: Watch = lambda _: False,
+    start: Start | None = None,
 ) -> Trained:
     """Train a neuron on ``examples``; stop early on the loss of ``valid`` if so set.
 
+    Newton's method begins at ``start`` if it is given; it ends at the same neuron.
     BLAS is held to ``settings.blas_threads`` threads: of a hundred inputs or more another number of
     threads adds in another order and changes the last bits.
     """
     l2 = auto_l2(examples) if isinstance(settings.l2, str) else settings.l2
     with threadpool_limits(settings.blas_threads, user_api="blas"):
-        epochs = _epochs(examples, valid, optimiser, settings, l2, seed)
+        epochs = _epochs(examples, valid, optimiser, settings, l2, seed, start)
         seen, best, ended = _follow(epochs, settings, watch)
     curve = _curve(seen, has_valid=valid is not None)
     path = np.array([epoch.theta for epoch in seen]) if settings.keep_path else None
-    return Trained(best.theta, inputs, curve, best.number, ended, l2, path)
+    return Trained(best.theta, inputs, curve, best.number, ended, l2, path, start)
 
 
 def transform(settings: FirstOrder) -> Transform:
@@ -94,11 +106,13 @@ def _epochs(
     settings: TrainSettings,
     l2: float,
     seed: int,
+    begin: Start | None,
 ) -> Iterator[Epoch]:
     options: dict[str, Any] = {"valid": valid, "l2": l2}
     d = examples.X.shape[1]
     if isinstance(optimiser, Newton):  # from zeros: what it finds does not depend on the seed
-        return nn.fit_newton(np.zeros(d + 1), examples, settings.epochs, **options)
+        theta = np.zeros(d + 1) if begin is None else begin.theta
+        return nn.fit_newton(theta, examples, settings.epochs, **options)
     start, batches = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
     options |= {"batch_size": settings.batch_size, "rng": batches}
     return nn.fit(

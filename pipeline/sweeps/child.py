@@ -39,6 +39,7 @@ from pipeline.record.identity import Environment
 from pipeline.report.terminal import summarise
 from pipeline.run import learn
 from pipeline.stages.outcome import Outcome, Prepared, Refused, Status
+from pipeline.stages.train import Start
 from pipeline.sweeps.grid import Job
 from pipeline.text import say
 
@@ -60,6 +61,7 @@ class Attempt:
     here: Environment
     started_ms: int
     prune: Prune = lambda _: ""
+    start: Start | None = None
 
     def write(self, outcome: Outcome) -> Record:
         """Commit the record of the run."""
@@ -103,7 +105,7 @@ def run_failure(kind: str, message: str) -> Failure:
 def report_of(number: int, record: Record) -> RunReport:
     """Return how the run ended that left the record; other bits than before are a failure."""
     repeat = record.repeat
-    if repeat and not (repeat.identical or repeat.elsewhere):  # another machine rounds otherwise
+    if repeat and repeat.is_error:
         failure = run_failure("Repeat", f"bits must be the same again; got {repeat.difference}")
         return RunReport(number, "FAILED", record.identity, failure)
     metrics = record.head.metrics
@@ -220,7 +222,7 @@ def _learn(attempt: Attempt, prepared: Prepared | Refused, stop: StopRequest) ->
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = soft if limit_mb is None else limit_mb * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    outcome = learn(prepared, job.config, watch)
+    outcome = learn(prepared, job.config, watch, attempt.start)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))  # the record needs memory, too
     if outcome.status == "KILLED":
         failure = Failure(PRUNED, pruned[0], None, OK) if pruned else stop.failure

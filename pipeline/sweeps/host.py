@@ -23,6 +23,7 @@ from pipeline.stages.outcome import Prepared, Refused, Unfinished
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.datasets import TABLES, write_if_missing
 from pipeline.stages.read.source import state_of
+from pipeline.stages.train import Start
 from pipeline.sweeps.child import Attempt, Prune, RunReport, report_of, run_in_child
 from pipeline.sweeps.grid import Job
 
@@ -54,11 +55,13 @@ class Host:
         return trace(config, self._read(config.data).digest, self._here)
 
     def run(
-        self, job: Job, log: Path, stop: StopRequest, prune: Prune = lambda _: ""
-    ) -> RunReport | None:
+        self, job: Job, log: Path, stop: StopRequest, prune: Prune = lambda _: "",
+        start: Start | None = None,
+    ) -> RunReport | None:  # fmt: skip
         """Make the run in a child, unless it is done; return how it ended.
 
-        None where another process is making it. ``prune`` is asked in the child.
+        None where another process is making it. ``prune`` is asked in the child. Training begins at
+        ``start``, but where a record stands it begins as that did.
         """
         try:
             prepared = self._prepare(job.config)
@@ -71,19 +74,21 @@ class Host:
         if lock is None:
             return None
         try:
-            return self._make(job, log, prepared, files.RUNS / identity, stop, prune)
+            return self._make(job, log, prepared, files.RUNS / identity, stop, prune, start)
         finally:
             os.close(lock)
 
     def _make(
         self, job: Job, log: Path, prepared: Prepared | Refused, folder: Path, stop: StopRequest,
-        prune: Prune,
+        prune: Prune, start: Start | None,
     ) -> RunReport:  # fmt: skip
         record = _whole_record(folder)
-        if job.configuration.sweep.resume and record and record.status == "FINISHED":
-            return report_of(job.number, record)  # another process has made it
+        if record and record.status == "FINISHED":
+            if job.configuration.sweep.resume:
+                return report_of(job.number, record)  # another process has made it
+            start = record.start
         begun, started_ms = time.monotonic(), time.time_ns() // 1_000_000
-        attempt = Attempt(job, log, self._here, started_ms, prune)
+        attempt = Attempt(job, log, self._here, started_ms, prune, start)
         report = run_in_child(attempt, prepared, stop)
         if isinstance(report, Failure):
             record = _whole_record(folder)

@@ -15,6 +15,7 @@ from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.grid import Grid, Job, expand
 from pipeline.sweeps.host import Host, preparation
 from pipeline.sweeps.manifest import Sweep, new_sweep, read_sweep, sweep_id, write_sweep
+from pipeline.sweeps.paths import Paths, place_on_path
 from pipeline.sweeps.plan import Step, format_jobs, format_plan, plan
 from pipeline.sweeps.publishing import Publishing
 from pipeline.sweeps.report import format_failures, report_sweep
@@ -85,16 +86,19 @@ def make_missing(
     stop: StopRequest,
 ) -> Generator[RunReport]:
     """Yield how each run ended that is not done, after the last of its attempts; publish all."""
+    paths = Paths()
     for step in steps:
         if step.is_done:
             publishing.put(str(step.identity), sweep, step.job.number)
+            paths.add(step.job, str(step.identity))
     yield from (RunReport(s.job.number, "FAILED", None, s.refusal) for s in steps if s.refusal)
     by_number = {step.job.number: step.job for step in steps}
     jobs = [step.job for step in steps if step.is_left]
-    jobs.sort(key=lambda job: preparation(job.config))  # what they share is made once
+    # What they share is made once; of a path the strongest penalty comes first.
+    jobs.sort(key=lambda job: (preparation(job.config), -(place_on_path(job.config) or 0)))
     for retries in range(grid.settings.sweep.retry, -1, -1):
         again = []
-        for report in _attempt(grid, sweep, jobs, host, stop):
+        for report in _attempt(grid, sweep, jobs, host, stop, paths):
             if report.identity is not None:
                 publishing.put(report.identity, sweep, report.number)
             if retries and _may_end_otherwise(report):
@@ -112,7 +116,7 @@ def _may_end_otherwise(report: RunReport) -> bool:
 
 
 def _attempt(
-    grid: Grid, sweep: Sweep, jobs: Sequence[Job], host: Host, stop: StopRequest
+    grid: Grid, sweep: Sweep, jobs: Sequence[Job], host: Host, stop: StopRequest, paths: Paths
 ) -> Iterator[RunReport]:
     """Yield how each job ended; those that another process makes are waited for."""
     if grid.has_launcher:
@@ -123,8 +127,10 @@ def _attempt(
     waiting = deque(jobs)
     while waiting and stop.signal is None:
         job = waiting.popleft()
-        report = host.run(job, sweep.log(job.number), stop)
+        report = host.run(job, sweep.log(job.number), stop, start=paths.start(job))
         if report is not None:
+            if report.identity is not None and report.status == "FINISHED":
+                paths.add(job, report.identity)
             yield report
         else:
             waiting.append(job)

@@ -4,10 +4,13 @@ import itertools
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import scipy_objective, written_out
+from exact import exact_objective, infimum
 from scipy.optimize import minimize
 
 from nn import (
@@ -25,6 +28,8 @@ from nn import (
     newton,
     objective,
 )
+from nn.arrays import Array
+from nn.optimum import newton_steps
 from pipeline.files import PROJECT
 
 EPS = np.finfo(np.float64).eps
@@ -153,6 +158,34 @@ def test_newton_ends_at_the_optimum_by_itself(noisy: Examples, l2: float) -> Non
     best = newton(np.zeros(6), noisy, l2)
     assert seen[-1].objective == pytest.approx(best.objective, rel=4 * EPS)
     np.testing.assert_allclose(seen[-1].theta, best.theta, atol=1e-7)
+
+
+def ends(steps: Callable[..., list[Any]], rows: Examples, l2: float) -> list[bytes]:
+    """The neuron that is found from zeros, a stronger penalty's optimum and afar, as bytes."""
+    starts = [np.zeros(6), newton(np.zeros(6), rows, 3 * l2).theta, np.full(6, 0.7)]
+    return [steps(start, rows, l2)[-1].theta.tobytes() for start in starts]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e6])
+def test_newtons_end_has_the_same_bits_wherever_it_began(noisy: Examples, scale: float) -> None:
+    """With a penalty; whatever the unit of an input. The control: ends that were not settled."""
+    rows = noisy._replace(X=noisy.X * np.array([scale, 1, 1, 1, 1]))
+
+    def whole(start: Array, rows: Examples, l2: float) -> list[Epoch]:
+        return list(fit_newton(start, rows, 100, l2=l2))
+
+    def unsettled(start: Array, rows: Examples, l2: float) -> list[Any]:
+        return list(newton_steps(start, rows, l2))
+
+    penalties = [1.0, 0.1, 0.01, 1e-4]
+    assert all(len({*ends(whole, rows, l2)}) == 1 for l2 in penalties)
+    assert any(len({*ends(unsettled, rows, l2)}) > 1 for l2 in penalties)
+
+
+def test_newtons_settled_end_is_as_near_to_the_optimum(noisy: Examples) -> None:
+    """The oracle: the objective and its minimum in numbers of 60 digits."""
+    theta = run_newton(noisy, l2=0.01)[-1].theta
+    assert 0 <= exact_objective(theta, noisy, 0.01) - infimum(noisy, 0.01)[0] < 2e-17
 
 
 def test_newtons_first_epoch_is_the_neuron_before_training(noisy: Examples) -> None:

@@ -44,6 +44,7 @@ from pipeline.run import learn, prepare
 from pipeline.stages.outcome import Outcome
 from pipeline.stages.read import car
 from pipeline.stages.read.datasets import breast_cancer
+from pipeline.stages.train import Start
 
 QUICK = "train.epochs=12"
 
@@ -136,6 +137,20 @@ def changed(outcome, here, tmp_path) -> Callable[..., Record]:
 def again(record: Record, changes: dict[str, Any] | None = None) -> Reproduction:
     """The run made again by the function that a clean process calls, in this one."""
     return reproduce(record, changes, from_source=False, retrain=lambda _, tree: answer(tree))
+
+
+def test_a_run_that_began_at_the_optimum_of_another_is_made_again_from_there(tables, tmp_path):
+    """To the last bit of its curve; from zeros its curve is another one (the control)."""
+    words = ("optimiser=newton", "evaluate.bootstrap=null", "train.epochs=100")
+    strong, weak = (settings(tables, *words, f"train.l2={l2}") for l2 in (0.02, 0.01))
+    prepared = prepare(strong)
+    start = Start("c" * 32, 0.02, learn(prepared, strong).trained.theta)
+    record = write(learn(prepared, weak, start=start), tmp_path)
+    assert again(record).is_same
+    files = {name: content for name, content in record.files.items() if name != "start.json"}
+    cold = again(replace(record, files=files)).found
+    assert (cold.close, cold.epoch) == (False, 0)
+    assert write(learn(prepared, weak), tmp_path).repeat.start.startswith("the same bits")
 
 
 def first_epoch(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> int | None:

@@ -25,6 +25,7 @@ from builders import (
 )
 from kill_points import io_calls, kill_at
 
+from nn.arrays import Array
 from pipeline import files
 from pipeline.config.schema import RunConfig
 from pipeline.errors import DiskError, Failure
@@ -34,6 +35,8 @@ from pipeline.record.trust import MADE
 from pipeline.record.write import LOCK
 from pipeline.stages.explain import Effects
 from pipeline.stages.importance import Importance
+from pipeline.stages.outcome import Finished
+from pipeline.stages.train import Start
 
 FINISHED = {
     "config.yaml", "curve.csv", "distributions.json", "effects.csv", "effects.json",
@@ -111,6 +114,40 @@ def test_a_stopped_run_leaves_what_it_had_learned(tmp_path):
     files = {"config.yaml", "validation.json", "split.json", "curve.csv", "model.json"}
     assert {*record.files} == files
     assert record.arrays["theta"].tobytes() == outcome.trained.theta.tobytes()
+
+
+START = Start("c" * 32, 0.5, np.array([0.1, -0.2, 1 / 3]))
+
+
+def began(start: Start | None, theta: Array | None = None) -> Finished:
+    """An outcome whose training began there, and has one epoch less from another optimum."""
+    trained = make_trained(3 if start else 4)
+    theta = trained.theta if theta is None else theta
+    return make_finished(trained=replace(trained, theta=theta, start=start))
+
+
+def test_where_newton_began_is_on_record_to_the_last_bit(tmp_path):
+    start = read(write(began(START), tmp_path).path).start
+    assert (start.run, start.l2) == (START.run, START.l2)
+    assert start.theta.tobytes() == START.theta.tobytes()
+    assert write(began(None), tmp_path / "other").start is None
+
+
+def test_another_start_with_the_same_end_is_said_and_no_error(tmp_path):
+    """Whichever of the two is on record; other weights or the same start are an error."""
+    theta = began(None).trained.theta
+    for first, second in ((START, None), (None, START)):
+        folder = tmp_path / str(first is None)
+        write(began(first), folder)
+        repeat = write(began(second), folder).repeat
+        assert (repeat.identical, repeat.is_error) == (False, False)
+        assert repeat.start.startswith("the same bits, from ")
+        assert "the optimum of run cccccccccccc (l2 0.5)" in repeat.start
+        close = write(began(second, theta + 5e-11), folder).repeat
+        assert close.start.startswith("the same weights to 5e-11")
+        assert write(began(second, theta + 3e-10), folder).repeat.is_error
+        assert write(began(first, theta + 5e-11), folder).repeat.is_error
+        assert write(began(first), folder).repeat.identical
 
 
 def test_a_run_that_diverged_at_once_leaves_an_empty_curve(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from nn import Examples, examine, logits, mean_loss, newton
 from pipeline.config.train_settings import Adam, GradientDescent, Momentum, Newton, TrainSettings
 from pipeline.errors import TrainingError
-from pipeline.stages.train import Trained, train, transform
+from pipeline.stages.train import Start, Trained, train, transform
 
 GENTLE = GradientDescent(name="gradient_descent", learning_rate=0.5)
 INPUTS = ("a", "b", "c")
@@ -151,6 +151,17 @@ def test_newton_ends_at_the_optimum_whatever_the_seed():
     best = newton(np.zeros(4), TRAIN, 0.01)
     assert one.curve["objective"][-1] == pytest.approx(best.objective, rel=1e-14)
     assert one.curve["valid_loss"][-1] == examine(one.theta, VALID).loss
+
+
+def test_newton_from_another_optimum_finds_the_same_neuron_in_fewer_steps_and_says_where_it_began():
+    cold = fitted(NEWTON, l2=0.01)
+    start = Start("a" * 32, 0.012, fitted(NEWTON, l2=0.012).theta)
+    settings = TrainSettings(epochs=100, l2=0.01)
+    warm = train(TRAIN, VALID, cold.inputs, NEWTON, settings, 0, start=start)
+    assert warm.theta.tobytes() == cold.theta.tobytes()
+    assert (warm.start, cold.start) == (start, None)
+    assert len(warm.curve["epoch"]) < len(cold.curve["epoch"])
+    assert warm.curve["objective"][-1].hex() == cold.curve["objective"][-1].hex()
 
 
 def test_newton_that_runs_out_of_epochs_has_not_arrived():

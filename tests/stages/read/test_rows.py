@@ -235,12 +235,14 @@ def test_numbers_of_parquet_are_text_that_gives_the_same_number(tmp_path):
 
 
 def test_a_path_is_taken_as_it_is_written(tmp_path):
-    """F12, and no patterns: brackets, stars, spaces and letters of any language."""
+    """F12: brackets, stars, spaces and letters of any language; a pattern is one of parquet."""
     for name in ("a b.csv", "t[1]*?.csv", "größe — 日本.csv", "it's.csv"):
         assert counted(read_bytes(tmp_path, csv_bytes(ROWS), name=name)) == Counter(ROWS)
     (tmp_path / "t1.csv").write_bytes(csv_bytes(ROWS[:1]))
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="files of parquet"):
         read_rows(contract(tmp_path / "t?.csv"))
+    with pytest.raises(DataError, match="must fit"):
+        read_rows(contract(tmp_path / "u?.csv"))
 
 
 def test_a_relative_path_starts_from_the_project_folder(project, monkeypatch, tmp_path):
