@@ -40,7 +40,7 @@ tune: ## train on all but the test rows, folds choose the penalty
 reproduce: ## train a run again, is it the same? RUN=latest (FROM=source)
 ##@ Many runs
 sweep: ## a run for each point of a grid (ARGS="seed=range(5)", PLAN=1)
-search: ## draw points of a space (ARGS="train.l2=interval(0,1)", PLAN=1)
+search: ## draw points of a space (ARGS="train.l2=interval(0,1)")
 compare: ## compare runs: SWEEP=latest, or FILTER="params.seed = '0'"
 promote: ## make the best run champion: SWEEP=latest, or RUN=...
 ##@ Use a run

@@ -29,12 +29,13 @@ from pipeline.errors import (
     TrackingError,
     TrainingError,
 )
-from pipeline.record import read_head
+from pipeline.record import read, read_head
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.grid import UNNAMED, Grid
 from pipeline.sweeps.host import Host
 from pipeline.sweeps.manifest import Member, new_sweep, read_sweep, write_sweep
 from pipeline.sweeps.plan import Step, plan
+from pipeline.sweeps.pruning import PruningHost
 from pipeline.sweeps.publishing import Publishing
 from pipeline.sweeps.report import format_failures, report_sweep
 from pipeline.sweeps.space import Space, read_space
@@ -53,8 +54,7 @@ def run_search(words: Sequence[str]) -> int:
     stop = StopRequest()
     stop.listen()
     with Working():
-        space = read_space(words)
-    check_address(space.settings.tracking)
+        space = _space(words)
     experiments: dict[int, str] = {}  # of runs by number
     with (
         _alone(files.SWEEPS / space.id) as folder,
@@ -81,11 +81,19 @@ def run_search(words: Sequence[str]) -> int:
 def show_space(words: Sequence[str]) -> int:
     """Say what a search would draw from, and how much of it is left. Nothing is made."""
     with Working():
-        space = read_space(words)
-        check_address(space.settings.tracking)
+        space = _space(words)
         n_kept = Study(space, files.SWEEPS / space.id / FILE).n_kept
     say("\n".join(_format(space, n_kept)))
     return OK
+
+
+def _space(words: Sequence[str]) -> Space:
+    space = read_space(words)
+    if space.launcher and space.settings.search.prune != "none":
+        got = space.settings.search.prune
+        raise ConfigError(f"search.prune must be none with a launcher; got {got}")
+    check_address(space.settings.tracking)
+    return space
 
 
 def _format(space: Space, n_kept: int) -> list[str]:
@@ -139,7 +147,7 @@ class _Search:
         self._space, self._study, self._stop = space, study, stop
         self._publishing, self._experiments = publishing, experiments
         self._settings = space.settings
-        self._host = Host()
+        self._host = PruningHost(space.n_repeats) if self._prunes else Host()
         if self._host.warning:
             say(self._host.warning, error=True)
         self._members: list[Member] = []
@@ -149,6 +157,10 @@ class _Search:
         last = read_sweep(files.SWEEPS / space.id)
         self.sweep = new_sweep(space.first, words, last.members if last else (), space.id)
         write_sweep(self.sweep)
+
+    @property
+    def _prunes(self) -> bool:
+        return self._settings.search.prune != "none"
 
     @property
     def exit_code(self) -> int:
@@ -191,7 +203,9 @@ class _Search:
         ended = self._make(steps, progress)
         if ended is None and self._stop.signal is not None:
             return None
-        return self._ended(number, point, steps, ended)
+        trial = self._ended(number, point, steps, ended)
+        progress.skip(len(steps) - len(trial.runs))
+        return trial
 
     def _steps(self, grid: Grid) -> list[Step]:
         """Return what is to be made for a point; a run that an earlier trial has made is that."""
@@ -215,6 +229,8 @@ class _Search:
     def _make(self, steps: Sequence[Step], progress: SweepProgress) -> RunReport | None:
         """Make the runs; return the first that did not end as it should, and make none after it."""
         jobs = {step.job.number: step.job for step in steps}
+        if isinstance(self._host, PruningHost):
+            self._host.repeats = {step.job.number: i for i, step in enumerate(steps)}
         grid = Grid(self.sweep.name, {}, tuple(jobs.values()), 0, self._space.launcher)
         arguments = grid, self.sweep, steps, self._publishing, self._host, self._stop
         with closing(make_missing(*arguments)) as made:
@@ -233,6 +249,9 @@ class _Search:
         runs = tuple(str(step.identity) for step in made)
         if ended is not None and ended.failure is not None:
             self._forget({str(step.identity) for step in steps} - {*runs})
+            if ended.is_pruned:
+                seen, reason = _seen(runs), ended.failure.message
+                return Trial(number, point, "pruned", seen=seen, reason=reason, runs=runs)
             reason = redact(f"{ended.failure.kind}: {ended.failure.message}")
             return Trial(number, point, "failed", reason=reason, runs=runs)
         losses = [read_head(files.RUNS / run).metrics.get(VALID_LOSS, math.nan) for run in runs]
@@ -240,6 +259,9 @@ class _Search:
         if not math.isfinite(loss):
             reason = f"validation loss must be finite; got {loss}"
             return Trial(number, point, "failed", reason=reason, runs=runs)
+        if isinstance(self._host, PruningHost):
+            for repeat, run in enumerate(runs):
+                self._host.pruning.add(repeat, read(files.RUNS / run))
         return Trial(number, point, "complete", loss, runs=runs)
 
     def _remember(self, steps: Sequence[Step]) -> None:
@@ -264,3 +286,10 @@ class _Search:
     def _write(self) -> None:
         self.sweep = replace(self.sweep, members=tuple(self._members))
         write_sweep(self.sweep)
+
+
+def _seen(runs: Sequence[str]) -> tuple[int, float]:
+    """Return how many epochs the runs made, and the lowest validation loss of the last of them."""
+    curves = [read(files.RUNS / run).curve for run in runs]
+    epochs = sum(int(curve["epoch"][-1]) for curve in curves)
+    return epochs, float(curves[-1]["valid_loss"].min())

@@ -33,14 +33,17 @@ class Study:
     """Draws points and keeps how their trials ended; ``path`` is the file."""
 
     def __init__(self, space: Space, path: Path) -> None:
-        with _quiet() as optuna:
+        with quiet_optuna() as optuna:
             self._settings = space.settings.search
             self._distributions = {d.key: _distribution(optuna, d) for d in space.dimensions}
             self._path = path
             self._memory = optuna.create_study()
             self._drawn: Any = None  # the trial that runs, unless it is on file
             self._file = _open(optuna, path)
-            self._kept = self._file.get_trials() if self._file else []
+            held = self._file.get_trials() if self._file else []
+            self._kept = [trial for trial in held if trial.state.is_finished()]
+            if len(held) != len(self._kept):  # another tool has added some that are to be run
+                self._file = None
 
     @property
     def n_kept(self) -> int:
@@ -55,17 +58,17 @@ class Study:
         """Return the point of the trial of that number, which is next: from the file, or drawn."""
         if number < len(self._kept):
             return dict(self._kept[number].params)
-        with _quiet() as optuna:
+        with quiet_optuna() as optuna:
             self._memory.sampler = sampler(optuna, self._settings, number)
             self._drawn = self._memory.ask(self._distributions)
             return dict(self._drawn.params)
 
     def finish(self, trial: Trial) -> None:
         """Keep how the trial ended whose point was drawn last; DiskError if it cannot be."""
-        with _quiet() as optuna:
+        with quiet_optuna() as optuna:
             if self._drawn is not None:
                 self._tell(optuna, trial)
-                self._append(optuna, self._memory.get_trials(deepcopy=False)[-1])
+                self._append(optuna)
                 return
             kept = self._kept[trial.number]
             was = _trial(kept)
@@ -95,12 +98,13 @@ class Study:
             intermediate_values=dict([trial.seen] if trial.seen else []),
         )
 
-    def _append(self, optuna: Any, frozen: Any) -> None:
+    def _append(self, optuna: Any) -> None:
+        every = self._memory.get_trials(deepcopy=False)
         if self._file is None:
-            self._write(optuna, [frozen])
+            self._write(optuna, every)
         else:
             with _writing(self._path):
-                self._file.add_trial(frozen)
+                self._file.add_trial(every[-1])
 
     def _write(self, optuna: Any, trials: list[Any]) -> None:
         """Write the file anew, in one atomic step."""
@@ -130,19 +134,20 @@ def read_search(folder: Path) -> Search | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    with _quiet() as optuna:
+    with quiet_optuna() as optuna:
         study = _open(optuna, path)
         if study is None:
             return None
-        trials = tuple(map(_trial, study.get_trials()))
-        n, several = sum(trial.loss is not None for trial in trials), len(trials[0].point) > 1
-        is_known = n >= MIN_IMPORTANCES and several
+        ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
+        trials = tuple(map(_trial, ended))
+        n = sum(trial.loss is not None for trial in trials)
+        is_known = n >= MIN_IMPORTANCES and len(trials[0].point) > 1
         found = optuna.importance.get_param_importances(study) if is_known else {}
         return Search(trials, found)
 
 
 @contextmanager
-def _quiet() -> Iterator[Any]:
+def quiet_optuna() -> Iterator[Any]:
     """Give Optuna, which says nothing on the terminal; ConfigError where it is not installed."""
     try:
         import optuna

@@ -24,11 +24,14 @@ class SweepProgress:
         self._bar = counting(self._console, self.counts, total, skipped)
 
     @property
+    def _left(self) -> int:
+        return self._total - self._skipped - self._done - self._failed - self._pruned
+
+    @property
     def counts(self) -> str:
         """How many runs are done, failed, skipped and left, and pruned if any were."""
-        left = self._total - self._skipped - self._done - self._failed - self._pruned
         saved = f"{self._pruned} pruned ({self._saved:,} epochs saved), " if self._pruned else ""
-        rest = f"{self._skipped} skipped, {left} left"
+        rest = f"{self._skipped} skipped, {self._left} left"
         return f"{self._done} done, {self._failed} failed, {saved}{rest}"
 
     def count(self, report: RunReport, overrides: tuple[str, ...]) -> None:
@@ -37,7 +40,7 @@ class SweepProgress:
         self._failed += report.failed
         self._pruned += report.is_pruned
         self._saved += report.saved
-        ended = self._skipped + self._done + self._failed + self._pruned
+        ended = self._total - self._left
         how = f"{report.figures}, {report.seconds:.2f} s"
         if report.failure:
             word = "pruned" if report.is_pruned else report.status
@@ -61,7 +64,7 @@ class SweepProgress:
         self._bar.stop()
 
     def _update(self) -> None:
-        ended = self._skipped + self._done + self._failed
+        ended = self._total - self._left
         self._bar.update(
             self._bar.task_ids[0], completed=ended, description=self.counts, refresh=True
         )

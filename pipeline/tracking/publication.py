@@ -77,8 +77,15 @@ class Publication:
     def renew(self) -> Published:
         """Publish what changes: a run that stands already is given the newer content."""
         run = next(iter(self._runs()), None)
-        published = self._fill(run or self._create())
+        published = self._after(run)._fill(run or self._create())
         return replace(published, new=run is None)
+
+    def _after(self, run: Any) -> Publication:
+        """Return it with steps, which are seconds, from the start of a run that stands already."""
+        wanted = self.wanted
+        later = (wanted.started_ms - run.info.start_time) // 1000 if run else 0
+        points = tuple(point._replace(step=point.step + max(later, 0)) for point in wanted.points)
+        return replace(self, wanted=replace(wanted, points=points))
 
     def _fill(self, run: Any) -> Published:
         """Give the run its content; end it, unless another counts before it."""
