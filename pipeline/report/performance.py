@@ -33,6 +33,8 @@ def format_test(outcome: Finished) -> Iterator[str]:
     if "roc_auc_error" in evaluation.metrics:
         errors = (f"{evaluation.metrics[f'{area}_auc_error']:.1g}" for area in ("roc", "pr"))
         yield "read in blocks: ROC AUC is exact to {}, PR AUC to {}".format(*errors)
+        n, r = outcome.prepared.sizes[0], len(outcome.trained.theta)
+        yield f"optimism is not refit: of {r:,} parameters on {n:,} rows about {r / n:.1g} nats"
     if "unseen_rows" in evaluation.metrics:
         n_unseen = evaluation.metrics["unseen_rows"]
         yield f"on the {n_unseen:,.0f} rows with attributes that train has not seen:"

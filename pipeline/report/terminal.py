@@ -191,7 +191,8 @@ def _cure(trained: Trained, lowest: int) -> str:
 
 
 def _matters(effects: Effects) -> Iterator[str]:
-    yield "rise of the loss (nats per row) when the attribute is permuted"
+    of = f", in a sample of {effects.sample:,} rows" if effects.sample else ""
+    yield f"rise of the loss (nats per row) when the attribute is permuted{of}"
     ranking = effects.ranking[:MAX_ATTRIBUTES]
     names = [printable(item.attribute) for item in ranking]
     width = min(MAX_NAME, max(map(columns, names)))

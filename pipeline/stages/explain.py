@@ -10,6 +10,7 @@ from typing import Any, Self
 from nn import Examples
 from nn.arrays import Array
 from pipeline.stages.attribute_tests import AttributeTest
+from pipeline.stages.blocks.keyed import KeyedBlocks
 from pipeline.stages.curves import Curve, curve_contrasts
 from pipeline.stages.encode import ABSENT, Encoder, Standard
 from pipeline.stages.importance import Importance, importance
@@ -30,6 +31,7 @@ class Effects:
     tests: tuple[AttributeTest, ...] = ()
     method: str = ""  # of the estimates, as a sentence
     curves: tuple[Curve, ...] = ()  # of numbers that are no straight line
+    sample: int | None = None  # rows that the ranking is of, where it is not of all
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Self:
@@ -41,14 +43,18 @@ class Effects:
             tuple(AttributeTest(**test) for test in tree["tests"]),
             tree["method"],
             tuple(Curve(**curve) for curve in tree.get("curves", ())),
+            tree.get("sample"),
         )
 
 
 @on_one_thread
-def explain(theta: Array, encoder: Encoder, inference: Inference, test: Examples) -> Effects:
+def explain(
+    theta: Array, encoder: Encoder, inference: Inference, test: Examples | KeyedBlocks
+) -> Effects:
     """Return what each attribute does to the odds, and how much the loss rises without it.
 
-    Estimates come from the training rows, weights from the neuron, the ranking from ``test``.
+    Estimates come from the training rows, weights from the neuron, the ranking from ``test``, of
+    blocks from their sample.
     """
     weights = (inference.centring @ theta).tolist()
     effects = tuple(
@@ -60,8 +66,10 @@ def explain(theta: Array, encoder: Encoder, inference: Inference, test: Examples
         replace(curve, weight=tuple((rows @ theta).tolist()))
         for curve, rows in zip(inference.curves, contrasts, strict=True)
     )
-    ranking = importance(theta, encoder, test)
-    return Effects(effects, ranking, weights[-1], inference.tests, inference.method, curves)
+    rows = test if isinstance(test, Examples) else test.sample
+    ranking = importance(theta, encoder, rows)
+    sample = None if rows is test else int(rows.count.sum())
+    return Effects(effects, ranking, weights[-1], inference.tests, inference.method, curves, sample)
 
 
 def _per_unit(inference: Inference, encoder: Encoder) -> Iterator[Effect]:

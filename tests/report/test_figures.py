@@ -400,7 +400,7 @@ def test_of_too_many_inputs_the_strongest_are_drawn_and_the_rest_is_counted():
     assert sorted(x for _, x in dots_and_bars(figure.axes[0])) == sorted(strongest)
     assert "20 weaker" in words(figure)
     ranking = tuple(Importance(f"attribute {i}", 1.0) for i in range(67))
-    figure = draw_importance(ranking, CAPTION)
+    figure = draw_importance(Effects((), ranking, 0.0), CAPTION)
     assert len(figure.axes[0].patches) == 60
     assert "7 less important" in words(figure)
 

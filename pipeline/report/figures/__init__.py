@@ -56,7 +56,7 @@ def _findings(record: Record, data: DataSettings, trained_on: Caption) -> dict[s
         curves["effect_curves"] = effect_curves.draw_effect_curves(effects, positive, trained_on)
     return curves | {
         "effects": forest.draw_effects(effects, positive, trained_on),
-        "importance": forest.draw_importance(effects.ranking, rows),
+        "importance": forest.draw_importance(effects, rows),
         "confusion": scores.draw_confusion(evaluation, classes, rows),
         "roc": scores.draw_roc(evaluation, rows),
         "precision_recall": scores.draw_precision_recall(evaluation, rows),

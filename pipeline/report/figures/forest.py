@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.report.figures import style
 from pipeline.stages.explain import Effects
-from pipeline.stages.importance import Importance
 from pipeline.stages.infer import Effect
 
 if TYPE_CHECKING:
@@ -47,11 +46,13 @@ def draw_effects(effects: Effects, positive: str, caption: style.Caption) -> Fig
     return figure
 
 
-def draw_importance(ranking: tuple[Importance, ...], caption: style.Caption) -> Figure:
+def draw_importance(effects: Effects, caption: style.Caption) -> Figure:
     """Return how much the loss rises, in nats per row, when each attribute is permuted."""
-    shown = ranking[:MOST_ROWS]
-    left_out = len(ranking) - len(shown)
-    caption = caption.with_notes([f"{left_out:,} less important left out"] if left_out else [])
+    shown = effects.ranking[:MOST_ROWS]
+    left_out = len(effects.ranking) - len(shown)
+    notes = [f"{left_out:,} less important left out"] if left_out else []
+    notes += [f"of a sample of {effects.sample:,} rows"] if effects.sample else []
+    caption = caption.with_notes(notes)
     title = "Importance: rise of the loss when an attribute is permuted"
     figure = style.sheet(title, caption, 0.24 * len(shown) + 1.1)
     panel = style.rows(figure, [style.label(i.attribute) for i in shown], [False] * len(shown))
