@@ -105,7 +105,8 @@ def _judge(
         for name, of_column in rules.items()
     }
     try:
-        pa.DataFrameSchema(contract, strict=True, ordered=True).validate(text, lazy=True)
+        with _without_spark():  # its checks are imported here
+            pa.DataFrameSchema(contract, strict=True, ordered=True).validate(text, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
     else:
@@ -119,7 +120,7 @@ def _judge(
 
 @contextmanager
 def _without_spark() -> Iterator[None]:
-    """Import pandera in here: it would import Spark, where it is, for a second and a warning."""
+    """Keep pandera from importing Spark, where it is: a second, and a warning."""
     name = "pyspark.pandas" if "pyspark" in sys.modules else "pyspark"
     if name in sys.modules:
         yield
