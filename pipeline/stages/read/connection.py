@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 65_536  # rows of PostgreSQL that are Python's objects at a time
+NAME = "oneuron_query"  # in what ibis writes, where the query is to stand
+STAND_IN = re.compile(rf"[\"`\[]?{NAME}[\"`\]]?")
 TABLES = "SELECT DISTINCT table_name FROM information_schema.tables"
 IN_MEMORY = (":memory:", "md:", "motherduck:")  # what is no file of DuckDB's
 
@@ -30,9 +33,9 @@ class Connection:
     """A backend of ibis, and what is asked of its engine by other means than those of ibis."""
 
     backend: Any
-    arrow: Callable[[Any], pa.Table] = lambda expression: expression.to_pyarrow()
-    schema_of: Callable[[str], Any] = lambda _: None  # of a query; None: ibis finds out
-    names: Callable[[Any], list[str]] | None = None  # of tables; None: ibis knows
+    arrow: Callable[[Any], pa.Table]
+    schema_of: Callable[[str], Any]  # of a query
+    names: Callable[[Any], list[str]]  # of the tables in a schema
 
     def table(self, name: str) -> Any:
         """Return a table or view, ``schema.name`` too; DataError where there is none."""
@@ -51,24 +54,25 @@ class Connection:
             ) from None
 
     def query(self, sql: str) -> Any:
-        """Return a query as a table; DataError unless it is one SELECT."""
-        import sqlglot
-        from sqlglot import exp
-        from sqlglot.errors import SqlglotError
+        """Return a query, which goes to the engine as it is written, as a table.
 
-        dialect, rule = self.backend.dialect, "data.source.query must be one SELECT that only reads"
-        try:
-            parsed = [each for each in sqlglot.parse(sql, read=dialect) if each is not None]
-        except SqlglotError as error:
-            what = getattr(error, "errors", None) or [{"description": str(error)}]
-            raise DataError(f"{rule}; got {what[0].get('description')}") from None
-        if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
-            raise DataError(f"{rule}; got {len(parsed)} statements, or another one")
-        writes = next(parsed[0].find_all(exp.DDL, exp.DML, exp.Into, exp.Command), None)
-        if writes is not None:
-            raise DataError(f"{rule}; got {writes.key.upper()}")
-        sql = parsed[0].sql(dialect=dialect, comments=False)
-        return self.backend.sql(sql, schema=self.schema_of(sql))
+        ibis would have sqlglot write it anew, which now and then loses a word. DataError unless it
+        is one SELECT.
+        """
+        import ibis
+
+        _require_select(sql, self.backend.dialect)
+        sql = sql.strip().rstrip(";")
+        if self.backend.name == "polars":
+            return self.backend.sql(sql)
+        of_ibis = self.backend.compile
+
+        def compiled(expression: Any, **how: Any) -> str:
+            return STAND_IN.sub(lambda _: f"({sql}\n)", of_ibis(expression, **how))
+
+        schema = self.schema_of(sql)
+        self.backend.compile = compiled
+        return ibis.table(schema, name=NAME)
 
     def files(self, path: str) -> Any:
         """Return the parquet files at a path, which may be a folder or a pattern, as a table."""
@@ -80,8 +84,7 @@ class Connection:
 
     def _tables(self, place: Any) -> list[str] | None:
         with suppress(Exception):
-            of = self.names or (lambda where: self.backend.list_tables(database=where))
-            return [*of(place)]
+            return [*self.names(place)]
         return None
 
 
@@ -99,14 +102,14 @@ def connected(source: SourceSettings) -> Iterator[Connection]:
 
 @contextmanager
 def _by_address(source: SourceSettings) -> Iterator[Connection]:
-    yield Connection(_backend(source))
+    yield _connection(_backend(source))
 
 
 @contextmanager
 def _polars(_: SourceSettings) -> Iterator[Connection]:
     import ibis
 
-    yield Connection(ibis.polars.connect())
+    yield _connection(ibis.polars.connect())
 
 
 @contextmanager
@@ -115,8 +118,12 @@ def _spark(source: SourceSettings) -> Iterator[Connection]:
 
     with spark_session(source) as session:
         backend = ibis.pyspark.connect(session)
-        # Not by way of pandas, which has one word for NaN and null.
-        yield Connection(backend, lambda e: backend.raw_sql(backend.compile(e)).toArrow())
+
+        # Not by way of pandas, as ibis does it, which has one word for NaN and null.
+        def arrow(expression: Any) -> pa.Table:
+            return backend.raw_sql(backend.compile(expression)).toArrow()
+
+        yield replace(_connection(backend), arrow=arrow)
 
 
 @contextmanager
@@ -139,7 +146,7 @@ def _duckdb(source: SourceSettings) -> Iterator[Connection]:
     def names(_: Any) -> list[str]:
         return [name for (name,) in backend.con.execute(TABLES).fetchall()]
 
-    yield Connection(backend, schema_of=schema_of, names=names)
+    yield replace(_connection(backend), schema_of=schema_of, names=names)
 
 
 @contextmanager
@@ -159,7 +166,38 @@ def _postgres(source: SourceSettings) -> Iterator[Connection]:
             asked = [cursor.execute("SELECT format_type(%s, %s)", of).fetchone() for of in kinds]
         return _schema(backend, {n: kind for n, (kind,) in zip(names, asked, strict=True)})
 
-    yield Connection(backend, lambda e: backend.to_pyarrow(e, chunk_size=BATCH), schema_of)
+    def arrow(expression: Any) -> pa.Table:
+        return backend.to_pyarrow(expression, chunk_size=BATCH)
+
+    yield replace(_connection(backend), arrow=arrow, schema_of=schema_of)
+
+
+def _connection(backend: Any) -> Connection:
+    """Return a connection that asks everything by means of ibis."""
+    return Connection(
+        backend, backend.to_pyarrow, lambda sql: backend.sql(sql).schema(),
+        lambda place: backend.list_tables(database=place),
+    )  # fmt: skip
+
+
+def _require_select(sql: str, dialect: Any) -> None:
+    """Raise DataError unless a text is one SELECT that only reads."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    rule = "data.source.query must be one SELECT that only reads"
+    try:
+        parsed = [each for each in sqlglot.parse(sql, read=dialect) if each is not None]
+    except SqlglotError as error:
+        told = getattr(error, "errors", None) or [{}]
+        raise DataError(f"{rule}; got {told[0].get('description', 'another text')}") from None
+    if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
+        got = f"{len(parsed)} statements" if len(parsed) != 1 else parsed[0].key.upper()
+        raise DataError(f"{rule}; got {got}")
+    for writes in parsed[0].find_all(exp.Create, exp.Drop, exp.DML, exp.Into, exp.Command):
+        if not isinstance(writes, exp.Query):
+            raise DataError(f"{rule}; got {writes.key.upper()}")
 
 
 def _schema(backend: Any, kinds: dict[str, str]) -> Any:

@@ -35,7 +35,7 @@ def address_of(source: SourceSettings) -> str:
     return VARIABLE.sub(value, text)
 
 
-def said_by(error: Exception, source: SourceSettings) -> str:
+def said_by(error: BaseException, source: SourceSettings) -> str:
     """Return what an engine says on one line, without what came from the environment."""
     text = PLACE.split(str(error))[0] or type(error).__name__
     for secret in _secrets(source):

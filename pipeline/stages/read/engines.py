@@ -139,7 +139,7 @@ def _refusals(source: SourceSettings) -> Iterator[None]:
         raise
     except ImportError as error:
         raise DataError(_not_installed(source, error)) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # Spark's client has its own way out
         raise DataError(f"{source.place} must be readable; got {said_by(error, source)}") from None
 
 
