@@ -23,7 +23,6 @@ def rows_of(
     """Return the counted rows of counted lines (line, n), each of which is a record.
 
     None where one is malformed or of another length, where MANY have quotes, and without a row.
-    Rows whose lines differ in their quotes alone are not yet one.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -41,6 +40,8 @@ def rows_of(
     table = _without_header(table, columns, data)
     if not table.num_rows:
         return None
+    if len(quoted):  # some may differ in their quotes alone
+        table = grouped(table)
     places = [str(columns.names.index(name)) for name in wanted]
     return table.select([*places, "n"]).rename_columns(
         [*(f"w{i}" for i in range(len(wanted))), "n"]
@@ -86,3 +87,10 @@ def _without_header(table: pa.Table, columns: Layout, data: DataSettings) -> pa.
     n = table["n"].to_numpy().copy()
     n[pc.index(is_it, True).as_py()] -= 1
     return table.set_column(len(columns.names), "n", pa.array(n)).filter(pa.array(n > 0))
+
+
+def grouped(table: pa.Table) -> pa.Table:
+    """Return counted rows with each distinct row once, and the sum of its counts."""
+    names = table.column_names[:-1]
+    summed = table.group_by(names).aggregate([("n", "sum")])
+    return summed.select([*names, "n_sum"]).rename_columns([*names, "n"])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Nothing is sniffed. Buffers, one for each thread, are of 32 times the longest line if not said.
 CSV = (
     "read_csv(?, compression=?, columns=?, header=?, delim=?, quote=?, escape=?, strict_mode=?, "
-    f"auto_detect=false, max_line_size={MAX_CELL}, buffer_size={2**23})"
+    f"auto_detect=false, allow_quoted_nulls=true, max_line_size={MAX_CELL}, buffer_size={2**23})"
 )
 NO_DELIMITER = "\1\2\3\4"  # a line that holds it is not believed
 
@@ -94,13 +94,18 @@ def _count_cells(
     source: Source, data: DataSettings, wanted: Sequence[str], db: DuckDBPyConnection
 ) -> pa.Table:
     """Return the counted rows, and as ``rest`` the bytes of their other columns."""
+    import pyarrow.compute as pc
+
     columns = read_layout(source, data)
     ignored = [f"c{i}" for i, name in enumerate(columns.names) if name not in wanted]
-    n_bytes = " + ".join(f"coalesce(strlen({name}), 0)" for name in ignored) or "0"
-    cells = cells_of(f"c{columns.names.index(name)}" for name in wanted)
-    counts = f"sum({n_bytes})::BIGINT AS rest, count(*) AS n"
+    rest = " + ".join(f"coalesce(sum(strlen({cell})), 0)" for cell in ignored) or "0"
+    cells = ", ".join(f"c{columns.names.index(name)} AS w{i}" for i, name in enumerate(wanted))
+    counts = f"({rest})::BIGINT AS rest, count(*) AS n"
     sql = f"SELECT {cells}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608 (places alone)
-    return ask_by(db, source, sql, *_how(source, columns, data.delimiter))
+    table = ask_by(db, source, sql, *_how(source, columns, data.delimiter))
+    for i in range(len(wanted)):  # "" was read as null, whether in quotes or not
+        table = table.set_column(i, f"w{i}", pc.fill_null(table[i], ""))
+    return table
 
 
 def _if_whole(table: pa.Table, columns: Layout, found: Scan) -> pa.Table | None:

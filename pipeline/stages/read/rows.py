@@ -21,6 +21,7 @@ from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError
 from pipeline.stages.read import duckdb_csv, duckdb_reader
+from pipeline.stages.read.counted_lines import grouped
 from pipeline.stages.read.engines import count_in_engine
 from pipeline.stages.read.layout import Layout
 from pipeline.stages.read.lines import layout_of, lines_of, records_of
@@ -95,7 +96,7 @@ def read_rows(data: DataSettings) -> Rows:
         table = _of_file(path, data, wanted)
     names = {name: f"w{i}" for i, name in enumerate(wanted)}
     if data.strip:
-        table = _grouped(_stripped(table))
+        table = grouped(_stripped(table))
     for name in [name for name, column in data.used.items() if isinstance(column, Count)]:
         table = _times(table, names.pop(name), name, path, data)
     # By code point, as UTF-8 sorts; rows of equal features side by side.
@@ -220,13 +221,6 @@ def _stripped(table: pa.Table) -> pa.Table:
     return table
 
 
-def _grouped(table: pa.Table) -> pa.Table:
-    """Return counted rows with each distinct row once, and the sum of its counts."""
-    names = table.column_names[:-1]
-    summed = table.group_by(names).aggregate([("n", "sum")])
-    return summed.select([*names, "n_sum"]).rename_columns([*names, "n"])
-
-
 def _times(
     table: pa.Table, place: str, name: str, path: Path | None, data: DataSettings
 ) -> pa.Table:
@@ -254,4 +248,4 @@ def _times(
         raise DataError(f"{rule}, with a sum above 0 and below 2^53; got {total:g}")
     counts = pa.array((n * times).astype(np.int64))
     rows = table.drop_columns([place, "n"]).append_column("n", counts)
-    return _grouped(rows.filter(pa.array(times > 0)))
+    return grouped(rows.filter(pa.array(times > 0)))

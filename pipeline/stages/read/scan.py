@@ -122,6 +122,8 @@ def _behind(bits: Bits, is_first: bool) -> Bits:
 
 def _inside(quotes: Bits, is_quoted: bool) -> Bits:
     """Return where a quote is open, the opening one with it: up to there their number is odd."""
+    if not (is_quoted or quotes.any()):
+        return quotes
     odd = quotes.copy()
     for n in (1, 2, 4, 8, 16, 32):
         odd ^= odd << n
