@@ -44,6 +44,8 @@ class SweepSettings(Settings):
     retry: Annotated[int, Field(ge=0, le=100)] = 0  # further attempts at a run that failed
     timeout_s: Annotated[float, Field(gt=0)] | None = None  # of one run; null: none
     memory_mb: Annotated[int, Field(ge=1)] | None = None  # address space of one run; null: all
+    # objective: end a run that provably cannot reach the lowest training objective of the sweep
+    prune: Literal["none", "objective"] = "none"
     zip: Annotated[tuple[Texts, ...], Strict(False)] = ()  # axes that go in step, not crossed
 
 

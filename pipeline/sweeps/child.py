@@ -52,6 +52,11 @@ FORK = multiprocessing.get_context("fork")
 Prune = Callable[[Epoch], str]
 
 
+def never(_: Epoch) -> str:
+    """Prune no run."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A run that is to be made now, and all that its record says of that but the outcome."""
@@ -60,7 +65,7 @@ class Attempt:
     log: Path
     here: Environment
     started_ms: int
-    prune: Prune = lambda _: ""
+    prune: Prune = never
     start: Start | None = None
 
     def write(self, outcome: Outcome) -> Record:

@@ -24,7 +24,7 @@ from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.datasets import TABLES, write_if_missing
 from pipeline.stages.read.source import state_of
 from pipeline.stages.train import Start
-from pipeline.sweeps.child import Attempt, Prune, RunReport, report_of, run_in_child
+from pipeline.sweeps.child import Attempt, Prune, RunReport, never, report_of, run_in_child
 from pipeline.sweeps.grid import Job
 
 MAX_KEPT = 4  # tables, and what is prepared of them
@@ -55,7 +55,7 @@ class Host:
         return trace(config, self._read(config.data).digest, self._here)
 
     def run(
-        self, job: Job, log: Path, stop: StopRequest, prune: Prune = lambda _: "",
+        self, job: Job, log: Path, stop: StopRequest, prune: Prune = never,
         start: Start | None = None,
     ) -> RunReport | None:  # fmt: skip
         """Make the run in a child, unless it is done; return how it ended.
@@ -64,7 +64,7 @@ class Host:
         ``start``, but where a record stands it begins as that did.
         """
         try:
-            prepared = self._prepare(job.config)
+            prepared = self.prepare(job.config)
         except PipelineError as refusal:
             return RunReport(job.number, "FAILED", None, failure_of(refusal))
         identity = trace(job.config, prepared.data_digest, self._here).identity
@@ -101,7 +101,8 @@ class Host:
     def _read(self, data: DataSettings) -> Rows:
         return _kept(self._rows, _state(data), lambda: _read_rows(data))
 
-    def _prepare(self, config: RunConfig) -> Prepared | Refused:
+    def prepare(self, config: RunConfig) -> Prepared | Refused:
+        """Return the rows of the run, checked, split and encoded; DataError without any."""
         key = f"{_state(config.data)} {preparation(config)}"
         return _kept(self._prepared, key, lambda: prepare(config, self._read(config.data)))
 

@@ -13,7 +13,8 @@ from typing import Any
 from nn import Epoch
 from pipeline.errors import StopRequest
 from pipeline.record import Record
-from pipeline.sweeps.child import Prune, RunReport
+from pipeline.stages.train import Start
+from pipeline.sweeps.child import Prune, RunReport, never
 from pipeline.sweeps.grid import Job
 from pipeline.sweeps.host import Host
 from pipeline.sweeps.study import quiet_optuna
@@ -79,8 +80,9 @@ class PruningHost(Host):
         self.repeats: Mapping[int, int] = {}
 
     def run(
-        self, job: Job, log: Path, stop: StopRequest, *args: Any, **kwargs: Any
-    ) -> RunReport | None:
+        self, job: Job, log: Path, stop: StopRequest, prune: Prune = never,
+        start: Start | None = None,
+    ) -> RunReport | None:  # fmt: skip
         """Make the run as every host does."""
         prune = self.pruning.watch(self.repeats[job.number], job.config.train.epochs)
-        return super().run(job, log, stop, prune, *args, **kwargs)
+        return super().run(job, log, stop, prune, start)

@@ -92,6 +92,11 @@ def _space(words: Sequence[str]) -> Space:
     if space.launcher and space.settings.search.prune != "none":
         got = space.settings.search.prune
         raise ConfigError(f"search.prune must be none with a launcher; got {got}")
+    if space.settings.sweep.prune != "none":
+        raise ConfigError(
+            "sweep.prune must be none in a search, which looks for the lowest validation loss; got "
+            f"{space.settings.sweep.prune}: search.prune=median"
+        )
     check_address(space.settings.tracking)
     return space
 

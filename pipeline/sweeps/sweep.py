@@ -14,6 +14,7 @@ from pipeline.errors import OK, DataError, DiskError, StopRequest, TrackingError
 from pipeline.sweeps.child import RunReport
 from pipeline.sweeps.grid import Grid, Job, expand
 from pipeline.sweeps.host import Host, preparation
+from pipeline.sweeps.incumbents import Incumbents, by_promise
 from pipeline.sweeps.manifest import Sweep, new_sweep, read_sweep, sweep_id, write_sweep
 from pipeline.sweeps.paths import Paths, place_on_path
 from pipeline.sweeps.plan import Step, format_jobs, format_plan, plan
@@ -41,14 +42,14 @@ def run_sweep(words: Sequence[str]) -> int:
         if host.warning:
             say(host.warning, error=True)
         with Working():
-            steps = _plan(grid, host)
+            steps, known = _plan(grid, host)
         sweep = new_sweep(grid, words, [step.member for step in steps])
         write_sweep(sweep)
-        with closing(make_missing(grid, sweep, steps, publishing, host, stop)) as made:
+        with closing(make_missing(grid, sweep, steps, publishing, host, stop, known)) as made:
             reports = _follow(grid, steps, made)
         with Working():
             publisher = publishing.finish()
-        say("\n".join(format_failures(sweep, reports, publishing)))
+        say("\n".join([*known.incumbents.lines(), *format_failures(sweep, reports, publishing)]))
         code = stop.exit_code or _exit_code(reports, publishing)
         try:
             with Working():
@@ -65,16 +66,38 @@ def show_plan(words: Sequence[str]) -> int:
     with Working():
         grid = expand(words)
         check_address(grid.settings.tracking)
-        steps = _plan(grid, Host(writes=False))
+        steps, _ = _plan(grid, Host(writes=False))
     say("\n".join(format_jobs(steps)))
     return DataError.exit_code if any(step.refusal for step in steps) else OK
 
 
-def _plan(grid: Grid, host: Host) -> list[Step]:
+class _Known:
+    """What finished runs of the sweep are to others: optima to begin at, an objective to reach."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.paths, self.incumbents = Paths(), Incumbents(grid)
+
+    def add(self, job: Job, identity: str) -> None:
+        """Take a FINISHED run."""
+        self.paths.add(job, identity)
+        self.incumbents.add(job, identity)
+
+
+def _known(grid: Grid, steps: Sequence[Step]) -> _Known:
+    known = _Known(grid)
+    for step in steps:
+        if step.is_done:
+            known.add(step.job, str(step.identity))
+    return known
+
+
+def _plan(grid: Grid, host: Host) -> tuple[list[Step], _Known]:
     number = sweep_id(grid)
     steps = plan(grid, host, read_sweep(files.SWEEPS / number))
+    known = _known(grid, steps)
+    steps = known.incumbents.keep_pruned(steps)
     say("\n".join(format_plan(grid, steps, number)))
-    return steps
+    return steps, known
 
 
 def make_missing(
@@ -84,21 +107,19 @@ def make_missing(
     publishing: Publishing,
     host: Host,
     stop: StopRequest,
+    known: _Known | None = None,
 ) -> Generator[RunReport]:
     """Yield how each run ended that is not done, after the last of its attempts; publish all."""
-    paths = Paths()
+    known = known or _known(grid, steps)
     for step in steps:
         if step.is_done:
             publishing.put(str(step.identity), sweep, step.job.number)
-            paths.add(step.job, str(step.identity))
     yield from (RunReport(s.job.number, "FAILED", None, s.refusal) for s in steps if s.refusal)
     by_number = {step.job.number: step.job for step in steps}
-    jobs = [step.job for step in steps if step.is_left]
-    # What they share is made once; of a path the strongest penalty comes first.
-    jobs.sort(key=lambda job: (preparation(job.config), -(place_on_path(job.config) or 0)))
+    jobs = _in_order([step.job for step in steps if step.is_left])
     for retries in range(grid.settings.sweep.retry, -1, -1):
         again = []
-        for report in _attempt(grid, sweep, jobs, host, stop, paths):
+        for report in _attempt(grid, sweep, jobs, host, stop, known):
             if report.identity is not None:
                 publishing.put(report.identity, sweep, report.number)
             if retries and _may_end_otherwise(report):
@@ -110,13 +131,22 @@ def make_missing(
             publishing.flush()  # the record of an attempt is replaced by the next one's
 
 
+def _in_order(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs so that what they share is made once, and what helps others comes first."""
+    if jobs and jobs[0].configuration.sweep.prune != "none":
+        return by_promise(jobs)
+    return sorted(
+        jobs, key=lambda job: (preparation(job.config), -(place_on_path(job.config) or 0))
+    )
+
+
 def _may_end_otherwise(report: RunReport) -> bool:
     failure = report.failure
     return report.status == "FAILED" and failure is not None and failure.kind not in FINAL
 
 
 def _attempt(
-    grid: Grid, sweep: Sweep, jobs: Sequence[Job], host: Host, stop: StopRequest, paths: Paths
+    grid: Grid, sweep: Sweep, jobs: Sequence[Job], host: Host, stop: StopRequest, known: _Known
 ) -> Iterator[RunReport]:
     """Yield how each job ended; those that another process makes are waited for."""
     if grid.has_launcher:
@@ -127,10 +157,11 @@ def _attempt(
     waiting = deque(jobs)
     while waiting and stop.signal is None:
         job = waiting.popleft()
-        report = host.run(job, sweep.log(job.number), stop, start=paths.start(job))
+        prune, start = known.incumbents.prune(job, host), known.paths.start(job)
+        report = host.run(job, sweep.log(job.number), stop, prune, start)
         if report is not None:
             if report.identity is not None and report.status == "FINISHED":
-                paths.add(job, report.identity)
+                known.add(job, report.identity)
             yield report
         else:
             waiting.append(job)

@@ -1,0 +1,186 @@
+"""A run that provably cannot reach the lowest training objective of its sweep is ended early.
+
+The bound is of the objective itself, loss and penalty on the rows that train, which is convex. A
+validation loss has no such bound: what prunes by it is a heuristic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nn import Epoch, Examples
+from nn.arrays import Array
+from pipeline import files
+from pipeline.config.schema import RunConfig
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.record import Head, RecordError, read_head
+from pipeline.stages.balance import balance
+from pipeline.stages.bounds import duality_gap, minimum, rounding
+from pipeline.stages.outcome import Prepared
+from pipeline.stages.penalty import auto_l2
+from pipeline.sweeps.child import Prune, never
+from pipeline.sweeps.grid import Grid, Job
+from pipeline.sweeps.host import Host, preparation
+from pipeline.sweeps.plan import Step
+from pipeline.text import redact
+
+# Passes over the rows, as an epoch is one: what a bound costs. It may take a tenth of training.
+GAP, PART = 12, 10
+NEWTON_STEPS, PRODUCTS = 12, 10  # a pass takes so many times as long with a Hessian: 1 + d / 10
+CLEAR = 1e-9  # nats per row, more than rounding, by which the bound must be above
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The run that has the lowest training objective, in nats per row, of those on its rows."""
+
+    identity: str
+    objective: float
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The objective and whose it is, in words."""
+        what, name = f"training objective {self.objective:.6g} nats per row", self.identity[:12]
+        return redact(f"{what}: run {name}, {' '.join(self.overrides)}")
+
+
+class Incumbents:
+    """The lowest training objectives of a sweep, each of the runs that train on the same rows.
+
+    There are none where ``sweep.prune`` is none. Raise ConfigError if a launcher makes the runs.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._is_on = grid.settings.sweep.prune != "none"
+        self._resumes = grid.settings.sweep.resume
+        self._lowest: dict[str, Incumbent] = {}
+        if self._is_on and grid.has_launcher:
+            rule = "sweep.prune must be none with a launcher, whose runs do not wait for each other"
+            raise ConfigError(f"{rule}; got objective: sweep.prune=none")
+
+    def lines(self) -> list[str]:
+        """Return what the lowest objectives are, for people."""
+        return [f"{'Lowest':10}{incumbent.text}" for incumbent in self._lowest.values()]
+
+    def add(self, job: Job, identity: str) -> None:
+        """Take the objective of this FINISHED run, if it is the lowest."""
+        head = _head(identity) if self._is_on else None
+        if head is None or head.status != "FINISHED":
+            return
+        objective, place = head.metrics["train/best_objective"], _rows(job, head)
+        made = Incumbent(identity, objective, job.overrides)
+        lowest = self._lowest.setdefault(place, made)
+        if made.objective < lowest.objective:
+            self._lowest[place] = made
+
+    def keep_pruned(self, steps: Sequence[Step]) -> list[Step]:
+        """Return the plan in which a run that was pruned is done, while one is there to lose to."""
+        if not (self._is_on and self._resumes):
+            return [*steps]
+        return [
+            replace(step, is_done=True) if step.is_left and self._is_lost(step) else step
+            for step in steps
+        ]
+
+    def _is_lost(self, step: Step) -> bool:
+        job, head = step.job, _head(str(step.identity))
+        if head is None or not head.failure or not head.failure.is_pruned or not head.certificate:
+            return False
+        incumbent, bound = self._lowest.get(_rows(job, head)), head.certificate.bound
+        if incumbent is None or bound is None:
+            return False
+        return head.metrics["train/best_objective"] - bound > incumbent.objective + CLEAR
+
+    def prune(self, job: Job, host: Host) -> Prune:
+        """Return what ends the run when it cannot reach the lowest objective so far."""
+        if not self._lowest:
+            return never
+        try:
+            prepared = host.prepare(job.config)
+        except PipelineError:  # which the run will meet
+            return never
+        incumbent = self._lowest.get(f"{prepared.data_digest} {_training(job.config)}")
+        if incumbent is None or not isinstance(prepared, Prepared) or job.config.train.l2 == "cv":
+            return never
+        rows = balance(prepared.train, job.config.train.class_weight).rows
+        l2 = job.config.train.l2
+        return Bound(rows, auto_l2(rows) if isinstance(l2, str) else l2, incumbent)
+
+
+class Bound:
+    """Asked after every epoch whether the objective can still fall to that of the incumbent.
+
+    At epochs 128, 256, 512, … it computes the duality gap of the neuron as it is; and once, when
+    that takes a tenth of the time so far, the optimum by Newton's method.
+    """
+
+    def __init__(self, rows: Examples, l2: float, incumbent: Incumbent) -> None:
+        self._rows, self._l2, self._incumbent = rows, l2, incumbent
+        passes = NEWTON_STEPS * (1 + rows.X.shape[1] / PRODUCTS)
+        self._next, self._last = float(2 ** (GAP * PART).bit_length()), math.ceil(PART * passes)
+
+    def __call__(self, epoch: Epoch) -> str:
+        """Return why the run is pruned; "" where it goes on."""
+        if epoch.number < self._next:
+            return ""
+        lowest = self._lowest(epoch)
+        if not lowest > self._incumbent.objective + CLEAR:
+            return ""
+        return (
+            f"objective must be able to fall to {self._incumbent.objective:.6g} nats per row, as "
+            f"that of run {self._incumbent.identity[:12]}; got {lowest:.6g} at the least, as is "
+            f"proven at epoch {epoch.number:,}"
+        )
+
+    @np.errstate(all="ignore")
+    def _lowest(self, epoch: Epoch) -> float:
+        """Return what no objective is below; minus infinity or NaN where that is not known."""
+        if self._next < self._last:
+            self._next = min(2 * self._next, self._last)
+            return lower_bound(epoch.theta, epoch.objective, self._rows, self._l2)
+        self._next = math.inf
+        with suppress(np.linalg.LinAlgError):  # numbers that overflow
+            return minimum(epoch.theta, self._rows, self._l2).lower
+        return -math.inf
+
+
+def lower_bound(theta: Array, objective: float, rows: Examples, l2: float) -> float:
+    """Return what no objective is below, by the dual at ``theta``; minus infinity without l2."""
+    return objective - duality_gap(theta, rows, l2) - rounding(theta, rows, l2)
+
+
+def by_promise(jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs in an order in which a low objective is likely to come first.
+
+    The weakest penalty of each preparation, with the highest learning rate, comes before all else.
+    """
+    ordered = sorted(jobs, key=lambda job: (preparation(job.config), *_promise(job.config)))
+    first = {preparation(job.config): job.number for job in reversed(ordered)}
+    return sorted(ordered, key=lambda job: first[preparation(job.config)] != job.number)
+
+
+def _promise(config: RunConfig) -> tuple[float, float]:
+    l2 = config.train.l2
+    return 0.0 if isinstance(l2, str) else l2, -getattr(config.optimiser, "learning_rate", 1e9)
+
+
+def _rows(job: Job, head: Head) -> str:
+    """Return what is equal for runs whose objectives can be compared."""
+    return f"{head.lineage.data_digest} {_training(job.config)}"
+
+
+def _training(config: RunConfig) -> str:
+    return f"{config.data!r} {config.split!r} {config.train.rows} {config.train.class_weight}"
+
+
+def _head(identity: str) -> Head | None:
+    try:
+        return read_head(files.RUNS / identity)
+    except RecordError:
+        return None
