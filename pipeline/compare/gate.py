@@ -12,6 +12,8 @@ from nn.neuron import average
 from pipeline.compare.groups import by_group
 from pipeline.compare.unseen_errors import flipped, p_value
 from pipeline.config.schema import PromoteSettings
+from pipeline.stages.blocks.keyed import KeyedBlocks
+from pipeline.stages.blocks.logits import Cuts, bucket_losses, score_blocks
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,21 @@ class Scored:
     """How a neuron does on the distinct test rows, of which row i occurs ``count[i]`` times.
 
     ``loss`` (n,) in nats; ``right`` (n,) is 1.0 where the decision at the neuron's own threshold is
-    the label, else 0.0. Rows of one ``group`` (n,) are one observation.
+    the label, else 0.0. Rows of one ``group`` (n,) are one observation. Of a table that is read in
+    blocks all are means of buckets of rows, each a group, and ``other`` (n,) the loss had one row
+    of the bucket the other label.
     """
 
     loss: Array
     right: Array
     count: Array
     group: Array | None = None
+    other: Array | None = None
+
+    @property
+    def flipped(self) -> Array:
+        """The losses (n,) had labels been the other ones."""
+        return flipped(self.loss) if self.other is None else self.other
 
     def error(self, metric: str) -> float:
         """Return the mean log loss in nats, or the share of rows that are decided wrong."""
@@ -59,6 +69,15 @@ def score_rows(
     return Scored(binary_cross_entropy(z, y), right.astype(np.float64), count, group)
 
 
+def score_buckets(theta: Array, blocks: KeyedBlocks, threshold: float) -> Scored:
+    """Return how the neuron does on each bucket of rows."""
+    found = score_blocks(theta, blocks, Cuts(decided=threshold))
+    losses = bucket_losses(found)
+    right = found.buckets[3] + found.buckets[6]  # negative, and positive, and decided so
+    share = right[found.buckets[0] > 0] / losses.count
+    return Scored(losses.loss, share, losses.count, losses.group, losses.other)
+
+
 def paired(challenger: Scored, champion: Scored, metric: str) -> Paired:
     """Test, one-sided, whether the challenger is better than the champion on the same rows.
 
@@ -70,14 +89,18 @@ def paired(challenger: Scored, champion: Scored, metric: str) -> Paired:
     if metric == "accuracy" and group is None and (count == np.floor(count)).all():
         return mcnemar(challenger.right, champion.right, count)
     if metric == "accuracy":
-        difference, other, unit = challenger.right - champion.right, -np.ones(len(count)), ""
+        difference, unit = challenger.right - champion.right, ""
+        other = -np.ones(len(count))
+        if challenger.other is not None:  # one row of the bucket
+            other = difference + (other - difference) / count
     else:
         difference, unit = champion.loss - challenger.loss, " nats"
-        other = flipped(champion.loss) - flipped(challenger.loss)
+        other = champion.flipped - challenger.flipped
     n, (difference, other) = by_group(count, group, difference, other)
     worst = min(difference.min(), other.min())
     p = p_value(difference, np.full_like(difference, worst), n)
-    of_groups = "" if group is None else f" on {len(n):,} groups"
+    word = "groups" if challenger.other is None else "buckets of rows"
+    of_groups = "" if group is None else f" on {len(n):,} {word}"
     test = f"Gaffke's test{of_groups} with one error more, of {abs(worst):.3g}{unit}"
     return Paired(average(difference, n), p, test)
 

@@ -31,7 +31,7 @@ def format_test(outcome: Finished) -> Iterator[str]:
     yield f"{'':20}{'neuron':>8}  {'95 % interval':18}{'majority baseline':>17}"
     yield from (_metric(evaluation, name, label) for name, label in METRICS.items())
     if "roc_auc_error" in evaluation.metrics:
-        errors = (f"{evaluation.metrics[f'{area}_auc_error']:.1g}" for area in ("roc", "pr"))
+        errors = (f"{evaluation.metrics[f'{area}_auc_error']:.0e}" for area in ("roc", "pr"))
         yield "read in blocks: ROC AUC is exact to {}, PR AUC to {}".format(*errors)
         n, r = outcome.prepared.sizes[0], len(outcome.trained.theta)
         yield f"optimism is not refit: of {r:,} parameters on {n:,} rows about {r / n:.1g} nats"

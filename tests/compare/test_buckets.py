@@ -7,9 +7,11 @@ import pytest
 from block_builders import in_blocks, make_rows
 from builders import make_environment, make_finished
 from compare_builders import run
+from scipy.special import ndtri
 
 from nn import binary_cross_entropy, row_logits
 from pipeline.compare.compare import compare
+from pipeline.compare.gate import paired, score_buckets, score_rows
 from pipeline.compare.load import run_of
 from pipeline.compare.ties import find_ties
 from pipeline.compare.unseen_errors import flipped
@@ -108,3 +110,30 @@ def test_runs_of_rows_alone_need_no_other_losses() -> None:
     losses = np.array([0.1, 0.5, 0.9])
     made = run({}, losses=losses, count=np.ones(3))
     assert made.other is None
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+def test_the_gate_judges_buckets_as_it_judges_rows(few_buckets, metric) -> None:
+    """Over 20 tables: the p-values are near, where buckets that are taken for groups err."""
+    theta, champion = NEURONS[0], np.array([0.8, -0.5, 0.2, -0.85])
+    pairs = []
+    for seed in range(20):
+        _, rows = make_rows(N, seed)
+        key = np.random.default_rng(seed).integers(0, 2**64, N, np.uint64)
+        blocks = in_blocks(rows, 1000, key)
+        by_row, by_bucket = (
+            [score(neuron, of, 0.4) for neuron in (theta, champion)]
+            for score, of in ((score_rows, rows), (score_buckets, blocks))
+        )
+        for one, other in zip(by_row, by_bucket, strict=True):
+            assert other.figures == pytest.approx(one.figures, rel=1e-12)
+        found, want = paired(*by_bucket, metric), paired(*by_row, metric)
+        assert found.difference == pytest.approx(want.difference, abs=1e-12)
+        assert f"{BUCKETS} buckets of rows" in found.test
+        wrong = paired(*(replace(scored, other=None) for scored in by_bucket), metric)
+        pairs.append([want.p, found.p, wrong.p])
+    want, found, wrong = np.array([ndtri(np.clip(p, 1e-12, 1 - 1e-12)) for p in pairs]).T
+    # On the side of caution, by one bucket as bad as the worst: less, the more buckets.
+    assert -0.1 < np.mean(found - want) < 6 / np.sqrt(BUCKETS) + 0.2
+    assert np.std(found - want) < 0.45
+    assert np.mean(wrong - found) > 0.05
