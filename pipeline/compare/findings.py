@@ -16,7 +16,7 @@ from pipeline.compare.comparison import MIN_SEEDS, Comparison, Run, Value, has_f
 from pipeline.compare.convergence import convergence_sentences, ending, separation_sentences
 from pipeline.compare.labels import format_number, short_names, short_value
 from pipeline.compare.load import known_params
-from pipeline.compare.search_findings import search_sentences
+from pipeline.compare.search_findings import edge_sentences, search_sentences
 from pipeline.compare.variance import full_grid
 from pipeline.compare.wins import wins
 from pipeline.text import counted, one_line, printable
@@ -37,7 +37,7 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
     """Return what is known of the runs, the most useful first; at most ``MAX_SENTENCES``."""
     names, cliff = short_names(comparison.varying), _cliff(comparison)
     found = [
-        *search_sentences(comparison.search, names),
+        *search_sentences(comparison),
         *_explained(comparison, names),
         *_divergence(cliff, names),
         *_winning(comparison, names),
@@ -170,6 +170,9 @@ def _edges(comparison: Comparison, names: Names) -> Iterator[str]:
         return
     every = _known(comparison)
     leading = _leading(comparison)
+    if comparison.search is not None:
+        yield from edge_sentences(comparison, leading, names)
+        return
     for name in comparison.varying:
         tried, best = _values(every, name), leading[0].get(name)
         at_best = sum(params.get(name) == best for params in leading)

@@ -32,16 +32,31 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """What a number was drawn from, evenly on a linear or a logarithmic scale."""
+
+    low: float
+    high: float
+    kind: Literal["linear", "log"]
+
+    def place(self, value: float) -> float:
+        """Return where the value lies, from 0 to 1."""
+        low, high, at = self.low, self.high, value
+        if self.kind == "log":
+            low, high, at = math.log(low), math.log(high), math.log(value)
+        return (at - low) / (high - low)
+
+
+@dataclass(frozen=True)
 class Search:
-    """The trials of a search, and how much of the loss Optuna ascribes to each setting (0 to 1)."""
+    """The trials of a search, and how much of the loss Optuna ascribes to each setting (0 to 1).
+
+    ``scales`` are those of the settings whose values are numbers with an order.
+    """
 
     trials: tuple[Trial, ...]
+    scales: Mapping[str, Scale] = field(default_factory=dict)
     importances: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> list[tuple[int, float]]:
-        """The number and the loss of each trial that is complete."""
-        return [(t.number, t.loss) for t in self.trials if t.loss is not None]
 
     @property
     def best(self) -> Trial | None:

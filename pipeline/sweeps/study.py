@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import files
-from pipeline.compare.trials import MIN_IMPORTANCES, Ended, Point, Search, Trial
+from pipeline.compare.trials import MIN_IMPORTANCES, Ended, Point, Scale, Search, Trial
 from pipeline.config.schema import SearchSettings
 from pipeline.errors import ConfigError, DiskError, reason_of
 from pipeline.sweeps.space import Dimension, Space
@@ -143,7 +143,13 @@ def read_search(folder: Path) -> Search | None:
         n = sum(trial.loss is not None for trial in trials)
         is_known = n >= MIN_IMPORTANCES and len(trials[0].point) > 1
         found = optuna.importance.get_param_importances(study) if is_known else {}
-        return Search(trials, found)
+        return Search(trials, dict(_scales(ended[0].distributions)), found)
+
+
+def _scales(distributions: dict[str, Any]) -> Iterator[tuple[str, Scale]]:
+    for key, each in distributions.items():
+        if hasattr(each, "low"):
+            yield key, Scale(each.low, each.high, "log" if each.log else "linear")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from pipeline.compare.load import known_params
 from pipeline.compare.page.loss_curves import N_LEADERS, draw_loss_curves
 from pipeline.compare.page.parallel_axes import MAX_AXES, draw_parallel_axes
 from pipeline.compare.page.parameter_panels import draw_parameter_panels
+from pipeline.compare.page.search_figures import draw_importances, draw_trials
 from pipeline.compare.page.share_bars import draw_share_bars
 from pipeline.compare.page.theme import hover_label
 from pipeline.report.page import environment
@@ -76,6 +77,9 @@ def _figures(comparison: Comparison) -> dict[str, go.Figure]:
         "parallel": draw_parallel_axes(comparison),
         "shares": draw_share_bars(comparison.shares) if comparison.shares else None,
     }
+    if comparison.search is not None:
+        drawn["trials"] = draw_trials(comparison.search)
+        drawn["importances"] = draw_importances(comparison.search)
     panels = draw_parameter_panels(comparison, first_label=len(comparison.candidates))
     drawn |= {f"effect-{i}": figure for i, figure in enumerate(panels)}
     return {name: figure for name, figure in drawn.items() if figure is not None}

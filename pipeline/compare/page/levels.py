@@ -13,6 +13,7 @@ from nn.arrays import Array
 from pipeline.compare.comparison import Value, is_number
 from pipeline.compare.labels import format_value, short_value
 from pipeline.compare.page.theme import is_wide
+from pipeline.compare.trials import Scale
 
 MAX_CATEGORIES = 12  # more numbers than these are drawn to scale
 UNKNOWN = math.nan  # stands nowhere
@@ -26,10 +27,12 @@ class Levels:
     values: tuple[Value, ...]
 
     @classmethod
-    def of(cls, values: Iterable[Value]) -> Levels:
-        """Return numbers to scale where there are many, else categories."""
+    def of(cls, values: Iterable[Value], scale: Scale | None = None) -> Levels:
+        """Return numbers to scale where they were drawn from one, or are many; else categories."""
         known = {_key(value): value for value in values if value is not UNKNOWN}
         ordered = tuple(known[key] for key in sorted(known))
+        if scale and all(map(is_number, ordered)):
+            return cls(scale.kind, ordered)
         if len(known) <= MAX_CATEGORIES or not all(map(is_number, ordered)):
             return cls("category", ordered)
         return cls("log" if is_wide(np.array(ordered, float)) else "linear", ordered)

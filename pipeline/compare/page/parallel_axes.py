@@ -13,6 +13,7 @@ from pipeline.compare.comparison import VALID_LOSS, Comparison, Value
 from pipeline.compare.labels import short_names
 from pipeline.compare.page import theme
 from pipeline.compare.page.levels import Levels
+from pipeline.compare.trials import Scale
 from pipeline.text import cut
 
 MAX_AXES = 12
@@ -30,7 +31,11 @@ def draw_parallel_axes(comparison: Comparison) -> go.Figure | None:
     params = [comparison.candidates[i].params for i in known]
     length = min(16, max(7, LINE // len(names)))
     last = _numbers("validation loss", losses[known], log=theme.is_wide(losses))
-    axes = [_axis(short, [p.get(name) for p in params], length) for name, short in names]
+    scales = comparison.search.scales if comparison.search else {}
+    axes = [
+        _axis(short, [p.get(name) for p in params], length, scales.get(name))
+        for name, short in names
+    ]
     trace = go.Parcoords(
         dimensions=[*axes, last],
         meta=[int(i) + 1 for i in known],  # ranks
@@ -43,8 +48,8 @@ def draw_parallel_axes(comparison: Comparison) -> go.Figure | None:
     return go.Figure(trace).update_layout(template=theme.TEMPLATE, height=440, margin=margin)
 
 
-def _axis(name: str, values: Sequence[Value], length: int) -> dict[str, Any]:
-    levels, label = Levels.of(values), theme.escaped(cut(name, MAX_NAME))
+def _axis(name: str, values: Sequence[Value], length: int, scale: Scale | None) -> dict[str, Any]:
+    levels, label = Levels.of(values, scale), theme.escaped(cut(name, MAX_NAME))
     if not levels.are_categories:
         return _numbers(label, levels.places(values), log=levels.kind == "log")
     # One level alone has no extent. Unlike other texts, plotly.js shows ticks letter by letter.

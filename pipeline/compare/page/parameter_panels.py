@@ -14,6 +14,7 @@ from pipeline.compare.labels import short_names
 from pipeline.compare.load import known_params
 from pipeline.compare.page import theme
 from pipeline.compare.page.levels import UNKNOWN, Levels
+from pipeline.compare.trials import Scale
 from pipeline.text import cut
 
 MAX_POINTS = 2000  # of a panel
@@ -36,17 +37,26 @@ def draw_parameter_panels(comparison: Comparison, first_label: int) -> list[go.F
         return []
     shown = slice(None, None, -(-len(params) // MAX_POINTS))
     labels = list(range(first_label, first_label + len(params)))[shown]
+    scales = comparison.search.scales if comparison.search else {}
     return [
-        _panel(short, [p.get(name, UNKNOWN) for p in params[shown]], losses[shown], labels)
+        _panel(
+            short,
+            [p.get(name, UNKNOWN) for p in params[shown]],
+            losses[shown],
+            labels,
+            scales.get(name),
+        )
         for name, short in list(short_names(comparison.varying).items())[:MAX_PANELS]
     ]
 
 
-def _panel(name: str, values: Sequence[Value], losses: Array, labels: Sequence[int]) -> go.Figure:
-    levels = Levels.of(values)
+def _panel(
+    name: str, values: Sequence[Value], losses: Array, labels: Sequence[int], scale: Scale | None
+) -> go.Figure:
+    levels = Levels.of(values, scale)
     x, lost = levels.places(values), np.isnan(losses)
     apart = 0.16 * (2 * ((np.arange(len(x)) * GOLDEN) % 1) - 1) if levels.are_categories else 0
-    y = np.where(lost, _above(losses), losses)
+    y = np.where(lost, theme.above(losses), losses)
     figure = go.Figure(_dots(x + apart, y, labels, ~lost, loss=True))
     if lost.any():
         figure.add_trace(_dots(x + apart, y, labels, lost))
@@ -92,9 +102,3 @@ def _means(x: Array, losses: Array) -> go.Scatter:
         marker={"color": theme.INK, "size": 20, "symbol": "line-ew-open", "line_width": 2.5},
         hovertemplate="mean %{y:.4f}<extra></extra>",
     )
-
-
-def _above(losses: Array) -> float:
-    """Return a loss a little above all others."""
-    low, high = float(np.nanmin(losses)), float(np.nanmax(losses))
-    return high * 1.2 if theme.is_wide(losses) else high + 0.08 * ((high - low) or abs(high))
