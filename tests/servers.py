@@ -115,6 +115,64 @@ def postgres(port: int | None = None) -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+SLURM_CONF = """\
+ClusterName=oneuron
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthInfo=socket={folder}/munge.socket
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+MpiDefault=none
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=short Nodes={host} Default=YES
+"""
+needs_slurm = pytest.mark.skipif(
+    not all(map(shutil.which, ("slurmctld", "slurmd", "munged"))) or os.getuid() != 0,
+    reason="Slurm is not installed (Debian: slurmctld slurmd munge), or this is not root",
+)
+
+
+@contextlib.contextmanager
+def slurm() -> Iterator[Path]:
+    """A cluster of one node, this machine; where its configuration is. Takes about 2 s."""
+    folder = Path(tempfile.mkdtemp(prefix="oneuron-slurm-"))
+    conf, host = folder / "slurm.conf", socket.gethostname().partition(".")[0]
+    ports = free_port(), free_port()
+    conf.write_text(SLURM_CONF.format(folder=folder, host=host, ports=ports))
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(1024))
+    key.chmod(0o600)
+    places = {
+        "key-file": key,
+        **{f"{n}-file": folder / f"munge.{n}" for n in ("pid", "log", "seed")},
+    }
+    options = [f"--{name}={path}" for name, path in places.items()]
+    daemons = [
+        ["munged", "--force", "--foreground", f"--socket={folder}/munge.socket", *options],
+        ["slurmctld", "-D", "-i"],
+        ["slurmd", "-D"],
+    ]
+    variables = {**os.environ, "SLURM_CONF": str(conf)}
+    with (folder / "out").open("ab") as out, contextlib.ExitStack() as stack:
+        for command in daemons:
+            (folder / "state").mkdir(exist_ok=True)
+            daemon = subprocess.Popen(command, env=variables, stdout=out, stderr=out)
+            stack.callback(daemon.wait)
+            stack.callback(daemon.terminate)
+            time.sleep(0.5)
+        yield conf
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class TeamServer:
     """``make server`` in a folder of its own: its address, its process and who may do what."""

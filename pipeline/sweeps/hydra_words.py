@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 LAUNCHER = ("hydra/launcher", "hydra.launcher")
+ADDED = re.compile(r"\+hydra\.launcher\.\w+\.\w+")  # in a tree that a launcher leaves open
 BASIC = "basic"  # Hydra's own, which has no settings: here runs are children of the sweep
 # They follow from the words, from where the command is started and from what is installed.
 GIVEN = ("hydra.sweeper.params", "hydra.launcher", "hydra.overrides", "hydra.runtime",
@@ -38,7 +39,9 @@ def compose_hydra(groups: Sequence[str], words: Sequence[str]) -> DictConfig:
         f"{word} must be left out: of Hydra's settings hydra/launcher=… and hydra.launcher.…=… "
         "are heeded"
         for word in words
-        if not word.startswith(tuple(f"{key}{end}" for key in LAUNCHER for end in "=."))
+        if not (
+            ADDED.match(word) or word.startswith(tuple(f"{k}{e}" for k in LAUNCHER for e in "=."))
+        )
         or word.startswith("hydra.launcher._target_")  # a launcher is chosen by its name alone
     ]
     if faults:
@@ -72,7 +75,7 @@ def launcher_words(tree: DictConfig) -> tuple[str, ...]:
         return ()
     settings: Any = OmegaConf.to_container(tree.launcher, resolve=False)
     del settings["_target_"]
-    given = [f"hydra.launcher.{key}={literal(value)}" for key, value in settings.items()]
+    given = [f"++hydra.launcher.{key}={literal(value)}" for key, value in settings.items()]
     return (f"hydra/launcher={choice}", *given)
 
 

@@ -3,7 +3,7 @@
 What a launcher is handed is the number of a job, which stands in a file; what it returns is not
 looked at: each job leaves a report beside its file, and its record. A launcher that loses jobs
 is started again for those that are left, as long as that gets any of them done, and at last for
-each alone.
+each alone. The folder of the sweep must be on storage that every node sees.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import time
@@ -24,18 +26,30 @@ from pydantic import TypeAdapter
 
 from pipeline import files
 from pipeline.config.schema import Configuration
-from pipeline.errors import StopRequest
+from pipeline.errors import ConfigError, StopRequest
+from pipeline.record.identity import Environment, environment, trace
+from pipeline.record.reproduce import causes
 from pipeline.sweeps.child import RunReport, run_failure
 from pipeline.sweeps.grid import Job
 from pipeline.sweeps.host import Host
 from pipeline.sweeps.manifest import Sweep
+from pipeline.text import one_line, redact
 
 STOP = "stop"  # where this file stands no other job begins
 LOG = "launcher.log"
+HERE = "environment.json"  # the code and the libraries that the runs are planned with
+NO_DATA = "0" * 64
 CODE = """\
 from pipeline.sweeps import child, launcher
 child.end_with_parent()
 launcher.make()"""
+# What a launcher says of an error, its own or one of a node; of several the last is the cause.
+ERROR = re.compile(
+    r"^(?:\(.*?\) )?(?:[\w.]*\.)?(\w+(?:Error|Exception|Interrupt)\b.*)$", re.MULTILINE
+)
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+LOG_END = 100_000  # bytes of the log that are looked at
+MAX_LOST = 3  # jobs in a row that the launcher loses though it is handed nothing else
 POLL_S = 0.2
 BUSY_POLL_S = 0.5  # another process makes the run
 
@@ -48,18 +62,32 @@ def launch(
     files.make_private(folder)
     for path in [*folder.glob("*.json"), folder / STOP]:
         path.unlink(missing_ok=True)
+    files.write_new(folder / HERE, environment().model_dump_json().encode())
     for job in jobs:
         files.write_new(_file(folder, job.number), _job_json(job, sweep.log(job.number)))
     left, before = {job.number for job in jobs}, None
     while left and left != before and stop.signal is None:
         before = set(left)
         yield from _start(before, left, words, folder, stop)
+    lost = 0
     for number in sorted(left):  # one of them may have brought down the rest
-        if stop.signal is None:
+        if lost < MAX_LOST and stop.signal is None:
             yield from _start({number}, left, words, folder, stop)
         if number in left and stop.signal is None:
-            message = f"launcher must make the run; got no report, see {files.shown(folder / LOG)}"
-            yield RunReport(number, "FAILED", None, run_failure("Launcher", message))
+            lost += 1
+            yield RunReport(number, "FAILED", None, run_failure("Launcher", _lost(folder / LOG)))
+        else:
+            lost = 0
+
+
+def _lost(log: Path) -> str:
+    """Return that a report is missing, and the last error that the launcher's log names."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_END))
+        text = COLOUR.sub("", file.read().decode(errors="replace"))
+    found = ERROR.findall(text)
+    why = f" ({one_line(redact(found[-1]), 300)})" if found else ""
+    return f"launcher must make the run; got no report{why}, see {files.shown(log)}"
 
 
 def _start(
@@ -113,14 +141,27 @@ def _arguments(numbers: set[int], words: Sequence[str], folder: Path) -> list[st
 def make(tree: DictConfig) -> None:
     """Make the job of that number and leave its report; called in a launcher's process."""
     folder, number = Path(tree.folder), int(tree.number)
+    if not _file(folder, number).exists():
+        got = f"none at {files.shown(folder)} on node {platform.node()}"
+        raise ConfigError(f"folder of a sweep must be on storage that every node sees; got {got}")
     if (folder / STOP).exists() or _report_file(folder, number).exists():
         return
     tree = json.loads(_file(folder, number).read_bytes())
     configuration = Configuration.parse(tree["configuration"])
     job = Job(number, tuple(tree["overrides"]), configuration)
+    _check_node(job, Environment.model_validate_json((folder / HERE).read_bytes()))
     while (report := host().run(job, Path(tree["log"]), StopRequest())) is None:
         time.sleep(BUSY_POLL_S)
     files.replace(_report_file(folder, number), json.dumps(asdict(report)).encode())
+
+
+def _check_node(job: Job, planned: Environment) -> None:
+    """Refuse a node whose code or libraries would make another run of the job."""
+    was, now = (trace(job.config, NO_DATA, each) for each in (planned, environment()))
+    if was.identity != now.identity:
+        got = "; ".join(causes(was.model_dump(), now.model_dump()))
+        rule = "must have the code and the libraries that the sweep began with"
+        raise ConfigError(f"node {platform.node()} {rule}; got {got}")
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from pipeline.config import compose as composing
 from pipeline.config.compose import configuration
 from pipeline.errors import ConfigError
 from pipeline.sweeps.grid import expand
-from pipeline.sweeps.hydra_words import literal
+from pipeline.sweeps.hydra_words import launcher_words, literal
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_launcher_of_an_experiment_is_used_with_its_settings(tmp_path, monkeyp
     grid = expand(["experiment=mine"])
     assert folder
     assert grid.has_launcher
-    assert {"hydra/launcher=joblib", "hydra.launcher.n_jobs=3"} <= {*grid.launcher}
+    assert {"hydra/launcher=joblib", "++hydra.launcher.n_jobs=3"} <= {*grid.launcher}
     assert len(grid.jobs) == 2
 
 
@@ -53,6 +53,17 @@ def test_what_an_experiment_sets_of_hydra_in_vain_is_refused(tmp_path, monkeypat
     with_experiment(tmp_path, monkeypatch, "  job:\n    chdir: true\n")
     with pytest.raises(ConfigError, match=r"hydra\.job\.chdir must be left out"):
         expand(["experiment=mine"])
+
+
+def test_a_setting_may_be_added_where_a_launcher_leaves_that_open():
+    words = ["hydra/launcher=submitit_slurm", "+hydra.launcher.additional_parameters.nice=5"]
+    grid = expand(["seed=1,2", *words])
+    assert "++hydra.launcher.additional_parameters={nice:5}" in grid.launcher
+    assert (
+        launcher_words(composing.compose([*grid.launcher], with_hydra=True).hydra) == grid.launcher
+    )
+    with pytest.raises(ConfigError, match="must be left out"):
+        expand(["seed=1,2", words[0], "+hydra.launcher.nice=5"])
 
 
 @pytest.mark.parametrize(

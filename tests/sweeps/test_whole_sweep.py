@@ -10,12 +10,6 @@ import pytest
 from builders import PROJECT, copy_project, launch, sabotage, store_rows
 from sweep_builders import QUICK, published, thetas
 
-from pipeline import files
-from pipeline.errors import StopRequest
-from pipeline.sweeps.grid import expand
-from pipeline.sweeps.launcher import launch as launch_jobs
-from pipeline.sweeps.manifest import new_sweep, write_sweep
-
 pytestmark = pytest.mark.exhaustive
 
 OLDER = "451aebb31d03"  # of MLflow 1.0
@@ -131,43 +125,3 @@ def test_a_store_of_an_older_mlflow_costs_no_run_and_sync_publishes_them(copied)
     assert launch(copied, "sync")[0] == 0
     runs = published(copied)
     assert {job: tags["status"] for job, tags in runs.items()} == dict.fromkeys("01", "FINISHED")
-
-
-LAUNCHER = '''
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-
-
-class Forgetful(BasicLauncher):
-    """Never makes job 1, and says of no job whether it ended."""
-
-    def launch(self, job_overrides, initial_job_idx):
-        made = [words for words in job_overrides if "+number=1" not in words]
-        super().launch(made, initial_job_idx)
-        return []
-'''
-
-
-@pytest.mark.exhaustive
-def test_a_launcher_that_loses_a_job_and_reports_nothing_is_not_needed_to(tmp_path, monkeypatch):
-    """D16: the job that it never makes is named, the others are done."""
-    copied = copy_project(tmp_path / "project")
-    plugins = copied / "hydra_plugins"
-    plugins.mkdir()
-    (plugins / "forgetful.py").write_text(LAUNCHER)
-    monkeypatch.setattr(files, "PROJECT", copied)
-    monkeypatch.setattr(files, "SWEEPS", copied / "sweeps")
-    monkeypatch.setenv("PYTHONPATH", str(copied))
-    target = "hydra.launcher._target_=hydra_plugins.forgetful.Forgetful"
-    words = [QUICK, "seed=range(3)"]
-    grid = expand(words)
-    sweep = new_sweep(grid, words, [])
-    write_sweep(sweep)
-    chosen = ["hydra/launcher=basic", target]
-    reports = {
-        report.number: report for report in launch_jobs(grid.jobs, sweep, chosen, StopRequest())
-    }
-    assert {number: report.status for number, report in reports.items()} == {
-        0: "FINISHED", 1: "FAILED", 2: "FINISHED"
-    }  # fmt: skip
-    assert reports[1].failure.kind == "Launcher"
-    assert set(thetas(copied)) == {0, 2}
