@@ -86,6 +86,8 @@ class DataSettings(FileSettings):
     min_rows: Annotated[int, Field(ge=1)] = 20
     max_categories: Annotated[int, Field(ge=2)] = 1000
     max_bytes: Annotated[int, Field(ge=1)] = 4 * 2**30  # of the file, inflated
+    # Rows that are held in memory; of more the table is read in blocks. null: any number
+    max_distinct: Annotated[int, Field(ge=0)] | None = 1_000_000
     max_contradictory: Annotated[float, Field(ge=0, le=1)] = 1.0  # share of rows
     as_of: AsOf = "2100-01-01"  # a day in ISO 8601; later dates are suspicious
     known: Names = ()  # columns, or the target, whose suspicions a person has judged

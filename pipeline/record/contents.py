@@ -125,7 +125,7 @@ def _evaluated(evaluation: Evaluation) -> dict[str, float]:
 def _validated(outcome: Finished) -> dict[str, float]:
     """Return the validation loss where the curve has none: out of fold, or of other counts."""
     losses = outcome.validation_losses
-    has_curve = outcome.prepared.valid is not None and outcome.config.train.class_weight is None
+    has_curve = "valid_loss" in outcome.trained.curve and outcome.config.train.class_weight is None
     if losses is None or has_curve:
         return {}
     return {"valid/best_loss": average(losses.loss, losses.count)}

@@ -35,7 +35,9 @@ COMPUTING = ("numpy", "scipy", "pandas", "pandera", "pyarrow")
 RECORDED = ("duckdb", "hydra-core", "mlflow")
 MACHINE = ("platform", "blas", "arithmetic")  # on which the rounding depends
 # How the file is read. It makes the cells, which the digest of the data has, or refuses the file.
-READING = ("path", "source", "valid", "test", "sha256", "delimiter", "names", "max_bytes")
+READING = (
+    "path", "source", "valid", "test", "sha256", "delimiter", "names", "max_bytes", "max_distinct",
+)  # fmt: skip
 WORDING = re.compile(r"[a-z,;:.)%] [a-z({]", re.IGNORECASE)  # a text of two words or more
 # Here a text decides, and so wherever else it stands in the module.
 DECIDING = (ast.Compare, ast.Subscript, ast.MatchValue, ast.AnnAssign, ast.arguments)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.console.tty import columns, fitted, folded
 from pipeline.report.dealing import format_dealing
@@ -71,11 +72,11 @@ def _worse(outcome: Finished) -> str:
     loss, baseline = (
         figures["log_loss"] for figures in (outcome.evaluation.metrics, outcome.evaluation.baseline)
     )
-    trained, settings = outcome.trained, outcome.config.train
+    trained, settings, train = outcome.trained, outcome.config.train, outcome.prepared.train
     cure = "let folds choose the penalty: train.l2=cv"
     if settings.l2 == "cv":
         cure = "no penalty of the path is better: its attributes may say nothing of the target"
-    elif trained.l2 < auto_l2(outcome.prepared.train):
+    elif isinstance(train, Examples) and trained.l2 < auto_l2(train):
         cure = "raise the penalty: train.l2=auto"
     is_worse_on_train = trained.curve["train_loss"][trained.best_epoch] > baseline
     if is_worse_on_train and settings.class_weight is None:

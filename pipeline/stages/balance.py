@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-import numpy as np
-
-from nn import Examples
+from nn import Examples, tree_sum
 from nn.arrays import Array
+from pipeline.stages.blocks.keyed import KeyedBlocks, Reweighted, reweighted
 
 ClassWeight = Literal["balanced"] | None
 
 
+R = TypeVar("R", Examples, Examples | KeyedBlocks)
+
+
 @dataclass(frozen=True)
-class Balanced:
+class Balanced(Generic[R]):
     """Rows of which a row of class 1 counts ``exp(shift)`` times as much as one of class 0."""
 
-    rows: Examples
+    rows: R
     shift: float
 
     def correct(self, theta: Array) -> Array:
@@ -32,15 +34,24 @@ class Balanced:
         return corrected
 
 
-def balance(examples: Examples, class_weight: ClassWeight) -> Balanced:
+def balance(examples: R, class_weight: ClassWeight) -> Balanced[R]:
     """Return the rows with counts by which each class has half of their sum, which stays.
 
     Without a ``class_weight`` they are the rows as they are.
     """
     if class_weight is None:
         return Balanced(examples, 0.0)
-    X, y, count = examples
-    total, positive = float(count.sum()), float(count @ y)
-    half = np.where(y == 1, total / 2 / positive, total / 2 / (total - positive))
+    if isinstance(examples, Examples):
+        total, positive = class_counts(examples)
+    else:
+        total, positive = tree_sum(examples.map(class_counts))
+    factors = (total / 2 / (total - positive), total / 2 / positive)
     shift = math.log(total - positive) - math.log(positive)
-    return Balanced(Examples(X, y, count * half), shift)
+    if isinstance(examples, Examples):
+        return Balanced(reweighted(examples, factors), shift)
+    return Balanced(Reweighted(examples, factors), shift)
+
+
+def class_counts(examples: Examples) -> tuple[float, float]:
+    """Return how much all rows count, and the positive ones among them."""
+    return float(examples.count.sum()), float(examples.count @ examples.y)

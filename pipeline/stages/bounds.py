@@ -54,17 +54,17 @@ def rounding(theta: Array, examples: Examples, l2: float) -> float:
     X, y, count = examples
     z, share = logits(theta, X), count / count.sum()
     loss = share @ binary_cross_entropy(z, y) + l2 * (theta[:-1] @ theta[:-1])
-    moved = share @ _moved(loss_slope(z, y), _blur(theta, X))
+    moved = share @ moved_by(loss_slope(z, y), blur_of(theta, X))
     return float(moved + (len(y) + len(theta)) * EPS * loss)
 
 
-def _moved(slope: Array, blur: Array) -> Array:
+def moved_by(slope: Array, blur: Array) -> Array:
     """Return by how much a loss, or its slope, can change where the logit is off by ``blur``."""
     steepest = np.abs(slope) * np.exp(np.minimum(blur, 1.0))
     return blur * np.where(blur > 1, 1.0, np.minimum(steepest, 1.0))
 
 
-def _blur(theta: Array, X: Array) -> Array:
+def blur_of(theta: Array, X: Array) -> Array:
     """Return by how much rounding can change each logit (n,) (Higham 2002, section 3.1)."""
     magnitude: Array = np.abs(X) @ np.abs(theta[:-1]) + np.abs(theta[-1])
     return len(theta) * EPS * magnitude
@@ -91,7 +91,7 @@ def duality_gap(theta: Array, examples: Examples, l2: float) -> float:
     divergence = a * log_scale + (1 - a) * np.logaddexp(0.0, log_rest - side * z)
     left = np.abs(l2 * theta[:-1] - (share * side * a) @ X)
     left += (len(y) + 4) * EPS * (l2 * np.abs(theta[:-1]) + (share * a) @ np.abs(X))
-    balance = (len(y) + 4) * EPS * (share @ (a * (1 + np.abs(z) + _blur(theta, X) / EPS)))
+    balance = (len(y) + 4) * EPS * (share @ (a * (1 + np.abs(z) + blur_of(theta, X) / EPS)))
     return float(share @ divergence + left @ left / (2 * l2) + balance)
 
 
@@ -171,28 +171,29 @@ def self_concordance(theta: Array, rows: Weighted, basis: Array) -> Local:
     """
     losses = binary_cross_entropy(rows.X @ theta, rows.y)
     X, y, share = (array[losses > DECIDED] for array in rows[:3])
-    z, blur, Y = X @ theta, _blur(theta, X[:, :-1]), X @ basis
+    z, blur, Y = X @ theta, blur_of(theta, X[:, :-1]), X @ basis
     noise = len(theta) * EPS * np.linalg.norm(np.abs(X) @ np.abs(basis), axis=1)
     length, many = np.linalg.norm(Y, axis=1) + noise, (len(y) + len(theta)) * EPS
     penalty = rows.l2[:, None] * basis
     weight = share * loss_curvature(z) * np.exp(-blur)  # the least that it can be
     curvature = Y.T @ (weight[:, None] * Y) + basis.T @ penalty
-    mu = _least(curvature, many, np.sqrt(weight @ noise**2))
+    mu = least_curvature(curvature, many, np.sqrt(weight @ noise**2))
     slope = loss_slope(z, y)
     gradient = Y.T @ (share * slope) + penalty.T @ theta
     size = np.abs(Y).T @ (share * np.abs(slope)) + np.abs(penalty).T @ np.abs(theta)
     norm = np.linalg.norm(gradient) + many * np.linalg.norm(size)
-    norm += share @ (np.abs(slope) * noise + _moved(slope, blur) * length)
-    return Local(gradient, curvature, _bach(norm, mu, length.max(initial=0.0)) + DECIDED)
+    norm += share @ (np.abs(slope) * noise + moved_by(slope, blur) * length)
+    return Local(gradient, curvature, bach_bound(norm, mu, length.max(initial=0.0)) + DECIDED)
 
 
-def _least(curvature: Array, many: float, noise: float) -> float:
+def least_curvature(curvature: Array, many: float, noise: float) -> float:
     """Return the least that the least curvature can be (Weyl's inequality)."""
     least = max(np.linalg.eigvalsh(curvature)[0] - many * np.trace(curvature), 0.0)
     return float(max(np.sqrt(least) - noise, 0.0) ** 2)
 
 
-def _bach(norm: float, mu: float, longest: float) -> float:
+def bach_bound(norm: float, mu: float, longest: float) -> float:
+    """Return how far the objective can fall (``self_concordance``); far from a minimum infinite."""
     if not norm * longest < mu:
         return np.inf
     u = norm * longest / mu

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from nn import Examples, examine, five_point_gradient, objective
 from nn.arrays import Array
+from pipeline.stages.blocks.certificate import Proof, prove
+from pipeline.stages.blocks.keyed import KeyedBlocks
 from pipeline.stages.bounds import PROVEN, Minimum, descend, duality_gap, minimum, rounding
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.separation import Mask, separations
@@ -78,7 +80,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 @on_one_thread
-def certify(trained: Trained, examples: Examples, l2: float) -> Certificate:
+def certify(trained: Trained, examples: Examples | KeyedBlocks, l2: float) -> Certificate:
     """Return the certificate of the kept neuron on the rows that trained it.
 
     It never ends a run: where numbers are too extreme to certify, the verdict is that.
@@ -87,7 +89,10 @@ def certify(trained: Trained, examples: Examples, l2: float) -> Certificate:
         return Certificate("diverged")
     with np.errstate(all="ignore"):
         try:
-            found = certificate(trained.theta, examples, trained.inputs, l2)
+            if isinstance(examples, Examples):
+                found = certificate(trained.theta, examples, trained.inputs, l2)
+            else:
+                found = certificate_of_blocks(trained.theta, examples, l2)
         except np.linalg.LinAlgError:
             found = Certificate("not certified")
         if found.metrics and all(math.isfinite(value) for value in found.metrics.values()):
@@ -115,15 +120,36 @@ def certificate(theta: Array, examples: Examples, inputs: Sequence[str], l2: flo
         bound = min(here.objective, duality_gap(theta, examples, l2))
         return Certificate("not certified", None, bound, None, norm, check)
     best, separated_on = _infimum(theta, examples, inputs, l2)
-    optimum, lower = min(here.objective, best.objective), max(0.0, best.lower)
-    gap = here.objective - optimum
-    bound = here.objective + rounding(theta, examples, l2) - lower
+    proof = Proof(here, best.objective, best.lower, rounding(theta, examples, l2))
+    found = _judged(proof, check)
+    if separated_on and found.gap is not None:
+        return replace(found, verdict="no finite optimum", separated_on=separated_on)
+    return found
+
+
+def certificate_of_blocks(theta: Array, blocks: KeyedBlocks, l2: float) -> Certificate:
+    """Return the certificate of the neuron ``theta`` on rows in blocks.
+
+    The gradient is checked on the sample. Where rows separate, nothing is certified.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If numbers overflow.
+    """
+    return _judged(prove(theta, blocks, l2), gradient_check(theta, blocks.sample, l2))
+
+
+def _judged(proof: Proof, check: float) -> Certificate:
+    """Return the verdict that follows from what is proven."""
+    here, norm = proof.here.objective, float(np.linalg.norm(proof.here.gradient))
+    optimum, lower = min(here, proof.optimum), max(0.0, proof.lower)
+    gap, bound = here - optimum, here + proof.rounding - lower
     verdict: Verdict = "converged" if bound < CONVERGED else "stopped early"
-    if separated_on:
-        verdict = "no finite optimum"
-    if not math.isfinite(best.lower) or (gap < STATED * best.bound and bound >= CONVERGED):
+    apart = proof.optimum - proof.lower
+    if not math.isfinite(proof.lower) or (gap < STATED * apart and bound >= CONVERGED):
         return Certificate("not certified", None, bound, None, norm, check)
-    return Certificate(verdict, gap, bound, optimum, norm, check, separated_on)
+    return Certificate(verdict, gap, bound, optimum, norm, check)
 
 
 def _infimum(

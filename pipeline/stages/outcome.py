@@ -11,6 +11,7 @@ import numpy.typing as npt
 from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure
+from pipeline.stages.blocks.keyed import KeyedBlocks
 from pipeline.stages.certify import Certificate
 from pipeline.stages.copies import INDEPENDENT, Copies, Sampling
 from pipeline.stages.drift import Distribution, Drift
@@ -39,9 +40,9 @@ class Prepared:
     train_share: float  # of positive rows
     encoder: Encoder
     unseen: dict[str, dict[str, int]]  # categories that train lacks, and their rows
-    train: Examples
-    valid: Examples | None
-    test: Examples
+    train: Examples | KeyedBlocks
+    valid: Examples | KeyedBlocks | None
+    test: Examples | KeyedBlocks
     copies: Copies
     inference: Inference  # of the train rows, whatever is trained on them
     distributions: tuple[Distribution, ...]  # of train's columns, for other files to differ from
@@ -49,6 +50,22 @@ class Prepared:
     sampling: Sampling = INDEPENDENT  # of the train rows
     valid_group: npt.NDArray[np.int64] | None = None  # of the validation rows
     table: Table | None = None  # the train rows, where folds are dealt of them
+
+    @property
+    def examples(self) -> tuple[Examples, Examples | None, Examples] | None:
+        """Train, valid and test where they are held in memory; None where they are in blocks."""
+        train, valid, test = self.train, self.valid, self.test
+        if isinstance(train, Examples) and isinstance(test, Examples):
+            return train, valid if isinstance(valid, Examples) else None, test
+        return None
+
+    @property
+    def blocks(self) -> tuple[KeyedBlocks, KeyedBlocks | None, KeyedBlocks] | None:
+        """Train, valid and test where they are in blocks; None where they are held in memory."""
+        train, valid, test = self.train, self.valid, self.test
+        if isinstance(train, Examples) or isinstance(test, Examples):
+            return None
+        return train, None if isinstance(valid, Examples) else valid, test
 
     @property
     def sizes(self) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nn import Examples, binary_cross_entropy, gradient, hessian, newton
+from nn import Blocks, Examples, binary_cross_entropy, gradient, hessian, newton, tree_sum
 from nn.arrays import Array
 from nn.optimum import newton_step, newton_steps
 from pipeline.config.schema import RunConfig
@@ -65,7 +65,7 @@ class PenaltyPath:
 
 
 @on_one_thread
-def auto_l2(examples: Examples) -> float:
+def auto_l2(examples: Examples | Blocks) -> float:
     """Return the strength of the penalty per row that the number of rows and the inputs call for.
 
     The penalty is a prior, as the objective times n is: each weight is normal with the variance
@@ -77,8 +77,8 @@ def auto_l2(examples: Examples) -> float:
 
     of two digits. C = 1 of scikit-learn is ``1 / n``, which lets logits of 60 inputs be 8 wide.
     """
-    n = float(examples.count.sum())
-    return _rounded(float(_variances(examples).sum()) / (LOGIT_VARIANCE * n))
+    n, variances = _variances(examples)
+    return _rounded(float(variances.sum()) / (LOGIT_VARIANCE * n))
 
 
 @on_one_thread
@@ -119,13 +119,22 @@ def penalty_path(
     return path, examples._replace(X=logits[chosen][:, None])
 
 
-def _variances(examples: Examples) -> Array:
-    """Return the variance (d,) of each input over the rows."""
+def _variances(examples: Examples | Blocks) -> tuple[float, Array]:
+    """Return the number of rows, and the variance (d,) of each input over them."""
+    if not isinstance(examples, Examples):  # inputs are of about unit size: no square cancels
+        n, first, second = tree_sum(examples.map(_moments))
+        return n, second / n - (first / n) ** 2
     X, _, count = examples
-    share = count / count.sum()
+    n = float(count.sum())
+    share = count / n
     mean = share @ X
     variances: Array = np.array([share @ (x - m) ** 2 for x, m in zip(X.T, mean, strict=True)])
-    return variances
+    return n, variances
+
+
+def _moments(examples: Examples) -> tuple[float, Array, Array]:
+    X, _, count = examples
+    return float(count.sum()), count @ X, count @ X**2
 
 
 def _rounded(l2: float) -> float:

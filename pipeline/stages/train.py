@@ -14,8 +14,10 @@ from threadpoolctl import threadpool_limits
 import nn
 from nn import Epoch, Examples, Transform
 from nn.arrays import Array
+from nn.optimum import LOG_2
 from pipeline.config.train_settings import FirstOrder, Newton, OptimiserSettings, TrainSettings
 from pipeline.errors import TrainingError
+from pipeline.stages.blocks.keyed import KeyedBlocks
 from pipeline.stages.penalty import auto_l2
 
 Ended = Literal["epochs", "patience", "optimum", "diverged", "stopped"]
@@ -69,8 +71,8 @@ class Trained:
 
 
 def train(
-    examples: Examples,
-    valid: Examples | None,
+    examples: Examples | KeyedBlocks,
+    valid: Examples | KeyedBlocks | None,
     inputs: tuple[str, ...],
     optimiser: OptimiserSettings,
     settings: TrainSettings,
@@ -82,8 +84,11 @@ def train(
 
     Newton's method begins at ``start`` if it is given; it ends at the same neuron.
     BLAS is held to ``settings.blas_threads`` threads: of a hundred inputs or more another number of
-    threads adds in another order and changes the last bits.
+    threads adds in another order and changes the last bits. Of rows in blocks the validation loss
+    of an epoch is a pass of its own: it is computed where ``settings.patience`` needs it.
     """
+    if not isinstance(examples, Examples) and settings.patience is None:
+        valid = None
     l2 = auto_l2(examples) if isinstance(settings.l2, str) else settings.l2
     with threadpool_limits(settings.blas_threads, user_api="blas"):
         epochs = _epochs(examples, valid, optimiser, settings, l2, seed, start)
@@ -100,8 +105,8 @@ def transform(settings: FirstOrder) -> Transform:
 
 
 def _epochs(
-    examples: Examples,
-    valid: Examples | None,
+    examples: Examples | KeyedBlocks,
+    valid: Examples | KeyedBlocks | None,
     optimiser: OptimiserSettings,
     settings: TrainSettings,
     l2: float,
@@ -109,15 +114,28 @@ def _epochs(
     begin: Start | None,
 ) -> Iterator[Epoch]:
     options: dict[str, Any] = {"valid": valid, "l2": l2}
-    d = examples.X.shape[1]
+    d = examples.X.shape[1] if isinstance(examples, Examples) else examples.d
     if isinstance(optimiser, Newton):  # from zeros: what it finds does not depend on the seed
         theta = np.zeros(d + 1) if begin is None else begin.theta
-        return nn.fit_newton(theta, examples, settings.epochs, **options)
+        if isinstance(examples, Examples) or begin is not None:
+            return nn.fit_newton(theta, examples, settings.epochs, **options)
+        return _from_sample(theta, examples, settings.epochs, options)
     start, batches = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
     options |= {"batch_size": settings.batch_size, "rng": batches}
     return nn.fit(
         nn.initial_theta(d, start), examples, transform(optimiser), settings.epochs, **options
     )
+
+
+def _from_sample(
+    zeros: Array, blocks: KeyedBlocks, epochs: int, options: dict[str, Any]
+) -> Iterator[Epoch]:
+    """Yield the steps from the optimum of the sample, two or three, or from all zeros if lower."""
+    near = nn.newton(zeros, blocks.sample, options["l2"]).theta
+    steps = nn.fit_newton(near, blocks, epochs, **options)
+    if not (first := next(steps)).objective <= LOG_2:  # the sample separates
+        return nn.fit_newton(zeros, blocks, epochs, **options)
+    return itertools.chain([first], steps)
 
 
 def _follow(

@@ -1,5 +1,7 @@
 """A table of more distinct rows than are held: read block by block, as often as is needed."""
 
+from pipeline.stages.blocks.encoded import PartBlocks
 from pipeline.stages.blocks.keyed import InMemoryKeyedBlocks, Key, KeyedBlocks
+from pipeline.stages.blocks.source import BlockRows
 
-__all__ = ["InMemoryKeyedBlocks", "Key", "KeyedBlocks"]
+__all__ = ["BlockRows", "InMemoryKeyedBlocks", "Key", "KeyedBlocks", "PartBlocks"]

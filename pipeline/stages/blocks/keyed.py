@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -61,3 +62,45 @@ class InMemoryKeyedBlocks:
     def map_keyed(self, function: Callable[[Examples, Key], T]) -> Iterator[T]:
         """Yield what ``function`` makes of each block and the hashes of its rows."""
         return map(function, self.blocks, self.keys)
+
+
+@dataclass(frozen=True)
+class Reweighted:
+    """Blocks whose rows count otherwise: by a factor for those of each class, 0 and 1."""
+
+    blocks: KeyedBlocks
+    factors: tuple[float, float]
+
+    @property
+    def d(self) -> int:
+        """The number of inputs."""
+        return self.blocks.d
+
+    @property
+    def sample(self) -> Examples:
+        """The sample, by the same factors."""
+        return reweighted(self.blocks.sample, self.factors)
+
+    @property
+    def sample_table(self) -> Table:
+        """The rows of ``sample`` as their columns hold them."""
+        return self.blocks.sample_table
+
+    def map(self, function: Callable[[Examples], T]) -> Iterator[T]:
+        """Yield what ``function`` makes of each block."""
+        return self.blocks.map(partial(_then, function, self.factors))
+
+    def map_keyed(self, function: Callable[[Examples, Key], T]) -> Iterator[T]:
+        """Yield what ``function`` makes of each block and the hashes of its rows."""
+        return self.blocks.map_keyed(partial(_then, function, self.factors))
+
+
+def reweighted(examples: Examples, factors: tuple[float, float]) -> Examples:
+    """Return the rows, each class counted by its factor."""
+    return examples._replace(count=examples.count * np.where(examples.y == 1, *factors[::-1]))
+
+
+def _then(
+    function: Callable[..., T], factors: tuple[float, float], examples: Examples, *key: Key
+) -> T:
+    return function(reweighted(examples, factors), *key)

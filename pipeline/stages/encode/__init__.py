@@ -3,15 +3,18 @@
 from pipeline.stages.encode.encoder import (
     Block,
     Encoder,
+    Known,
     encode,
     find_unseen,
     fit_encoder,
     format_unseen,
+    refuse_unseen,
+    unseen_words,
 )
 from pipeline.stages.encode.numbers import ABSENT, Spline, Standard
 from pipeline.stages.encode.onehot import OneHot
 
 __all__ = [
-    "ABSENT", "Block", "Encoder", "OneHot", "Spline", "Standard", "encode", "find_unseen",
-    "fit_encoder", "format_unseen",
+    "ABSENT", "Block", "Encoder", "Known", "OneHot", "Spline", "Standard", "encode", "find_unseen",
+    "fit_encoder", "format_unseen", "refuse_unseen", "unseen_words",
 ]  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pipeline.config.contract import DataSettings
 from pipeline.config.encode_settings import EncodeSettings
 from pipeline.errors import DataError
 from pipeline.stages.encode.numbers import Spline, Standard, fit_numbers
-from pipeline.stages.encode.onehot import OneHot, fit_one_hot
+from pipeline.stages.encode.onehot import OneHot, WordCounts, fit_one_hot
 from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.validate.convert import Table
 from pipeline.text import counted, quoted
@@ -40,18 +41,30 @@ class Encoder:
         return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What all rows of train say, where an encoder is learned from a sample of them."""
+
+    words: WordCounts = field(default_factory=dict)
+    scales: Mapping[str, Standard] = field(default_factory=dict)
+
+
 @on_one_thread
-def fit_encoder(train: Table, settings: EncodeSettings, data: DataSettings) -> Encoder:
+def fit_encoder(
+    train: Table, settings: EncodeSettings, data: DataSettings, known: Known | None = None
+) -> Encoder:
     """Return the encoder that contract and training rows determine.
 
     Categories are those of the contract, in its order, or, where the contract leaves them open,
-    those of train, sorted. Means, deviations, bins and knots are train's, weighted by count.
+    those of train, sorted. Means, deviations, bins and knots are train's, weighted by count. What
+    is ``known`` of train is taken from there, where ``train`` is a sample of it.
 
     Raises
     ------
     DataError
         If two inputs would have the same name, or there would be too many.
     """
+    known = known or Known()
     attributes = {name: settings.complete(each) for name, each in data.attributes.items()}
     joined = {name: cross for cross in settings.crosses for name in cross}
     blocks: dict[str, Block] = {}
@@ -59,11 +72,13 @@ def fit_encoder(train: Table, settings: EncodeSettings, data: DataSettings) -> E
         block: Block
         if isinstance(column, Numeric) and column.bins is None:
             is_kept = column.missing == "input"
-            block = fit_numbers(train, name, missing=is_kept, spline=column.spline)
+            scale = known.scales.get(name)
+            block = fit_numbers(train, name, missing=is_kept, spline=column.spline, scale=scale)
         else:
             block = fit_one_hot(
-                train, {n: attributes[n] for n in joined.get(name, (name,))}, data.max_categories
-            )
+                train, {n: attributes[n] for n in joined.get(name, (name,))}, data.max_categories,
+                known.words,
+            )  # fmt: skip
         blocks.setdefault(block.name, block)
     encoder = Encoder(tuple(blocks.values()), settings.unseen)
     twice = [name for name, n in Counter(encoder.inputs).items() if n > 1]
@@ -82,14 +97,27 @@ def encode(encoder: Encoder, table: Table, part: str) -> Examples:
     DataError
         If ``encoder.unseen`` is "refuse" and rows have categories that train does not.
     """
-    unseen = find_unseen(encoder, table) if encoder.unseen == "refuse" else {}
-    if unseen:
-        raise DataError("\n".join(_refusal(name, found, part) for name, found in unseen.items()))
+    if encoder.unseen == "refuse":
+        refuse_unseen(find_unseen(encoder, table), part)
     columns = [block.columns(table) for block in encoder.blocks]
     arrays = (np.hstack(columns), table.y.copy(), table.weighted_count)
     for array in arrays:
         array.setflags(write=False)
     return Examples(*arrays)
+
+
+def refuse_unseen(unseen: Mapping[str, dict[str, int]], part: str) -> None:
+    """Raise DataError where rows of a part have categories that train does not."""
+    if unseen:
+        raise DataError("\n".join(_refusal(name, found, part) for name, found in unseen.items()))
+
+
+def unseen_words(
+    encoder: Encoder, words: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Return the same as ``find_unseen`` of the words of each attribute and their rows."""
+    found = {b.name: b.unseen_words(words) for b in encoder.blocks if isinstance(b, OneHot)}
+    return {name: categories for name, categories in found.items() if categories}
 
 
 def find_unseen(encoder: Encoder, table: Table) -> dict[str, dict[str, int]]:

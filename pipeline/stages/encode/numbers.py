@@ -62,11 +62,21 @@ class Standard:
 
     def scaled(self, x: Array) -> Array:
         """Return numbers in deviations from the mean, FARTHEST at most; NaN stays NaN."""
+        z = x.copy()
+        self.scale_in_place(z)
+        return z
+
+    def scale_in_place(self, x: Array) -> None:
+        """Do the same where the numbers are."""
         if self.deviation == 0:
-            return np.where(np.isnan(x), x, 0.0)
+            x[~np.isnan(x)] = 0.0
+            return
         with np.errstate(over="ignore"):
-            z = (x - self.mean - self.rest if self.rest else x - self.mean) / self.deviation
-        return np.clip(z, -FARTHEST, FARTHEST)
+            x -= self.mean
+            if self.rest:
+                x -= self.rest
+            x /= self.deviation
+        np.clip(x, -FARTHEST, FARTHEST, out=x)
 
 
 @dataclass(frozen=True)
@@ -124,15 +134,18 @@ class Spline:
         return self.scale.mean + (self.scale.rest + z * self.scale.deviation)
 
 
-def fit_numbers(train: Table, name: str, *, missing: bool, spline: int | None) -> Standard | Spline:
+def fit_numbers(
+    train: Table, name: str, *, missing: bool, spline: int | None, scale: Standard | None = None
+) -> Standard | Spline:
     """Return how a column of numbers becomes inputs, from rows weighted by count.
 
     With ``spline`` as a curve of so many knots, fewer where train has fewer different numbers.
+    A ``scale`` that is known is kept.
     """
     values = train.frame[name].to_numpy(np.float64)
     known = ~np.isnan(values)
     x, share = values[known], train.weighted_count[known]
-    scale = _standard(x, share, name, missing=missing)
+    scale = scale or _standard(x, share, name, missing=missing)
     if spline is None or scale.deviation == 0:
         return scale
     z = scale.scaled(x)

@@ -21,6 +21,7 @@ from pipeline.stages.validate.convert import MISSING, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+WordCounts = Mapping[str, Mapping[str, int]]  # rows by word, of each attribute
 INFREQUENT = "infrequent"  # the category of all that have fewer rows than min_count
 UNKNOWN = -1
 
@@ -113,6 +114,15 @@ class OneHot:
         worst = n.sort_values(ascending=False, kind="stable")
         return {str(category): int(rows) for category, rows in worst.items()}
 
+    def unseen_words(self, words: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        """Return the same, given the words of each attribute; of joined ones each alone."""
+        found: dict[str, int] = {}
+        for at, name in enumerate(self.attributes):
+            if name not in self.edges and name not in self.infrequent:
+                known = {category[at] for category in self.categories}
+                found |= {word: n for word, n in words[name].items() if word not in known}
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
     def _words(self, table: Table, name: str) -> pd.Series[str]:
         """Return the category of each row of one attribute."""
         import pandas as pd
@@ -124,6 +134,7 @@ class OneHot:
             code = np.searchsorted(np.array(edges), x, side="right")
             return pd.Series(words[np.where(np.isnan(x), len(words) - 1, code)])
         if name in self.infrequent:
+            values = values.astype("str")
             at = self.attributes.index(name)
             known = {category[at] for category in self.categories}
             return values.where(values.isin(known), self.infrequent[name])
@@ -135,8 +146,12 @@ def _one_hot(codes: Counts, n: int) -> Array:
     return found
 
 
-def fit_one_hot(train: Table, attributes: Mapping[str, Attribute], limit: int) -> OneHot:
+def fit_one_hot(
+    train: Table, attributes: Mapping[str, Attribute], limit: int, words: WordCounts
+) -> OneHot:
     """Return the block of an attribute, or of several joined.
+
+    ``words`` are all of train where ``train`` is a sample of it.
 
     Raises
     ------
@@ -145,15 +160,18 @@ def fit_one_hot(train: Table, attributes: Mapping[str, Attribute], limit: int) -
     """
     numbers = {n: column for n, column in attributes.items() if isinstance(column, Numeric)}
     edges = {name: fit_edges(train, name, column) for name, column in numbers.items()}
+    words = {
+        name: words.get(name) or _counted(train, name) for name in attributes if name not in numbers
+    }
     infrequent = {
-        name: free(INFREQUENT, {*train.frame[name].unique()})
+        name: free(INFREQUENT, {*words[name]})
         for name, column in attributes.items()
         if isinstance(column, Categorical) and column.min_count
     }
     options = [
         [
             *(bin_labels(edges[name]) if name in edges else ()),
-            *(_categories(train, name, column) if isinstance(column, Categorical) else ()),
+            *(_categories(words[name], column) if isinstance(column, Categorical) else ()),
             *([MISSING] if column.missing == "input" else []),
         ]
         for name, column in attributes.items()
@@ -174,15 +192,18 @@ def free(word: str, taken: Set[str]) -> str:
     return word
 
 
-def _categories(train: Table, name: str, column: Categorical) -> list[str]:
+def _counted(train: Table, name: str) -> Mapping[str, int]:
+    """Return the words of a column with the rows of train that have them."""
+    cells = train.frame[name].to_frame("value").assign(n=train.count)
+    n = cells.groupby("value", observed=True)["n"].sum()
+    return {str(word): int(rows) for word, rows in n.items()}
+
+
+def _categories(words: Mapping[str, int], column: Categorical) -> list[str]:
     """Return the categories of the contract, or else of train; one for those of too few rows."""
-    cells = train.frame[name]
-    known = (
-        sorted({*cells.unique()} - {MISSING}) if column.categories is None else [*column.categories]
-    )
+    known = sorted({*words} - {MISSING}) if column.categories is None else [*column.categories]
     if column.min_count is None:
         return known
-    n = cells.to_frame("value").assign(n=train.count).groupby("value")["n"].sum().to_dict()
-    kept = [value for value in known if n.get(value, 0) >= column.min_count]
-    rare = not {*n} <= {*kept, MISSING}
-    return [*kept, *([free(INFREQUENT, {*cells.unique()})] if rare else [])]
+    kept = [value for value in known if words.get(value, 0) >= column.min_count]
+    rare = not {*words} <= {*kept, MISSING}
+    return [*kept, *([free(INFREQUENT, {*words})] if rare else [])]

@@ -47,6 +47,7 @@ class Dealing:
     groups: tuple[int, int, int] | None = None  # None where rows have none
     shared: int = 0
     cuts: Mapping[str, str] = field(default_factory=dict)
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _require_classes(parts: Mapping[str, Table], settings: SplitSettings) -> Non
     lacking = [
         f"{name} must hold both classes; got {int(part.count[part.y == label].sum())} rows of "
         f"class {label:.0f}, {'positive' if label else 'negative'}"
-        f"{'' if part.weight is None else ', with a weight above 0'}: {_cure(name, settings)}"
+        f"{'' if part.weight is None else ', with a weight above 0'}: {cure_of(name, settings)}"
         for name, part in parts.items()
         for label in (0.0, 1.0)
         if not (part.y == label).any()
@@ -195,7 +196,8 @@ def _require_classes(parts: Mapping[str, Table], settings: SplitSettings) -> Non
         raise DataError("\n".join(lacking))
 
 
-def _cure(part: str, settings: SplitSettings) -> str:
+def cure_of(part: str, settings: SplitSettings) -> str:
+    """Return what to set where a part lacks a class."""
     change = "lower split.valid or split.test" if part == "train" else f"raise split.{part}"
     after = "test" if part == "test" else "valid"
     shares = ", lower split.valid" if part == "train" else f", raise split.{part}"

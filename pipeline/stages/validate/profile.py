@@ -61,7 +61,7 @@ def profile_columns(
     return tuple(
         _numeric(name, columns[name], count)
         if isinstance(column, Numeric)
-        else _categorical(
+        else profile_words(
             name,
             words_of(data.features.get(name, column), columns[name]),
             column,
@@ -205,7 +205,7 @@ def _numeric(name: str, values: ColumnValues, count: Counts) -> ColumnProfile:
     return ColumnProfile(name, "numeric", n_missing, (), low, mean, high)
 
 
-def _categorical(
+def profile_words(
     name: str, values: ColumnValues, column: Categorical, count: Counts, positive: Counts
 ) -> ColumnProfile:
     """Return the profile with categories in the order of the contract, then the commonest first."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from nn.arrays import Array
 from pipeline.config.column_settings import Boolean, Categorical, Count, Numeric, Used, Weight
 from pipeline.config.contract import DataSettings, Target
 from pipeline.config.date_settings import PARTS, Date, Part
+from pipeline.config.file_settings import FileSettings
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.rows import Counts
 from pipeline.stages.validate.dates import Moments, parse_moments, part_of
@@ -100,23 +102,60 @@ def words_of(column: Used, values: ColumnValues) -> ColumnValues:
 def _values(cells: pd.Series[str], column: Used | Target, data: DataSettings) -> ColumnValues:
     import pandas as pd
 
-    # A text that the contract lists is a value: NA may be a country.
-    marks = {*data.missing}.difference(listed_values(column))
     if isinstance(column, Numeric | Weight):
+        marks = _marks(column, data)
         number = parse_numbers(cells, data)
         is_missing = cells.isin(marks).to_numpy(bool) | np.isin(number, _numbers(marks, data))
         number = np.where(is_missing, np.nan, number)
         return ColumnValues(cells.reset_index(drop=True), None, is_missing, number)
     place, distinct = pd.factorize(cells)
-    text = pd.Series(distinct, dtype="str")
-    is_missing = text.isin(marks).to_numpy(bool)
+    return values_of_text(pd.Series(distinct, dtype="str"), place, column, data)
+
+
+def values_of_text(
+    text: pd.Series[str], place: npt.NDArray[np.intp], column: Used | Target, data: DataSettings
+) -> ColumnValues:
+    """Return the values of a column of words, given the different ones and which each row has."""
+    is_missing = text.isin(_marks(column, data)).to_numpy(bool)
     moment = None
     if isinstance(column, Date):
         moment = parse_moments(text.mask(is_missing, ""), column.format)
     return ColumnValues(text, place, is_missing, np.full(len(text), np.nan), moment)
 
 
-def _numbers(marks: set[str], data: DataSettings) -> Array:
+def values_of_numbers(x: Array, column: Used, data: DataSettings) -> ColumnValues:
+    """Return the values of a column of numbers (n,) that never were text; NaN is missing."""
+    is_missing = np.isnan(x)
+    for mark in _number_marks(frozenset(_marks(column, data)), data.decimal, data.thousands):
+        is_missing |= x == mark
+    is_number = np.isfinite(x)
+    if is_missing.any():
+        is_number &= ~is_missing
+    number = x if is_number.all() else np.where(is_number, x, np.nan)
+    return ColumnValues(_no_text(), None, is_missing, number)
+
+
+@cache
+def _no_text() -> pd.Series[str]:
+    import pandas as pd
+
+    return pd.Series(dtype="str")
+
+
+@cache
+def _number_marks(
+    marks: frozenset[str], decimal: Literal[".", ","], thousands: Any
+) -> tuple[float, ...]:
+    return tuple(_numbers({*marks}, FileSettings(decimal=decimal, thousands=thousands)).tolist())
+
+
+def _marks(column: Used | Target, data: DataSettings) -> set[str]:
+    """Return the texts that stand for a missing value in this column."""
+    # A text that the contract lists is a value: NA may be a country.
+    return {*data.missing}.difference(listed_values(column))
+
+
+def _numbers(marks: set[str], data: FileSettings) -> Array:
     """Return the marks that are numbers: -999 is -999.0, however it is written."""
     import pandas as pd
 

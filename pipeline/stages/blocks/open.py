@@ -1,0 +1,66 @@
+"""A table is held as its distinct rows where they are few, and otherwise read in blocks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from pipeline import files
+from pipeline.config.contract import DataSettings
+from pipeline.stages.blocks.columns import cell_keys, values_of
+from pipeline.stages.blocks.keyed import Key
+from pipeline.stages.blocks.row_hash import keys_of
+from pipeline.stages.blocks.source import BlockRows, Piece, open_blocks
+from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.read.source import open_source
+
+LEAST = 4  # blocks that are looked at
+REPEATING = 1 / 8  # of the rows so far: where fewer differ, the others are not expected to
+
+
+def read_table(data: DataSettings) -> Rows | BlockRows:
+    """Return the distinct rows with their counts, or more than ``data.max_distinct`` in blocks.
+
+    Raises
+    ------
+    DataError
+        As ``read_rows``.
+    """
+    if data.max_distinct is None or not _is_parquet(data):
+        return read_rows(data)
+    rows = open_blocks(data)
+    if rows.n_rows > data.max_distinct and has_more(rows, data.max_distinct):
+        return rows
+    counted = read_rows(data)
+    return counted if len(counted.count) <= data.max_distinct else rows
+
+
+def has_more(rows: BlockRows, bound: int) -> bool:
+    """Return whether the first blocks hold more than ``bound`` distinct rows.
+
+    It looks on as long as rows seem to be new: the answer no may be wrong, where later rows are.
+    """
+    seen, n = np.zeros(0, np.uint64), 0
+    for i, key in enumerate(rows.map(partial(_row_keys, data=rows.data)), 1):
+        seen, n = np.union1d(seen, key), n + len(key)
+        if len(seen) > bound:
+            return True
+        if i >= LEAST and len(seen) < REPEATING * n:
+            return False
+    return False
+
+
+def _row_keys(piece: Piece, data: DataSettings) -> Key:
+    """Return a hash (n,) of all cells of each row."""
+    columns = values_of(piece, data)
+    names = (*data.used, data.target.name)
+    return keys_of([cell_keys(columns[name]) for name in names], piece.batch.num_rows)
+
+
+def _is_parquet(data: DataSettings) -> bool:
+    if data.source is not None:
+        return False
+    paths = [path for path in (data.path, data.valid, data.test) if path is not None]
+    kinds = {open_source(files.PROJECT / p, data.max_bytes, data.encoding).kind for p in paths}
+    return kinds == {"parquet"}
