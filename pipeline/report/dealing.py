@@ -19,6 +19,8 @@ def format_dealing(dealing: Dealing, config: Mapping[str, Any]) -> Iterator[str]
     how = _how(dealing, split, config["data"])
     validate = f"{n_valid:,}" if n_valid else "none"
     yield f"{n_train:,} rows train, {validate} validate, {n_test:,} test; {how}"
+    if dealing.rule:
+        yield f"dealt {dealing.rule}"
     if dealing.groups is not None:
         train, valid, test = dealing.groups
         yield f"they are of {counted(train, 'group')}, {valid:,} and {test:,}"

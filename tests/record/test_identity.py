@@ -157,8 +157,8 @@ ROWS: dict[str, tuple[list[Change], set[str]]] = {
         [
             lambda w: w.append("nn/optim.py", "\n# more\n\n\n"),
             docstring,
-            lambda w: w.edit("pipeline/run.py", "    rows = rows or read_rows(config.data)",
-                             "    rows = (\n        rows or read_rows(config.data)\n    )  # x"),
+            lambda w: w.edit("pipeline/run.py", "    rows = rows or read_table(config.data)",
+                             "    rows = (\n        rows or read_table(config.data)\n    )  # x"),
         ],
         NONE,
     ),
@@ -249,6 +249,9 @@ ROWS: dict[str, tuple[list[Change], set[str]]] = {
         [lambda w: w.words["car"].append("data.sha256=null"),
          lambda w: w.all_words("data.max_bytes=1000000")],
         NONE,
+    ),
+    "`data.max_distinct`, of a table that has fewer distinct rows": (
+        [lambda w: w.all_words("data.max_distinct=50000")], NONE,
     ),
     "the order of the columns in the contract": (
         [lambda w: w.edit("conf/data/loans.yaml", "  age: {kind: numeric}\n  home: {kind: "
