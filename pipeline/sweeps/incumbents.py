@@ -108,7 +108,9 @@ class Incumbents:
         incumbent = self._lowest.get(f"{prepared.data_digest} {_training(job.config)}")
         if incumbent is None or not isinstance(prepared, Prepared) or job.config.train.l2 == "cv":
             return never
-        rows = balance(prepared.train, job.config.train.class_weight).rows
+        if not prepared.examples:  # rows in blocks: a bound would be a pass over the files
+            return never
+        rows = balance(prepared.examples[0], job.config.train.class_weight).rows
         l2 = job.config.train.l2
         return Bound(rows, auto_l2(rows) if isinstance(l2, str) else l2, incumbent)
 

@@ -185,11 +185,9 @@ def _text(cell: str, type_: str, data: FileSettings) -> str:
 
 def text_of(cells: pa.Array, data: FileSettings) -> pa.Array:
     """Return typed cells as the text that they are read as from a parquet file."""
-    import duckdb
     import pyarrow as pa
 
-    with duckdb.connect(config=SETTINGS) as db:
-        db.execute("SET TimeZone='UTC'")
+    with connected() as db:
         table = db.from_arrow(pa.table({"c0": cells}))
-        found = table.project(_cells([_text("c0", str(table.types[0]), data)]))
+        found = table.project(cells_of([_text("c0", str(table.types[0]), data)]))
         return found.to_arrow_table()["w0"].combine_chunks()
