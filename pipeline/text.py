@@ -8,13 +8,14 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.console.progress import hide
 from pipeline.console.tty import coloured, encodable, has_colour
 
 MASK = "***"
 MIN_SECRET = 6  # characters; a shorter value ("false", "yes") would blank out ordinary words
+MAX_REMEMBERED = 4096  # objects of which a text is kept
 MAX_MESSAGE = 2000  # characters; the whole is in the report of the run
 
 NUMBER = r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?"
@@ -32,6 +33,8 @@ _LOOK_ALIKES = str.maketrans(
     "aeopcyxisjdhABEKMHOPCTXISJovaABEZHIKMNOPTYX-----",
 )
 
+
+T = TypeVar("T")
 
 _commands: list[str] = []  # of make, which are said as those of oneuron
 
@@ -70,6 +73,24 @@ def redactor() -> Callable[[str], str]:
     """Return ``redact`` for many texts: it looks for secrets in the environment once."""
     secrets = _secrets()
     return lambda text: _masked(text, secrets)
+
+
+def remembered(of: Callable[[T], str]) -> Callable[[T], str]:
+    """Return the function with a memory of what it said of an object that never changes.
+
+    By the object itself: settings hold dicts and have no hash. Many points of a grid share a part.
+    """
+    held: dict[int, tuple[T, str]] = {}  # with the object, so that no other has its id
+
+    def said(thing: T) -> str:
+        found = held.get(id(thing))
+        if found is None or found[0] is not thing:
+            if len(held) >= MAX_REMEMBERED:
+                held.clear()
+            found = held[id(thing)] = thing, of(thing)
+        return found[1]
+
+    return said
 
 
 def redact_tree(tree: Any) -> Any:

@@ -31,16 +31,21 @@ class _Published(BaseModel):
     runs: dict[str, PublishedRun]
 
 
-def heads(folder: Path | None = None) -> list[Head]:
-    """Return the head of every record in ``folder``, the oldest first, without damaged ones."""
+def heads(folder: Path | None = None, *, newest: int | None = None) -> list[Head]:
+    """Return the head of every record in ``folder``, the oldest first, without damaged ones.
+
+    ``newest``: of so many alone, those whose folders were written last.
+    """
     folder = folder or files.RUNS
+    paths = [p for p in folder.iterdir() if IDENTITY.fullmatch(p.name)] if folder.is_dir() else []
+    if newest is not None and len(paths) > newest:
+        paths = sorted(paths, key=_written_ns)[-newest:]
     found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if IDENTITY.fullmatch(path.name):
-            try:
-                found.append(read_head(path))
-            except RecordError:
-                continue
+    for path in paths:
+        try:
+            found.append(read_head(path))
+        except RecordError:
+            continue
     return sorted(found, key=lambda head: (head.started_ms, head.identity))
 
 
@@ -94,6 +99,13 @@ def mark_member(record: Record, address: str, sweep: str) -> None:
         run = _runs(record.path, record.head).get(address)
         if run is not None and sweep not in run.sweeps:
             _mark(record, address, run.model_copy(update={"sweeps": (*run.sweeps, sweep)}))
+
+
+def _written_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # it is replaced at this moment
+        return 0
 
 
 def _named(word: str, known: list[Head], folder: Path) -> list[str]:

@@ -18,9 +18,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from pipeline.config.contract import DataSettings
 from pipeline.config.schema import RunConfig
+from pipeline.config.strict import Settings
 from pipeline.files import CODE
 from pipeline.record.git import read_source
+from pipeline.text import remembered
 
 # The rooms whose code makes a result, and what in them does not count: what is read from a file is
 # hashed cell by cell and what is composed value by value.
@@ -97,23 +100,38 @@ def trace(config: RunConfig, data_digest: str, here: Environment) -> Lineage:
     (platform, BLAS kernel, vector instructions) rounds otherwise; it is on record and no part of
     the identity: a run that is moved, or made on another node, is the same run.
     """
-    tree = config.model_dump()
-    for name in READING:
-        del tree["data"][name]
-    parts = {
-        "config": tree,
-        "data": data_digest,
-        "code": here.code_digest,
-        # 3.11 of 3.11.7: sum() of floats rounds otherwise from 3.12 on; later digits mend faults.
-        "python": ".".join(here.versions["python"].split(".")[:2]),
-        "libraries": {name: here.versions[name] for name in COMPUTING},
-    }
     return Lineage(
-        identity=_sha256(parts)[:32],
+        identity=identity_of(config, data_digest, here),
         data_digest=data_digest,
         blas_threads=config.train.blas_threads,
         **here.model_dump(),
     )
+
+
+def identity_of(config: RunConfig, data_digest: str, here: Environment) -> str:
+    """Return the identity alone, as ``trace``; what runs of a sweep have in common is dumped once.
+
+    It is the beginning of the sha256 of the JSON of all parts, with sorted keys.
+    """
+    names = sorted(RunConfig.model_fields)
+    parts = ",".join(f'"{name}":{_settings_json(getattr(config, name))}' for name in names)
+    head = f'"code":"{here.code_digest}","config":{{{parts}}},"data":"{data_digest}"'
+    text = f"{{{head},{_libraries_json(here)[1:]}"
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
+@remembered
+def _libraries_json(here: Environment) -> str:
+    # 3.11 of 3.11.7: sum() of floats rounds otherwise from 3.12 on; later digits mend faults.
+    python = ".".join(here.versions["python"].split(".")[:2])
+    return _json({"libraries": {n: here.versions[n] for n in COMPUTING}, "python": python})
+
+
+@remembered
+def _settings_json(part: Any) -> str:
+    """Return the JSON of a group of settings, or of one at the top, without what is not counted."""
+    left_out = set(READING) if isinstance(part, DataSettings) else None
+    return _json(part.model_dump(exclude=left_out) if isinstance(part, Settings) else part)
 
 
 def other_machine(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -184,8 +202,11 @@ def _is_wording(node: Any, decisive: set[object]) -> bool:
 
 
 def _sha256(tree: Any) -> str:
-    text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return hashlib.sha256(_json(tree).encode("ascii")).hexdigest()
+
+
+def _json(tree: Any) -> str:
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"))
 
 
 def _blas() -> str:

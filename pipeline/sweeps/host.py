@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 import time
@@ -17,7 +18,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.errors import DiskError, Failure, PipelineError, StopRequest, failure_of
 from pipeline.record import Record, RecordError, read
 from pipeline.record.git import source_warning
-from pipeline.record.identity import Lineage, environment, trace
+from pipeline.record.identity import Lineage, environment, identity_of, trace
 from pipeline.run import prepare
 from pipeline.stages.outcome import Prepared, Refused, Unfinished
 from pipeline.stages.read import Rows, read_rows
@@ -26,6 +27,7 @@ from pipeline.stages.read.source import state_of
 from pipeline.stages.train import Start
 from pipeline.sweeps.child import Attempt, Prune, RunReport, never, report_of, run_in_child
 from pipeline.sweeps.grid import Job
+from pipeline.sweeps.points import repr_of
 
 MAX_KEPT = 4  # tables, and what is prepared of them
 
@@ -45,14 +47,19 @@ class Host:
         self._rows: dict[str, Rows] = {}
         self._prepared: dict[str, Prepared | Refused] = {}
 
-    def trace(self, config: RunConfig) -> Lineage:
-        """Return what a run of ``config`` is made of, with its data as they are now.
-
-        Raise DataError if the data cannot be read.
-        """
+    def digest(self, data: DataSettings) -> str:
+        """Return the digest of the data as they are now; DataError if they cannot be read."""
         if self._writes:
-            write_if_missing(config.data.path)
-        return trace(config, self._read(config.data).digest, self._here)
+            write_if_missing(data.path)
+        return self._read(data).digest
+
+    def identity(self, config: RunConfig, data_digest: str) -> str:
+        """Return the identity of a run of ``config`` on data with that digest."""
+        return identity_of(config, data_digest, self._here)
+
+    def trace(self, config: RunConfig, data_digest: str) -> Lineage:
+        """Return what a run of ``config`` on data with that digest is made of."""
+        return trace(config, data_digest, self._here)
 
     def run(
         self, job: Job, log: Path, stop: StopRequest, prune: Prune = never,
@@ -67,7 +74,7 @@ class Host:
             prepared = self.prepare(job.config)
         except PipelineError as refusal:
             return RunReport(job.number, "FAILED", None, failure_of(refusal))
-        identity = trace(job.config, prepared.data_digest, self._here).identity
+        identity = self.identity(job.config, prepared.data_digest)
         files.make_private(files.RUNS)
         # Two sweeps that meet at a run make it once. A few runs share a lock, which stays.
         lock = files.try_lock(files.RUNS / f".run_lock.{identity[:2]}")
@@ -110,7 +117,8 @@ class Host:
 def preparation(config: RunConfig) -> str:
     """Return what is equal for runs that have everything before training in common."""
     train = config.train
-    return f"{config.data!r} {config.split!r} {config.encode!r} {train.rows} {train.l2 == 'cv'}"
+    groups = " ".join(map(repr_of, (config.data, config.split, config.encode)))
+    return hashlib.sha256(f"{groups} {train.rows} {train.l2 == 'cv'}".encode()).hexdigest()
 
 
 def _whole_record(folder: Path) -> Record | None:

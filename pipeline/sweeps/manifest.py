@@ -7,22 +7,22 @@ record decides.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, StringConstraints, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from pipeline import files
+from pipeline.config.schema import Configuration, RunConfig
 from pipeline.errors import ConfigError
 from pipeline.sweeps.grid import Grid
-from pipeline.sweeps.points import text_of
-from pipeline.text import redact_tree
+from pipeline.text import redactor, remembered
 
 MANIFEST = "sweep.json"
 LATEST = "latest"
@@ -63,23 +63,42 @@ class Sweep:
 
 def sweep_id(grid: Grid) -> str:
     """Return 12 hex digits that are equal for the same name and configurations."""
-    parts = [grid.name, *(text_of(job.config) for job in grid.jobs)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"[{json.dumps(grid.name)}".encode())  # of a list as JSON
+    for job in grid.jobs:
+        digest.update(f", {_run_json(job.configuration)}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()[:12]
+
+
+def _run_json(configuration: Configuration) -> str:
+    """Return the JSON of ``repr(configuration.run_config())``, that of each part from memory."""
+    parts = (f"{name}={_json_of(getattr(configuration, name))}" for name in RunConfig.model_fields)
+    return f'"{RunConfig.__name__}({", ".join(parts)})"'
+
+
+@remembered
+def _json_of(part: Any) -> str:
+    return json.dumps(repr(part))[1:-1]
 
 
 def new_sweep(
     grid: Grid, words: Sequence[str], members: Iterable[Member], number: str | None = None
 ) -> Sweep:
     """Return the sweep that starts now, without secrets; its id is ``number`` if that is given."""
+    mask = functools.cache(redactor())  # a word is that of many members
+
+    def masked(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(map(mask, texts))
+
     now, name = time.time_ns() // 1_000_000, number or sweep_id(grid)
-    sweep = Sweep(name, grid.name, tuple(words), tuple(grid.axes), now, tuple(members))
-    return TypeAdapter(Sweep).validate_python(redact_tree(asdict(sweep)))
+    kept = (Member(m.number, masked(m.overrides), m.identity, mask(m.message)) for m in members)
+    return Sweep(name, mask(grid.name), masked(words), masked(grid.axes), now, tuple(kept))
 
 
 def write_sweep(sweep: Sweep) -> None:
     """Remember the sweep, in one atomic step."""
     files.make_private(sweep.folder / "logs")
-    text = json.dumps(asdict(sweep), indent=1)
+    text = json.dumps(TypeAdapter(Sweep).dump_python(sweep), separators=(",", ":"))
     files.replace(sweep.folder / MANIFEST, f"{text}\n".encode())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pipeline import files
+from pipeline.config.contract import DataSettings
 from pipeline.errors import Failure, PipelineError, failure_of
 from pipeline.record import RecordError, heads, read, read_head
 from pipeline.record.identity import Lineage
@@ -18,6 +19,7 @@ from pipeline.sweeps.manifest import Member, Sweep
 from pipeline.text import counted
 
 SHOWN = 60  # jobs of a plan
+LOOKED_AT = 200  # runs, the last that were made, for how long one takes
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,45 @@ class Step:
 def plan(grid: Grid, host: Host, last: Sweep | None) -> list[Step]:
     """Return a step for each job; ``last`` is the sweep as it was started last, for the reasons."""
     before = {member.number: member.identity for member in last.members} if last else {}
-    return [_step(job, host, before.get(job.number)) for job in grid.jobs]
+    there = {path.name for path in files.RUNS.iterdir()} if files.RUNS.is_dir() else set()
+    digests: dict[int, str | PipelineError] = {}  # of the data, which many jobs share
+    steps = []
+    for job in grid.jobs:
+        data = job.configuration.data
+        if id(data) not in digests:
+            digests[id(data)] = _digest(host, data)
+        steps.append(_step(job, host, digests[id(data)], before.get(job.number), there))
+    return steps
 
 
-def _step(job: Job, host: Host, before: str | None) -> Step:
+def _digest(host: Host, data: DataSettings) -> str | PipelineError:
     try:
-        lineage = host.trace(job.config)
+        return host.digest(data)
     except PipelineError as refusal:
-        return Step(job, why=str(refusal), refusal=failure_of(refusal))
-    status, why = _standing(lineage.identity)
+        return refusal
+
+
+def _step(
+    job: Job, host: Host, digest: str | PipelineError, before: str | None, there: Container[str]
+) -> Step:
+    if isinstance(digest, PipelineError):
+        return Step(job, why=str(digest), refusal=failure_of(digest))
+    identity = host.identity(job.configuration, digest)
+    status, why = _standing(identity) if identity in there else ("", "")
     if status == "FINISHED":
         is_done = job.configuration.sweep.resume
-        return Step(job, lineage.identity, is_done, "" if is_done else "resume=false")
-    return Step(job, lineage.identity, why=why or (_change(before, lineage) if before else ""))
+        return Step(job, identity, is_done, "" if is_done else "resume=false")
+    if not why and before == identity:
+        why = "interrupted before"
+    elif not why and before is not None and before in there:
+        why = _change(before, host.trace(job.config, digest))
+    return Step(job, identity, why=why)
 
 
 def _standing(identity: str) -> tuple[str, str]:
     """Return the status of the record that stands there, and why it does not do."""
-    folder = files.RUNS / identity
-    if not folder.exists():
-        return "", ""
     try:
-        record = read(folder)
+        record = read(files.RUNS / identity)
     except RecordError as error:
         return "", f"record damaged: {str(error).partition(';')[0]}"
     how = "pruned" if record.failure and record.failure.is_pruned else record.status.lower()
@@ -75,8 +94,6 @@ def _standing(identity: str) -> tuple[str, str]:
 
 def _change(before: str, lineage: Lineage) -> str:
     """Return what has changed since the run of the same configuration in the same sweep."""
-    if before == lineage.identity:
-        return "interrupted before"
     try:
         was = read_head(files.RUNS / before).lineage.model_dump()
     except RecordError:
@@ -111,10 +128,10 @@ def format_jobs(steps: Sequence[Step]) -> list[str]:
     lines = [f"{job.number:6}  {' '.join(job.overrides)}" for job in left[:SHOWN]]
     if len(left) > SHOWN:
         lines.append(f"        … and {len(left) - SHOWN} more")
-    epochs = {job.config.train.epochs for job in left}
+    epochs = {job.configuration.train.epochs for job in left}
     seconds = [
         (head.ended_ms - head.started_ms) / 1000
-        for head in heads()
+        for head in heads(newest=LOOKED_AT)
         if head.status == "FINISHED" and head.config["train"]["epochs"] in epochs
     ]
     if left and seconds:

@@ -1,24 +1,26 @@
 """The configurations of many points, of which each part is composed and checked once.
 
 Composing a point by Hydra's means and checking all of it takes 5 ms. A value that nothing refers to
-is put into what the point's groups give instead, and a part that was checked before is taken as it
-is. Whatever is not as simple goes the long way.
+is put into what the point's groups give instead; a part that was checked before is taken as it is,
+and a rule is not asked again about the same parts. Whatever is not as simple goes the long way.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import create_model
 
 from pipeline.config.compose import Composer, is_group, parse, replaced_places
 from pipeline.config.schema import Configuration
 from pipeline.config.strict import Settings
+from pipeline.errors import ConfigError
+from pipeline.text import remembered
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -28,72 +30,157 @@ FIXED = re.compile(r"oc\.env:\w+")  # refers to no setting
 MISSING = "???"
 PLAIN_KEY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
-MAX_REPRS = 10_000
-_reprs: dict[int, tuple[Settings, str]] = {}  # with the part, so that no other has its id
+FIELDS = set(Configuration.model_fields)
+Parts = dict[str, Any]  # groups of settings, and settings at the top, by name
+Values = dict[str, list["Override"]]  # by the part that they change
 
 
-def text_of(settings: Settings) -> str:
-    """Return ``repr(settings)``, that of each part from memory."""
-    parts = ((name, getattr(settings, name)) for name in type(settings).model_fields)
-    return f"{type(settings).__name__}({', '.join(f'{n}={_repr(part)}' for n, part in parts)})"
+def text_of(settings: Settings, cls: type[Settings] | None = None) -> str:
+    """Return ``repr(settings)``, that of each part from memory; of its fields of ``cls`` alone."""
+    cls = cls or type(settings)
+    parts = (f"{name}={repr_of(getattr(settings, name))}" for name in cls.model_fields)
+    return f"{cls.__name__}({', '.join(parts)})"
 
 
-def _repr(part: Any) -> str:
-    held = _reprs.get(id(part))
-    if held is None or held[0] is not part:
-        if not isinstance(part, Settings):
-            return repr(part)
-        if len(_reprs) >= MAX_REPRS:
-            _reprs.clear()
-        held = _reprs[id(part)] = part, repr(part)
-    return held[1]
+@remembered
+def repr_of(part: Any) -> str:
+    """Return ``repr(part)``, from memory."""
+    return repr(part)
+
+
+def parts_of(settings: Settings) -> tuple[int, ...]:
+    """Return what is equal exactly for equal settings that the same ``Points`` made."""
+    return tuple(map(id, vars(settings).values()))
 
 
 class Points:
-    """Makes configurations of points that have much in common."""
+    """Makes configurations of points that have much in common.
+
+    Equal parts of them are one object: a hundred thousand are many.
+    """
 
     def __init__(self) -> None:
         self._composer = Composer()
         self._bases: dict[tuple[str, ...], _Base] = {}
-        self._parts: dict[tuple[str, str], Any] = {}  # by name and content, checked
+        self._names: dict[str, str] = {}  # of the part that a word changes; "" for a group's option
+        self._parts: dict[tuple[str, str], Any] = {}  # by name and text, checked
+        self._rules = _Rules()
 
     def configuration(self, overrides: Sequence[Override]) -> Configuration:
         """Return what the overrides of a point give; errors as those of ``compose``."""
-        values = [o for o in overrides if not is_group(o) and not o.is_delete()]
-        groups = tuple(o for o in overrides if o not in values)
-        key = tuple(o.input_line or "" for o in groups)
+        groups: list[Override] = []
+        values: Values = {}
+        for override in overrides:
+            name = self._name(override)
+            (values.setdefault(name, []) if name else groups).append(override)
+        base = self._base(groups)
+        parts = self._known(base, values)
+        if parts is not None and self._rules.hold(parts):
+            return Configuration.model_construct(FIELDS, **parts)
+        tree = base.with_values(values)
+        made = parse(self._composer.tree(overrides)) if tree is None else Configuration.parse(tree)
+        parts = {name: self._one(name, getattr(made, name)) for name in FIELDS}
+        return Configuration.model_construct(FIELDS, **parts)
+
+    def _name(self, override: Override) -> str:
+        word = override.input_line or ""
+        if word not in self._names:
+            is_value = not is_group(override) and not override.is_delete()
+            self._names[word] = override.key_or_group.partition(".")[0] if is_value else ""
+        return self._names[word]
+
+    def _base(self, groups: Sequence[Override]) -> _Base:
+        key = _words(groups)
         if key not in self._bases:
-            self._bases[key] = _Base(OmegaConf.to_container(self._composer.tree(groups)))
-        tree = None if replaced_places(values) else self._bases[key].with_values(values)
-        if tree is None:
-            return self._shared(parse(self._composer.tree(overrides)))
-        return self._checked(tree)
+            base = _Base(OmegaConf.to_container(self._composer.tree(groups)))
+            base.checked = {name: self._check(base, name, ()) for name in FIELDS}
+            self._bases[key] = base
+        return self._bases[key]
 
-    def _shared(self, found: Configuration) -> Configuration:
-        """Return the configuration of parts that others have as well: ten thousand are many."""
-        parts = {name: getattr(found, name) for name in type(found).model_fields}
-        known = {name: self._parts.setdefault((name, repr(p)), p) for name, p in parts.items()}
-        return found.model_copy(update=known)
+    def _known(self, base: _Base, values: Values) -> Parts | None:
+        """Return the parts of a point; None where one has to go the long way."""
+        parts = base.checked.copy()
+        for name, of_part in values.items():
+            words = _words(of_part)
+            if words not in base.changed:
+                base.changed[words] = self._check(base, name, of_part)
+            parts[name] = base.changed[words]
+        return None if None in parts.values() or not base.is_known else parts
 
-    def _checked(self, tree: dict[str, _Part]) -> Configuration:
-        parts = {name: self._parts.get((name, part.text)) for name, part in tree.items()}
-        plain = {name: part.value for name, part in tree.items()}
-        found = Configuration.parse(plain | {n: p for n, p in parts.items() if p is not None})
-        for name, part in tree.items():
-            self._parts.setdefault((name, part.text), getattr(found, name))
-        return found
+    def _check(self, base: _Base, name: str, values: Sequence[Override]) -> Any:
+        """Return the part with these values, checked for itself; None where that cannot be."""
+        placed = base.part(name, values) if name in FIELDS else None
+        if placed is None:
+            return None
+        try:
+            return self._one(name, getattr(_alone(name).parse({name: placed[0]}), name))
+        except ConfigError:  # who parses the configuration says why
+            return None
+
+    def _one(self, name: str, part: Any) -> Any:
+        """Return that of all equal parts which came first."""
+        return self._parts.setdefault((name, repr_of(part)), part)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The plain settings of a group, or a setting at the top."""
+@functools.cache
+def _alone(name: str) -> type[Settings]:
+    """Return the settings that have this one field of a configuration."""
+    field = Configuration.model_fields[name]
+    fields: Any = {name: (field.annotation, field)}
+    return create_model(name, __base__=Settings, **fields)
 
-    value: Any
 
-    @cached_property
-    def text(self) -> str:
-        """Equal exactly where the settings are."""
-        return repr(self.value)
+class _Rules:
+    """The rules between parts of a configuration, each checked once for the parts that it reads."""
+
+    def __init__(self) -> None:
+        rules = Configuration.__pydantic_decorators__.model_validators.values()
+        self._passed: list[tuple[Any, dict[tuple[str, ...], set[tuple[int, ...]]]]]
+        self._passed = [(rule.func, {}) for rule in rules]
+        self._are_plain = all(rule.info.mode == "after" for rule in rules)
+
+    def hold(self, parts: Parts) -> bool:
+        """Return whether all rules hold; who parses the configuration says why one does not."""
+        return self._are_plain and all(self._holds(*each, parts) for each in self._passed)
+
+    @staticmethod
+    def _holds(
+        rule: Any, passed: dict[tuple[str, ...], set[tuple[int, ...]]], parts: Parts
+    ) -> bool:
+        for names, known in passed.items():  # what it read before, and of which parts it held
+            if tuple([id(parts[name]) for name in names]) in known:
+                return True
+        reading = _Reading(parts)
+        try:
+            rule(reading)
+        except ValueError:
+            return False
+        names = tuple(reading.names)
+        passed.setdefault(names, set()).add(tuple([id(parts[name]) for name in names]))
+        return True
+
+
+class _Reading:
+    """Stands for a configuration before a rule, and notes which parts the rule reads.
+
+    A rule that reads the same of another configuration comes to the same end.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.names: dict[str, None] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._parts:
+            self.names[name] = None
+            return self._parts[name]
+        member = getattr(Configuration, name)
+        is_property = isinstance(member, property)
+        return member.fget(self) if is_property else functools.partial(member, self)
+
+
+def _words(overrides: Sequence[Override]) -> tuple[str, ...]:
+    return tuple([override.input_line or "" for override in overrides])
 
 
 class _Base:
@@ -106,31 +193,40 @@ class _Base:
         is_flat = len(found) == sum(text.count("${") for text in texts)
         self._is_simple = is_flat and all(map(PLAIN_KEY.fullmatch, self._references))
         self._lacks = MISSING in texts
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, Any] = {}
         try:
             resolved: Any = OmegaConf.to_container(OmegaConf.create(unresolved), resolve=True)
-            self._parts = {str(name): _Part(value) for name, value in resolved.items()}
+            self._parts = {str(name): value for name, value in resolved.items()}
         except OmegaConfBaseException:  # who composes it says why
             self._is_simple = False
+        self.is_known = self._parts.keys() <= FIELDS
+        self.checked: Parts = {}  # None for a part that is not whole without values
+        self.changed: dict[tuple[str, ...], Any] = {}  # a part by the words that change it
 
-    def with_values(self, values: Sequence[Override]) -> dict[str, _Part] | None:
+    def with_values(self, values: Values) -> Parts | None:
         """Return the settings by group; None where a value is not to be put in so simply."""
-        changed: dict[str, Any] = {}
+        names = self._parts | values
+        found = {name: self.part(name, values.get(name, ())) for name in names}
+        parts = {name: placed[0] for name, placed in found.items() if placed is not None}
+        return parts if len(parts) == len(names) else None
+
+    def part(self, name: str, values: Sequence[Override]) -> tuple[Any] | None:
+        """Return a part with these values; None where they are not to be put in so simply."""
+        is_there = bool(values) or name in self._parts
+        if not self._is_simple or not is_there or replaced_places(values):
+            return None
+        part = self._parts.get(name)
         for override in values:
-            first, *path = override.key_or_group.split(".")
+            _, *path = override.key_or_group.split(".")
             value: Any = override.value()
-            if not (self._is_simple and self._is_free(override.key_or_group) and _is_plain(value)):
-                return None
-            part = changed.get(first, self._parts[first].value if first in self._parts else None)
-            if path and not isinstance(part, dict):
+            is_placed = not path or isinstance(part, dict)
+            if not (is_placed and self._is_free(override.key_or_group) and _is_plain(value)):
                 return None
             placed = _placed(part, path, value)
             if placed is None:
                 return None
-            changed[first] = placed[0]
-        parts = self._parts | {name: _Part(value) for name, value in changed.items()}
-        lacks = self._lacks and any(MISSING in _texts(part.value) for part in parts.values())
-        return None if lacks else parts
+            part = placed[0]
+        return None if self._lacks and MISSING in _texts(part) else (part,)
 
     def _is_free(self, key: str) -> bool:
         """Return whether nothing refers to the key, to a part of it or to what it is a part of."""

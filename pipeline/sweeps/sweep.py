@@ -135,9 +135,11 @@ def _in_order(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs so that what they share is made once, and what helps others comes first."""
     if jobs and jobs[0].configuration.sweep.prune != "none":
         return by_promise(jobs)
-    return sorted(
-        jobs, key=lambda job: (preparation(job.config), -(place_on_path(job.config) or 0))
-    )
+
+    def place(job: Job) -> tuple[str, float]:
+        return preparation(job.configuration), -(place_on_path(job.configuration) or 0)
+
+    return sorted(jobs, key=place)
 
 
 def _may_end_otherwise(report: RunReport) -> bool:

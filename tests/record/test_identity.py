@@ -2,6 +2,9 @@
 
 import functools
 import gzip
+import hashlib
+import json
+import platform
 import re
 import shutil
 from collections.abc import Callable
@@ -18,7 +21,15 @@ from pipeline.config.contract import DataSettings
 from pipeline.config.schema import RunConfig
 from pipeline.files import PROJECT
 from pipeline.record import write
-from pipeline.record.identity import RECORDED, Environment, environment, trace
+from pipeline.record.identity import (
+    COMPUTING,
+    READING,
+    RECORDED,
+    Environment,
+    environment,
+    identity_of,
+    trace,
+)
 from pipeline.run import learn, prepare
 from pipeline.stages.read import read_rows
 
@@ -318,6 +329,27 @@ def test_the_page_has_the_rows_that_are_tried_and_says_the_same():
     assert list(page) == list(ROWS)
     for row, again in page.items():
         assert ROWS[row][1] in words[again], row
+
+
+def test_the_identity_is_the_hash_of_the_json_of_all_parts_though_it_is_dumped_by_parts():
+    here = environment()
+    for words in ([], ["encode=crosses", "seed=3"], ["data=breast_cancer", "optimiser=newton"]):
+        config = configuration(words)
+        tree = config.run_config().model_dump()
+        for name in READING:
+            del tree["data"][name]
+        parts = {
+            "config": tree,
+            "data": "d" * 64,
+            "code": here.code_digest,
+            "python": ".".join(platform.python_version_tuple()[:2]),
+            "libraries": {name: here.versions[name] for name in COMPUTING},
+        }
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+        expected = hashlib.sha256(text.encode()).hexdigest()[:32]
+        assert trace(config.run_config(), "d" * 64, here).identity == expected
+        assert identity_of(config, "d" * 64, here) == expected
+        assert identity_of(config, "e" * 64, here) != expected
 
 
 def test_equal_runs_have_equal_identities_of_32_hex_digits():

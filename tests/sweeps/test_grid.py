@@ -4,9 +4,11 @@ import itertools
 
 import pytest
 
-from pipeline.config.compose import configuration
+from pipeline.config.compose import configuration, parse_words
 from pipeline.errors import ConfigError
+from pipeline.sweeps import grid
 from pipeline.sweeps.grid import MAX_JOBS, expand, ranges
+from pipeline.sweeps.host import Host
 from pipeline.sweeps.sweep import run_sweep, show_plan
 from pipeline.text import MAX_MESSAGE
 
@@ -82,7 +84,7 @@ def test_points_that_are_the_same_run_are_run_once():
         (["encode=onehot,crosess"], "crosess"),
         (["tracking=local,server"], "tracking must"),
         (["sweep.retry=0,1"], "sweep.retry must"),
-        (["seed=range(200)", "train.epochs=range(1,200)"], f"{MAX_JOBS:,} jobs; got 39,800"),
+        (["seed=range(2000)", "train.epochs=range(1,200)"], f"{MAX_JOBS:,} jobs; got 398,000"),
         (["seed=0,1", "train.epochs=5,6,7", "sweep.zip=[[seed,train.epochs]]"],
          "seed with 2, train.epochs with 3"),
         (["seed=0,1", "sweep.zip=[[seed,sede]]"], "sede with none"),
@@ -125,6 +127,46 @@ def test_wrong_values_in_two_axes_are_both_told():
     lines = str(refusal.value).splitlines()
     assert any("optimiser.learning_rate" in line and "number 2-3" in line for line in lines)
     assert any("train.epochs" in line and "number 1, 3" in line for line in lines)
+
+
+def test_a_number_among_many_is_what_hydras_grammar_reads():
+    numbers = ["0", "-1", "7", "10", "0.5", "-0.25", "1.5e-3", "1.0", "1e-3", "007", "1_0", "inf",
+               "1.", ".5", "+3", "0x1", "1.5e300", "true", "null", "x"]  # fmt: skip
+    words = [f"train.l2={number}" for number in numbers] + [f"data={n}" for n in ("1", "2")]
+    found = grid._each_parsed(words)
+    for word in words:
+        (expected, faults), (overrides, said) = parse_words([word]), found[word]
+        assert said == faults
+        assert [(o, type(o.value())) for o in overrides] == [(o, type(o.value())) for o in expected]
+
+
+def test_a_sample_of_many_points_is_what_hydra_composes_and_has_the_identity_of_a_single_run():
+    words = ["optimiser=adam,newton", "train.l2=range(0.0,0.5,0.01)", "encode=onehot,crosses",
+             "seed=range(9)"]  # fmt: skip
+    jobs, host = expand(words).jobs, Host(writes=False)
+    assert len(jobs) == 1800
+    for job in jobs[::97]:
+        alone = configuration(list(job.overrides))
+        assert repr(job.configuration) == repr(alone)
+        assert job.configuration == alone
+        assert host.identity(job.configuration, "d" * 64) == host.trace(
+            alone.run_config(), "d" * 64
+        ).identity  # fmt: skip
+
+
+def test_a_rule_between_two_axes_refuses_the_points_that_break_it_and_only_those():
+    words = ["optimiser=adam,newton,momentum", "train.batch_size=null,32", "seed=range(3)"]
+    with pytest.raises(ConfigError) as refusal:
+        expand(words)
+    assert "newton" in str(refusal.value)
+    assert "in 3 of 18 jobs, number 9-11" in str(refusal.value)
+    assert len(expand([words[0].replace(",newton", ""), *words[1:]]).jobs) == 12
+
+
+def test_a_grid_that_is_wrong_throughout_is_refused_before_all_of_it_is_looked_at(monkeypatch):
+    monkeypatch.setattr(grid, "MAX_FAULTY", 7)
+    with pytest.raises(ConfigError, match="in 7 of the first 7 of 5000 jobs, number 0-6"):
+        expand(["train.epohcs=5", "seed=range(5000)"])
 
 
 def test_ranges_join_runs_of_numbers():

@@ -1,5 +1,6 @@
 """A sweep is remembered in one file, and found by its name, its id, or as the latest."""
 
+import hashlib
 import json
 
 import pytest
@@ -30,6 +31,20 @@ def test_what_was_written_is_read_again(project):
     assert read_sweep(sweep.folder) == sweep
     assert sweep.log(1) == sweep.folder / "logs" / "00001.log"
     assert (sweep.folder / "sweep.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_id_is_the_hash_of_the_name_and_of_each_run_whole():
+    grid = expand(["seed=range(3)", "encode=onehot,crosses", "sweep.name='ä b'"])
+    whole = json.dumps([grid.name, *(repr(job.config) for job in grid.jobs)])
+    assert sweep_id(grid) == hashlib.sha256(whole.encode()).hexdigest()[:12]
+
+
+def test_a_sweep_that_was_remembered_with_indents_is_read(project):
+    sweep = make("0123456789ab", "rates", 5)
+    write_sweep(sweep)
+    path = sweep.folder / "sweep.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
+    assert read_sweep(sweep.folder) == sweep
 
 
 def test_a_sweep_is_found_by_name_by_id_and_as_the_latest(project):
