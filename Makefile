@@ -17,7 +17,7 @@ PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 .DEFAULT_GOAL := help
 COMMANDS := run tune reproduce sweep search compare promote predict serve sql evaluate report scorecard \
             ui sync server export import data contract
-.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-scale bench-serve clean lock
+.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-scale bench-engines bench-serve clean lock
 
 help: ## this list
 	@grep -hE '^([a-z-]+:.*## |##@)' $(MAKEFILE_LIST) \
@@ -95,6 +95,9 @@ bench-sweep: $(STAMP) ## how fast sweeps are, against their floor
 
 bench-scale: $(STAMP) ## how fast a long table is read, against DuckDB (ARGS=rows)
 	@$(BIN)/python -m bench.scale $(ARGS)
+
+bench-engines: $(STAMP) ## one table counted by each engine (ARGS=rows)
+	@$(BIN)/python -m bench.engines $(ARGS)
 
 bench-serve: $(STAMP) ## how fast a served model answers, against a stub
 	@$(BIN)/python -m bench.serve

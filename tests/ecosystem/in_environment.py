@@ -103,5 +103,45 @@ def spark_scores_rows_as_the_pipeline(model, table):
         spark.stop()
 
 
+def spark_on_java_gives_the_run_of_the_file(parquet, changed):
+    """The table of every kind of cell; ``changed`` is another in one cell."""
+    from builders import CONFIG
+    from engines import CONTRACT
+
+    from pipeline.config.schema import RunConfig
+    from pipeline.errors import DataError
+    from pipeline.run import learn, prepare
+    from pipeline.stages.read import read_rows
+
+    def config(**where):
+        tree = CONFIG | {"data": CONTRACT | where, "optimiser": {"name": "newton"}}
+        return RunConfig.parse(tree | {"evaluate": {"threshold": 0.5, "bootstrap": None}})
+
+    def spark(**where):
+        return config(source={"engine": "spark", "connect": "local[1]", **where})
+
+    file, other = config(path=parquet), spark(path=parquet)
+    expected, found = prepare(file), prepare(other)
+    assert found.data_digest == expected.data_digest
+    theta = learn(expected, file).trained.theta
+    assert np.array_equal(learn(found, other).trained.theta, theta)
+    assert len(theta) > 30
+    assert read_rows(spark(path=changed).data).digest != expected.data_digest
+    query = {"query": f"SELECT * FROM parquet.`{parquet}`"}
+    assert read_rows(spark(**query).data).digest == expected.data_digest
+    for where, message in (
+        ({"table": "nix"}, "must name a table that is there; got 'nix'"),
+        ({"query": "SELECT * FROM nix"}, "TABLE_OR_VIEW_NOT_FOUND"),
+        ({"path": f"{parquet}.nix"}, "PATH_NOT_FOUND"),
+    ):
+        said = ""
+        try:
+            read_rows(spark(**where).data)
+        except DataError as refusal:
+            said = str(refusal)
+        assert message in said, where
+        assert "\n" not in said
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from builders import PROJECT
+from engines import table_of_kinds, write_parquet
 
 from pipeline.config.compose import configuration
 from pipeline.record import write
@@ -28,14 +30,15 @@ pytestmark = [
 ]
 
 
-def run(name: str, *words: str) -> None:
-    """Run a function of the script there; it asserts what it finds."""
-    variables = {"PYTHONPATH": str(PROJECT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+def run(name: str, *words: str) -> str:
+    """Run a function of the script there, which asserts what it finds; return what it warns of."""
+    variables = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}", "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
         [PYTHON, SCRIPT, name, *words], capture_output=True, text=True, check=False,
         env={**os.environ, **variables, "PYSPARK_PYTHON": str(PYTHON)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,21 @@ def test_a_failure_there_is_a_failure_here():
         run("nothing")
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="no java on PATH")
+needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="no java on PATH")
+
+
+@needs_java
+def test_spark_on_java_gives_the_run_of_the_file_to_the_bit(tmp_path):
+    kinds = table_of_kinds()
+    parquet = write_parquet(kinds, tmp_path / "kinds.parquet")
+    words = kinds["word"].to_pylist()
+    other = kinds.set_column(0, "word", pa.array([*words[:-1], f"{words[-1]}x"]))
+    changed = write_parquet(other, tmp_path / "changed.parquet")
+    said = run("spark_on_java_gives_the_run_of_the_file", str(parquet), str(changed))
+    assert said == ""
+
+
+@needs_java
 def test_spark_scores_rows_as_the_pipeline(project, tmp_path):
     (tmp_path / "car.data").write_bytes(car.content())
     words = ["data=car", f"data.path={tmp_path}/car.data", "optimiser=newton"]

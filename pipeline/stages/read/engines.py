@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_DISTINCT = 1_000_000
-PACKAGES = {"sail": "pysail pyspark-client", "spark": "pyspark"}
+PACKAGES = {"sail": "pyarrow-hotfix pysail pyspark-client", "spark": "pyarrow-hotfix pyspark"}
 
 
 def count_in_engine(source: SourceSettings, data: DataSettings, wanted: Sequence[str]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pipeline.errors import DataError, reason_of
 from pipeline.stages.read.engine_address import address_of
 
 TIMEOUT_S = 10  # until a server answers that it is there
+LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")  # of what is raised as well
 PORT = 15002  # of Spark Connect, where the address names none
 
 
@@ -39,11 +41,15 @@ def spark_session(source: SourceSettings) -> Iterator[Any]:
 def _session(address: str) -> Any:
     from pyspark.sql import SparkSession
 
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if address.startswith("sc://"):
         _require_answer(address)
         return SparkSession.builder.remote(address).create()
     import_module("pyspark.core")  # pyspark-client has it not
     builder = SparkSession.builder.config("spark.ui.showConsoleProgress", "false")
+    # Until Java and Python have met, on a machine that is busy.
+    builder = builder.config("spark.python.authenticate.socketTimeout", "120s")
     with _no_stderr():  # Java keeps it
         return (builder.master(address) if address else builder).getOrCreate()
 
