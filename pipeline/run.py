@@ -181,5 +181,5 @@ def _find_in_blocks(prepared: Prepared, trained: Trained, config: RunConfig) -> 
         trained.theta, valid, test, prepared.train_share, config.evaluate,
         held_out=prepared.held_out,
     )  # fmt: skip
-    effects = explain(trained.theta, prepared.encoder, prepared.inference, test.sample)
+    effects = explain(trained.theta, prepared.encoder, prepared.inference, test)
     return Findings(*judged, optimism=None, effects=effects, surface=None)
