@@ -554,7 +554,7 @@ def test_a_record_that_was_changed_since_it_was_made_here_is_not_trusted(name, h
 
 
 def test_what_trains_again_is_a_script_that_any_commit_can_answer():
-    """It asks of the code nothing but these, which older commits have as well."""
+    """It asks of the code nothing but these, which the commits of its records have as well."""
     names = {
         f"{node.module}.{alias.name}"
         for node in ast.walk(ast.parse(SCRIPT.read_text()))
@@ -568,4 +568,5 @@ def test_what_trains_again_is_a_script_that_any_commit_can_answer():
         "pipeline.record.identity.trace",
         "pipeline.run.learn",
         "pipeline.run.prepare",
+        "pipeline.stages.train.Start",  # of records that have one, which older commits have not made
     }
