@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,19 +57,38 @@ def quadrature(values: Array, share: Array) -> tuple[Array, Array]:
     """
     order = np.argsort(values)
     values, share = values[order], share[order]
-    floors, n = np.unique(np.floor(values), return_counts=True)
+    floor = np.floor(values)
+    begin = np.flatnonzero(np.append(True, floor[1:] != floor[:-1]))
+    n = np.diff(np.append(begin, len(values)))
     crowded = n > NODES
     many = np.repeat(crowded, n)
     if not many.any():
         return values, share
-    floors, starts = floors[crowded], np.cumsum(np.append(0, n[crowded][:-1]))
-    nodes = chebyshev.chebpts1(NODES)
-    T = chebyshev.chebvander(2 * (values[many] - np.floor(values[many])) - 1, NODES - 1).T
+    floors, starts = floor[begin[crowded]], np.cumsum(np.append(0, n[crowded][:-1]))
+    T = _polynomials(2 * (values[many] - floor[many]) - 1, NODES)
     means = np.add.reduceat(T * share[many], starts, axis=1)  # of each polynomial, in each panel
     means[1:] *= 2
+    nodes, at_nodes = _nodes(NODES)
     points = floors[:, None] + (1 + nodes) / 2
-    shares = (chebyshev.chebvander(nodes, NODES - 1) @ means / NODES).T
+    shares = (at_nodes @ means / NODES).T
     return np.append(values[~many], points), np.append(share[~many], shares)
+
+
+@functools.cache
+def _nodes(n: int) -> tuple[Array, Array]:
+    """Return the ``n`` Chebyshev points, and the polynomials (points, n) at them."""
+    points = chebyshev.chebpts1(n)
+    return points, _polynomials(points, n).T
+
+
+def _polynomials(x: Array, n: int) -> Array:
+    """Return the first ``n`` Chebyshev polynomials (n, …) of ``x``."""
+    T = np.empty((n, len(x)))
+    T[0], T[1], twice = 1.0, x, 2 * x
+    for i in range(2, n):
+        np.multiply(T[i - 1], twice, out=T[i])
+        T[i] -= T[i - 2]
+    return T
 
 
 def mean_softplus(u: Array, u_share: Array, v: Array, v_share: Array) -> float:
@@ -80,8 +100,11 @@ def mean_softplus(u: Array, u_share: Array, v: Array, v_share: Array) -> float:
     u, share = u[order], u_share[order]
     above, sum_above = (np.append(np.cumsum(a[::-1])[::-1], 0.0) for a in (share, share * u))
     low, high = np.searchsorted(u, -FLAT - v), np.searchsorted(u, FLAT - v)
-    curved = [
-        share[i:j] @ np.logaddexp(0.0, u[i:j] + value)
-        for i, j, value in zip(low, high, v, strict=True)
-    ]
+    curved = list[float]()
+    for k in range(0, len(v), NODES):  # most are points of a panel
+        i, j = low[k : k + NODES], high[k : k + NODES]
+        first, last = i.min(), j.max()
+        softplus = np.logaddexp(0.0, u[first:last] + v[k : k + NODES, None])
+        ends = zip(softplus, i, j, strict=True)
+        curved += [share[a:b] @ row[a - first : b - first] for row, a, b in ends]
     return float(v_share @ (curved + sum_above[high] + v * above[high]))

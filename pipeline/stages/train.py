@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 import nn
 from nn import Epoch, Examples, Transform
@@ -18,6 +17,7 @@ from nn.optimum import LOG_2
 from pipeline.config.train_settings import FirstOrder, Newton, OptimiserSettings, TrainSettings
 from pipeline.errors import TrainingError
 from pipeline.stages.blocks.keyed import KeyedBlocks
+from pipeline.stages.one_thread import LIBRARIES
 from pipeline.stages.penalty import auto_l2
 
 Ended = Literal["epochs", "patience", "optimum", "diverged", "stopped"]
@@ -87,10 +87,11 @@ def train(
     threads adds in another order and changes the last bits. Of rows in blocks the validation loss
     of an epoch is a pass of its own: it is computed where ``settings.patience`` needs it.
     """
-    if not isinstance(examples, Examples) and settings.patience is None:
-        valid = None
+    if not isinstance(examples, Examples):
+        start = None  # the optimum of a sample is as near
+        valid = None if settings.patience is None else valid
     l2 = auto_l2(examples) if isinstance(settings.l2, str) else settings.l2
-    with threadpool_limits(settings.blas_threads, user_api="blas"):
+    with LIBRARIES.limit(limits=settings.blas_threads, user_api="blas"):
         epochs = _epochs(examples, valid, optimiser, settings, l2, seed, start)
         seen, best, ended = _follow(epochs, settings, watch)
     curve = _curve(seen, has_valid=valid is not None)
@@ -117,7 +118,7 @@ def _epochs(
     d = examples.X.shape[1] if isinstance(examples, Examples) else examples.d
     if isinstance(optimiser, Newton):  # from zeros: what it finds does not depend on the seed
         theta = np.zeros(d + 1) if begin is None else begin.theta
-        if isinstance(examples, Examples) or begin is not None:
+        if isinstance(examples, Examples):
             return nn.fit_newton(theta, examples, settings.epochs, **options)
         return _from_sample(theta, examples, settings.epochs, options)
     start, batches = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
