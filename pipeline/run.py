@@ -176,10 +176,12 @@ def _find(
 
 def _find_in_blocks(prepared: Prepared, trained: Trained, config: RunConfig) -> Findings:
     assert prepared.blocks  # noqa: S101
-    _, valid, test = prepared.blocks
+    train, valid, test = prepared.blocks
     judged = judge(
         trained.theta, valid, test, prepared.train_share, config.evaluate,
         held_out=prepared.held_out,
     )  # fmt: skip
     effects = explain(trained.theta, prepared.encoder, prepared.inference, test)
-    return Findings(*judged, optimism=None, effects=effects, surface=None)
+    path, l2 = trained.path, trained.l2
+    surface = None if path is None else slice_surface(path, train.sample, l2)
+    return Findings(*judged, optimism=None, effects=effects, surface=surface)

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nn import Examples, binary_cross_entropy, row_logits, sigmoid
+from nn.arrays import Array
 from nn.neuron import average
 from pipeline import files
 from pipeline.compare.permutation import Rise, rise_of_loss
+from pipeline.config.contract import DataSettings
 from pipeline.config.evaluate_settings import EvaluateSettings
 from pipeline.errors import ConfigError, DataError
 from pipeline.record import Record
 from pipeline.record.contents import json_bytes
+from pipeline.stages.blocks.checked import check_blocks
+from pipeline.stages.blocks.clusters import sample_counts
+from pipeline.stages.blocks.dealt import undealt
+from pipeline.stages.blocks.judge import judge_part
+from pipeline.stages.blocks.logits import loss_kinds
+from pipeline.stages.blocks.open import read_table
+from pipeline.stages.blocks.source import BlockRows
 from pipeline.stages.copies import (
-    Copies,
     Sampling,
     attribute_groups,
     find_copies,
@@ -26,12 +34,13 @@ from pipeline.stages.copies import (
 )
 from pipeline.stages.drift import Drift, find_drift
 from pipeline.stages.encode import encode, find_unseen
-from pipeline.stages.evaluate import CURVES, Evaluation, evaluate, independent_losses
+from pipeline.stages.evaluate import CURVES, Evaluation, RowLosses, evaluate, independent_losses
 from pipeline.stages.intervals import wilson
-from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.penalty import OUT_OF_FOLD
+from pipeline.stages.read import Rows
 from pipeline.stages.split import with_weight
 from pipeline.stages.threshold import Threshold
-from pipeline.stages.validate import Table, validate
+from pipeline.stages.validate import validate
 
 LEVEL = 0.05  # of the test of the mean loss, of one side
 
@@ -85,28 +94,33 @@ def monitor(record: Record, path: Path, form: Mapping[str, Any] | None = None) -
     if record.test_losses is None or not record.distributions:
         got = f"{record.identity[:12]}, made by an earlier version"
         raise ConfigError(f"RUN must have its test losses on record; got {got}: train it again")
-    rows, table = _read(record, path, form or {})
-    model, together = record.model, record.config["split"].get("copies") == "together"
-    if together and table.group is None:
-        table = replace(table, group=attribute_groups(table.frame))
-    examples = encode(model.encoder, table, path.name)
-    none = Examples(examples.X[:0], examples.y[:0], examples.count[:0])
-    copies = find_copies(none, examples, Sampling.of(table))  # train's rows are not on record
-    count = independent_counts(examples.count, copies)
-    losses = independent_losses(model.theta, examples, copies)
-    is_held_out = record.evaluation.held_out
+    data, held_out = _contract(record, path, form or {}), record.evaluation.held_out
+    rows = read_table(data)
+    if isinstance(rows, BlockRows):
+        found = _of_blocks(record, rows, data)
+    else:
+        found = _of_rows(record, rows, data)
     return Monitored(
         run=record.identity,
         source=files.shown(path),
         is_training_table=rows.digest == record.head.lineage.data_digest,
-        figures=_evaluate(record, examples, copies),
+        figures=found.figures,
         test=record.evaluation,
-        calibration=_calibration(record, examples, float(count.sum())),
-        drift=find_drift(record.distributions, table, count),
-        unseen=find_unseen(model.encoder, table),
-        rise=rise_of_loss(losses, record.test_losses)
-        if is_held_out else None,
-    )  # fmt: skip
+        calibration=found.calibration,
+        drift=found.drift,
+        unseen=found.unseen,
+        rise=rise_of_loss(found.losses, record.test_losses) if held_out else None,
+    )
+
+
+class Measured(NamedTuple):
+    """What the rows of a file say of a run; see ``Monitored``."""
+
+    figures: Evaluation
+    losses: RowLosses
+    calibration: Calibration
+    drift: tuple[Drift, ...]
+    unseen: dict[str, dict[str, int]]
 
 
 def to_json(found: Monitored) -> bytes:
@@ -117,30 +131,67 @@ def to_json(found: Monitored) -> bytes:
     return json_bytes(tree)
 
 
-def _read(record: Record, path: Path, form: Mapping[str, Any]) -> tuple[Rows, Table]:
-    """Return the rows of the file; of the contract, what only training asks for is left out."""
+def _contract(record: Record, path: Path, form: Mapping[str, Any]) -> DataSettings:
+    """Return the contract of the file, without what only training asks for."""
     changes = {
         "path": str(path.absolute()), "source": None, "valid": None, "test": None, "sha256": None,
         "min_rows": 1, "max_contradictory": 1.0,
     }  # fmt: skip
-    data = record.model.data.in_form(form).model_copy(update=changes)
-    rows = read_rows(data)
+    return record.model.data.in_form(form).model_copy(update=changes)
+
+
+def _of_rows(record: Record, rows: Rows, data: DataSettings) -> Measured:
+    model, name = record.model, Path(str(data.path)).name
     table = with_weight(validate(rows, data, of_columns=False).require())
-    if len({*table.y}) < 2:
-        raise DataError(f"rows of a weight above 0 must hold both classes; got one in {path.name}")
-    return rows, table
+    _require_classes(table.y, name)
+    if record.config["split"].get("copies") == "together" and table.group is None:
+        table = replace(table, group=attribute_groups(table.frame))
+    examples = encode(model.encoder, table, name)
+    none = Examples(examples.X[:0], examples.y[:0], examples.count[:0])
+    copies = find_copies(none, examples, Sampling.of(table))  # train's rows are not on record
+    count = independent_counts(examples.count, copies)
+    share, settings, threshold = _judged_by(record)
+    return Measured(
+        evaluate(model.theta, examples, share, settings, copies, threshold, held_out=True),
+        independent_losses(model.theta, examples, copies),
+        _calibration(model.theta, examples, float(count.sum())),
+        find_drift(record.distributions, table, count),
+        find_unseen(model.encoder, table),
+    )
 
 
-def _evaluate(record: Record, examples: Examples, copies: Copies) -> Evaluation:
-    model, (negative, positive, _) = record.model, record.distributions[-1].count
+def _of_blocks(record: Record, rows: BlockRows, data: DataSettings) -> Measured:
+    """Return the same of a file that is read in blocks; the drift is that of a sample of it."""
+    model, sample = record.model, check_blocks(rows, data).require()
+    _require_classes(sample.y, Path(str(data.path)).name)
+    dealt = undealt(rows, sample)
+    part = dealt.part(0, model.encoder)
+    found, figures = judge_part(model.theta, part, *_judged_by(record))
+    n = figures.metrics.get("effective_rows", float(figures.n_rows))
+    return Measured(
+        replace(figures, held_out=True),
+        loss_kinds(found.bins),
+        _calibration(OUT_OF_FOLD, found.bins.rows()[0], n),
+        find_drift(record.distributions, part.sample_table, sample_counts(part)),
+        dealt.unseen(model.encoder),
+    )
+
+
+def _require_classes(y: Array, name: str) -> None:
+    if len({*y}) < 2:
+        raise DataError(f"rows of a weight above 0 must hold both classes; got one in {name}")
+
+
+def _judged_by(record: Record) -> tuple[float, EvaluateSettings, Threshold]:
+    """Return the share of train's rows that is positive, and what else figures depend on."""
+    negative, positive, _ = record.distributions[-1].count
     settings = EvaluateSettings.parse(record.config["evaluate"])
-    share, threshold = positive / (negative + positive), Threshold(model.threshold)
-    return evaluate(model.theta, examples, share, settings, copies, threshold, held_out=True)
+    return positive / (negative + positive), settings, Threshold(record.model.threshold)
 
 
-def _calibration(record: Record, examples: Examples, n_effective: float) -> Calibration:
+def _calibration(theta: Array, examples: Examples, n_effective: float) -> Calibration:
     X, y, count = examples
-    z = row_logits(record.model.theta, X)
+    z = row_logits(theta, X)
     p = sigmoid(z)
     share = average(y, count)
     if_positive, if_negative = (binary_cross_entropy(z, np.full(len(z), c)) for c in (1.0, 0.0))

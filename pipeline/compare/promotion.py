@@ -20,7 +20,9 @@ from pipeline.config.schema import Configuration, PromoteSettings, RunConfig
 from pipeline.console.tty import folded
 from pipeline.errors import OK, ConfigError, DataError, PipelineError
 from pipeline.record import Record, read
-from pipeline.stages.read import read_rows
+from pipeline.stages.blocks.dealt import DealtBlocks, deal_blocks
+from pipeline.stages.blocks.open import read_table
+from pipeline.stages.blocks.source import BlockRows
 from pipeline.stages.split import Split, split_table
 from pipeline.stages.validate import validate
 from pipeline.text import bounded, counted, cut, say
@@ -146,19 +148,21 @@ def _model_name(gate: PromoteSettings, record: Record) -> str:
     return name
 
 
-def _split(record: Record) -> Split:
+def _split(record: Record) -> Split | DealtBlocks:
     """Return the parts of the run's table, after its data were found to be what they were."""
     config, digest = RunConfig.parse(record.config), record.head.lineage.data_digest
-    rows = read_rows(config.data)
+    rows = read_table(config.data)
     if rows.digest != digest:
         raise DataError(
             f"data must be those that the run was made of, digest {digest[:8]}; got "
             f"{rows.digest[:8]} in {config.data.place}: run the sweep again"
         )
+    if isinstance(rows, BlockRows):
+        return deal_blocks(rows, config)
     return split_table(validate(rows, config.encode.completed(config.data)).require(), config.split)
 
 
-def _scored(record: Record, split: Split) -> Scored:
+def _scored(record: Record, split: Split | DealtBlocks) -> Scored:
     """Return the challenger on its test rows, after these were found to be those on record."""
     scored = score(record.model, split)
     recorded, again = record.head.metrics["test/log_loss"], scored.error("log_loss")
@@ -167,7 +171,9 @@ def _scored(record: Record, split: Split) -> Scored:
     return scored
 
 
-def _champion(held: Version, record: Record, split: Split, registry: Registry) -> ChampionScore:
+def _champion(
+    held: Version, record: Record, split: Split | DealtBlocks, registry: Registry
+) -> ChampionScore:
     with TemporaryDirectory() as folder:
         champion = registry.record(held, Path(folder))
         model, how = comparable_model(champion, record, split)

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.compare.gate import Scored, score_rows
+from pipeline.compare.gate import Scored, score_buckets, score_rows
 from pipeline.config.schema import RunConfig
 from pipeline.errors import DataError, PipelineError
 from pipeline.record import Record
+from pipeline.run import learn, prepare
 from pipeline.stages.balance import balance
+from pipeline.stages.blocks.dealt import DealtBlocks
 from pipeline.stages.copies import Sampling
 from pipeline.stages.encode import encode, fit_encoder
+from pipeline.stages.outcome import Finished
 from pipeline.stages.penalty import OUT_OF_FOLD, penalty_path
 from pipeline.stages.predict import Model
 from pipeline.stages.split import Split, join
@@ -31,7 +34,9 @@ MAX_NUMBERS = 2**28  # of the inputs of all distinct train rows: 2 GiB
 FAVOURED = "it is compared as it is: it may know some of the test rows, which favours it"
 
 
-def comparable_model(champion: Record, challenger: Record, split: Split) -> tuple[Model, str]:
+def comparable_model(
+    champion: Record, challenger: Record, split: Split | DealtBlocks
+) -> tuple[Model, str]:
     """Return the champion's model to compare, and how it came about; "" if it is as it was.
 
     It is as it was where it was trained on the challenger's training rows. Elsewhere it has seen
@@ -51,15 +56,17 @@ def comparable_model(champion: Record, challenger: Record, split: Split) -> tupl
         config = _recipe(champion, challenger)
         if config == RunConfig.parse(challenger.config | {"seed": config.seed}):
             return champion.model, f"its recipe is the challenger's; {FAVOURED}"
-        model = _trained(config, split)
+        model = _trained(config, split) if isinstance(split, Split) else _trained_in_blocks(config)
     except (PipelineError, MemoryError) as error:
         why = one_line(str(error) or "out of memory", 200)
         return champion.model, f"it cannot be trained on these rows ({why}); {FAVOURED}"
     return model, "trained again by its own recipe on the challenger's training rows: it had others"
 
 
-def score(model: Model, split: Split) -> Scored:
+def score(model: Model, split: Split | DealtBlocks) -> Scored:
     """Return how the model does on the test rows."""
+    if isinstance(split, DealtBlocks):
+        return score_buckets(model.theta, split.part(2, model.encoder), model.threshold)
     group = Sampling.of(split.test).group
     test = encode(model.encoder, split.test, "test")
     return score_rows(
@@ -98,6 +105,14 @@ def _column(tree: dict[str, Any], is_own: bool) -> dict[str, Any]:
     if is_own or tree["kind"] in ("weight", "count", "group"):
         return tree
     return {**tree, "parts": []} if tree["kind"] == "date" else {"kind": "ignored"}
+
+
+def _trained_in_blocks(config: RunConfig) -> Model:
+    outcome = learn(prepare(config), config)
+    if not isinstance(outcome, Finished):
+        raise DataError(outcome.failure.message)
+    encoder, threshold = outcome.prepared.encoder, outcome.evaluation.threshold
+    return Model(config.data, encoder, outcome.trained.theta, threshold)
 
 
 def _trained(config: RunConfig, split: Split) -> Model:

@@ -14,15 +14,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn import Examples, logits, mean_loss
+from nn import Examples, examine
 from nn.arrays import Array
 from pipeline.config.schema import RunConfig, ScorecardSettings
 from pipeline.csv_text import csv_bytes
 from pipeline.errors import ConfigError, DataError
 from pipeline.record import Record
+from pipeline.stages.blocks.dealt import deal_blocks
+from pipeline.stages.blocks.keyed import KeyedBlocks
+from pipeline.stages.blocks.open import read_table
+from pipeline.stages.blocks.source import BlockRows
 from pipeline.stages.encode import Encoder, OneHot, Standard, encode
 from pipeline.stages.predict import Model
-from pipeline.stages.read import read_rows
 from pipeline.stages.split import split_table
 from pipeline.stages.validate import validate
 
@@ -86,22 +89,20 @@ def scorecard(model: Model, settings: ScorecardSettings) -> Scorecard:
     return Scorecard(base, tuple(lines), theta, _bound(theta[-1] - shift, errors))
 
 
-def rise(card: Scorecard, model: Model, examples: Examples) -> float:
+def rise(card: Scorecard, model: Model, rows: Examples | KeyedBlocks) -> float:
     """Return by how much rounding raises the mean loss of the rows, in nats per row."""
-    before, after = (
-        mean_loss(logits(theta, examples.X), examples.y, examples.count)
-        for theta in (model.theta, card.theta)
-    )
-    return after - before
+    return examine(card.theta, rows).loss - examine(model.theta, rows).loss
 
 
-def test_rows(record: Record) -> Examples | None:
+def test_rows(record: Record) -> Examples | KeyedBlocks | None:
     """Return the test rows of a run; None where its table is not there, or another one."""
     config = RunConfig.parse(record.config)
     try:
-        rows = read_rows(config.data)
+        rows = read_table(config.data)
         if rows.digest != record.head.lineage.data_digest:
             return None
+        if isinstance(rows, BlockRows):
+            return deal_blocks(rows, config).part(2, record.model.encoder)
         table = validate(rows, config.encode.completed(config.data)).require()
     except DataError:
         return None

@@ -20,8 +20,10 @@ from pipeline.record import Record, RecordError, read
 from pipeline.record.git import source_warning
 from pipeline.record.identity import Lineage, environment, identity_of, trace
 from pipeline.run import prepare
+from pipeline.stages.blocks.open import read_table
+from pipeline.stages.blocks.source import BlockRows
 from pipeline.stages.outcome import Prepared, Refused, Unfinished
-from pipeline.stages.read import Rows, read_rows
+from pipeline.stages.read import Rows
 from pipeline.stages.read.datasets import TABLES, write_if_missing
 from pipeline.stages.read.source import state_of
 from pipeline.stages.train import Start
@@ -44,7 +46,7 @@ class Host:
         self._writes = writes
         self._here = environment()
         self.warning = source_warning(self._here.git_missing)
-        self._rows: dict[str, Rows] = {}
+        self._rows: dict[str, Rows | BlockRows] = {}
         self._prepared: dict[str, Prepared | Refused] = {}
 
     def digest(self, data: DataSettings) -> str:
@@ -105,8 +107,8 @@ class Host:
                 report = _unreported(attempt, prepared, report)
         return replace(report, seconds=time.monotonic() - begun)
 
-    def _read(self, data: DataSettings) -> Rows:
-        return _kept(self._rows, _state(data), lambda: _read_rows(data))
+    def _read(self, data: DataSettings) -> Rows | BlockRows:
+        return _kept(self._rows, _state(data), lambda: _read_table(data))
 
     def prepare(self, config: RunConfig) -> Prepared | Refused:
         """Return the rows of the run, checked, split and encoded; DataError without any."""
@@ -159,11 +161,11 @@ def _state(data: DataSettings) -> str:
     return f"{data!r} {held}"
 
 
-def _read_rows(data: DataSettings) -> Rows:
+def _read_table(data: DataSettings) -> Rows | BlockRows:
     """Read the table; of one that the project makes and that is not there yet, a copy."""
     if data.path is None or data.path not in TABLES or (files.PROJECT / data.path).exists():
-        return read_rows(data)
+        return read_table(data)
     with tempfile.NamedTemporaryFile(suffix=Path(data.path).suffix) as copy:
         copy.write(TABLES[data.path]())
         copy.flush()
-        return read_rows(data.model_copy(update={"path": copy.name}))
+        return read_table(data.model_copy(update={"path": copy.name}))

@@ -15,7 +15,7 @@ from nn import Examples, row_logits, tree_sum
 from nn.arrays import Array
 from pipeline.stages.blocks.keyed import Key, KeyedBlocks
 from pipeline.stages.blocks.logits import BUCKETS, Bins, HeldOut, buckets_of
-from pipeline.stages.copies import Sampling
+from pipeline.stages.copies import Sampling, independent_counts
 from pipeline.stages.evaluate import Evaluation
 from pipeline.stages.intervals import Z, wilson
 
@@ -37,6 +37,11 @@ class Clustered(Sampling):
 def is_clustered(blocks: KeyedBlocks) -> bool:
     """Return whether rows have groups or weights."""
     return blocks.sample_table.group is not None or blocks.sample_table.weight is not None
+
+
+def sample_counts(blocks: KeyedBlocks) -> Array:
+    """Return for how many independent rows each row (n,) of the sample stands."""
+    return independent_counts(blocks.sample.count, Sampling.of(blocks.sample_table))
 
 
 def clustered_sampling(found: HeldOut) -> Clustered:

@@ -60,16 +60,28 @@ def judge(
     else:
         rows, *ends = validated.bins.rows()
         threshold = choose_threshold(OUT_OF_FOLD, rows, settings.threshold, ends)
-    found = score_blocks(theta, test, cuts_of(settings, threshold))
-    sampling = clustered_sampling(found) if is_clustered(test) else INDEPENDENT
-    evaluation = evaluate_scored(found, train_share, settings, sampling, threshold)
-    if is_clustered(test):
-        evaluation = with_clusters(evaluation, found, theta, test)
+    found, evaluation = judge_part(theta, test, train_share, settings, threshold)
     return Judged(
         bucket_losses(validated) if validated else None,
         loss_kinds(found.bins),
         replace(evaluation, held_out=held_out),
     )
+
+
+def judge_part(
+    theta: Array,
+    part: KeyedBlocks,
+    train_share: float,
+    settings: EvaluateSettings,
+    threshold: Threshold,
+) -> tuple[HeldOut, Evaluation]:
+    """Return the sums of the rows of a part, and their evaluation: a pass, or two of clusters."""
+    found = score_blocks(theta, part, cuts_of(settings, threshold))
+    if not is_clustered(part):
+        return found, evaluate_scored(found, train_share, settings, INDEPENDENT, threshold)
+    sampling = clustered_sampling(found)
+    evaluation = evaluate_scored(found, train_share, settings, sampling, threshold)
+    return found, with_clusters(evaluation, found, theta, part)
 
 
 def cuts_of(settings: EvaluateSettings, threshold: Threshold) -> Cuts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pipeline.config.column_settings import Numeric
 from pipeline.config.schema import RunConfig
 from pipeline.config.split_settings import NoSplit
 from pipeline.errors import DataError
+from pipeline.stages.blocks.clusters import sample_counts
 from pipeline.stages.blocks.deal import Deal, deal_buckets
 from pipeline.stages.blocks.encoded import PartBlocks
 from pipeline.stages.blocks.estimate import infer_blocks
@@ -54,14 +56,17 @@ def prepare_blocks(config: RunConfig, rows: BlockRows, validation: Validation) -
         for place in ((0, 1, 2) if held_out else (0, 0, 0))
     ]
     train, valid, test = parts
-    share = learned.sizes.weight[0]
-    known = distributions(of_train, train.sample.count, config.data.target.name)
+    negative, positive = learned.sizes.weight[0].tolist()
+    share = positive / (negative + positive)
+    *columns, target = distributions(of_train, sample_counts(train), config.data.target.name)
+    n = sum(target.count)
+    known = *columns, replace(target, count=(n * (1 - share), n * share, 0.0))
     return Prepared(
         data_digest=rows.digest,
         validation=validation,
         dealing=dealing,
         held_out=held_out,
-        train_share=float(share[1] / share.sum()),
+        train_share=share,
         encoder=encoder,
         unseen=unseen_words(encoder, _together(learned.words)),
         train=train,
@@ -70,7 +75,7 @@ def prepare_blocks(config: RunConfig, rows: BlockRows, validation: Validation) -
         copies=Copies(np.zeros(0, bool)),
         inference=infer_blocks(train, encoder),
         distributions=known,
-        drift=find_drift(known, test.sample_table, test.sample.count),
+        drift=find_drift(known, test.sample_table, sample_counts(test)),
     )
 
 
