@@ -165,6 +165,14 @@ def _refusal(record: Record, answer: dict[str, Any]) -> tuple[str, ...]:
     return (reason, f'{hint}ARGS="{key}=…"') if answer["refused"] == "data" else (reason,)
 
 
+def _from_here(name: str, value: str | None) -> str | None:
+    """Return a setting of a source, with the whole path where it is one of the project."""
+    if value is None or "://" in value:
+        return value
+    is_path = name == "path" or (name == "connect" and (files.PROJECT / value).is_file())
+    return str(files.PROJECT / value) if is_path else value
+
+
 def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with another place of its table or number of threads."""
     tree = copy.deepcopy(config)
@@ -182,6 +190,8 @@ def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     write_if_missing(data["path"])
     held = {name: data.get(name) for name in ("path", "valid", "test")}
     data |= {name: str(files.PROJECT / path) for name, path in held.items() if path is not None}
+    if data.get("source"):
+        data["source"] = {name: _from_here(name, of) for name, of in data["source"].items()}
     data["sha256"] = None  # the digest on record is of every cell, and is compared afterwards
     return tree
 
