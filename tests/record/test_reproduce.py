@@ -568,5 +568,5 @@ def test_what_trains_again_is_a_script_that_any_commit_can_answer():
         "pipeline.record.identity.trace",
         "pipeline.run.learn",
         "pipeline.run.prepare",
-        "pipeline.stages.train.Start",  # of records that have one, which older commits have not made
+        "pipeline.stages.train.Start",  # of records that have one
     }
