@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nn import Examples, examine, logits, loss_slope, newton, tree_sum
 from nn.arrays import Array
 from nn.likelihood import Point, ends_by_third, independent_columns, third_derivative
-from nn.optimum import LOG_2, MAX_STEPS, newton_steps
+from nn.optimum import LOG_2, MAX_STEPS, newton_step, newton_steps
 from pipeline.stages.attribute_tests import wald_tests
 from pipeline.stages.blocks.keyed import Key, KeyedBlocks
 from pipeline.stages.blocks.logits import BUCKETS, buckets_of
@@ -35,6 +35,8 @@ from pipeline.stages.one_thread import on_one_thread
 from pipeline.stages.robust import Robust, by_sandwich, student
 
 IN_BLOCKS = "the table is read in blocks: by an expansion to third order, with Wald tests"
+CLOSE = 1e-10  # squared standard errors: after a step from there none is needed
+ROUNDED = 1 + 1e-12  # times a sum of losses is what it may be after rounding
 NO_FIRTH = "Firth's penalised likelihood takes too many passes over a table that is read in blocks"
 
 
@@ -52,15 +54,25 @@ class Moments(NamedTuple):
     plain: Array
 
 
+class Local(NamedTuple):
+    """Sums of minus the log-likelihood of rows, its gradient and its Hessian."""
+
+    loss: float
+    gradient: Array
+    hessian: Array
+
+
 @on_one_thread
 @np.errstate(all="ignore")
 def infer_blocks(train: KeyedBlocks, encoder: Encoder) -> Inference:
-    """Return what the training rows say about each input and attribute, in about seven passes.
+    """Return what the training rows say about each input and attribute, in four passes or five.
 
     Maximum likelihood by Newton's method, from the optimum of the sample. It never ends a run:
     where there is no interval, ``method`` or the note of the effect says why.
     """
-    moments = tree_sum(train.map(count_moments))
+    start = newton(np.zeros(train.d + 1), train.sample).theta
+    *sums, loss, gradient, hessian = tree_sum(train.map(partial(moments_and_local, start)))
+    moments = Moments(*sums)
     present = moments.gram.diagonal()[:-1] > 0
     blank = blank_inference(encoder, centring(encoder, present), present)
     blank = replace(blank, curves=blank_curves(encoder, train.sample.X))
@@ -70,33 +82,44 @@ def infer_blocks(train: KeyedBlocks, encoder: Encoder) -> Inference:
         why = f"{rarer:,.0f} rows of the rarer class are few for {r:,} parameters, and {NO_FIRTH}"
         return replace(blank, method=f"no intervals: {why}")
     try:
-        return _estimated(train, encoder, blank, moments, kept)
+        best = _maximum(train, moments, kept, start, Local(loss, gradient, hessian))
+        return _estimated(train, encoder, blank, moments, kept, best)
     except np.linalg.LinAlgError:
         return replace(blank, method="no intervals: numbers are too extreme")
 
 
-def count_moments(rows: Examples) -> Moments:
-    """Return the sums of one block."""
+def moments_and_local(theta: Array, rows: Examples) -> tuple[Any, ...]:
+    """Return the sums of one block: ``Moments``, and ``Local`` at ``theta``."""
     X, y, count = rows
     A, classes = np.column_stack([X, np.ones(len(X))]), np.stack([1 - y, y])
     gram = (A * count[:, None]).T @ A
     plain = gram if count.min(initial=1.0) >= 1 else A.T @ A
-    return Moments(float(len(y)), classes @ count, classes @ count**2, gram, plain)
+    moments = Moments(float(len(y)), classes @ count, classes @ count**2, gram, plain)
+    return *moments, *local_of(theta, rows)
+
+
+def local_of(theta: Array, rows: Examples) -> Local:
+    """Return the sums of one block at ``theta``."""
+    found, total = examine(theta, rows, curvature=True), rows.count.sum()
+    return Local(found.loss * total, found.gradient * total, found.hessian * total)
 
 
 def _estimated(
-    train: KeyedBlocks, encoder: Encoder, blank: Inference, moments: Moments, kept: list[int]
+    train: KeyedBlocks,
+    encoder: Encoder,
+    blank: Inference,
+    moments: Moments,
+    kept: list[int],
+    best: Point | None,
 ) -> Inference:
-    square = moments.gram[np.ix_(kept, kept)]
-    onto = np.linalg.solve(square, moments.gram[kept]).astype(np.float64, copy=False)
+    if best is None:
+        why = f"the data separate, so that the likelihood has no maximum, and {NO_FIRTH}"
+        return replace(blank, method=f"no intervals: {why}")
+    onto = _onto(moments, kept)
     wanted = [j for j, effect in enumerate(blank.effects) if not effect.note]
     contrasts = blank.centring[wanted]
     identified = identified_by(contrasts, kept, onto)
     inside = contrasts[identified][:, kept]
-    best = _maximum(train, moments, kept, onto)
-    if best is None:
-        why = f"the data separate, so that the likelihood has no maximum, and {NO_FIRTH}"
-        return replace(blank, method=f"no intervals: {why}")
     rows = [curve_contrasts(curve, encoder, blank.centring) for curve in blank.curves]
     of = train.sample_table
     is_simple = of.group is None and of.weight is None
@@ -179,27 +202,37 @@ def _scores(theta: Array, rows: Examples) -> Array:
     return np.column_stack([X, np.ones(len(X))]) * slope[:, None]
 
 
-def _maximum(train: KeyedBlocks, moments: Moments, kept: list[int], onto: Array) -> Point | None:
-    """Return where the likelihood is highest; None if nowhere."""
-    theta, square, n = _newton(train), np.ix_(kept, kept), moments.size.sum()
-    found = examine(theta, train, curvature=True)
-    slope, information = -found.gradient[kept] * n, found.hessian[square] * n
+def _onto(moments: Moments, kept: list[int]) -> Array:
+    """Return the matrix (r, d + 1) by which parameters of all inputs become those of the kept."""
+    square = moments.gram[np.ix_(kept, kept)]
+    return np.linalg.solve(square, moments.gram[kept]).astype(np.float64, copy=False)
+
+
+def _maximum(
+    train: KeyedBlocks, moments: Moments, kept: list[int], theta: Array, here: Local
+) -> Point | None:
+    """Return where the likelihood is highest; None if nowhere. ``theta`` is where to begin.
+
+    A pass for each step: near the maximum of a sample two are enough. Where a step does not lead
+    up, damped Newton goes on from zeros.
+    """
+    square, before = np.ix_(kept, kept), moments.size.sum() * LOG_2
+    while here.loss <= before * ROUNDED:
+        slope, information = -here.gradient[kept], here.hessian[square]
+        step = newton_step(information, slope)
+        if slope @ step < CLOSE:
+            break
+        theta, before = theta + _in_all(step, kept, train), here.loss
+        here = tree_sum(train.map(partial(local_of, theta)))
+    else:  # as of a sample that separates
+        *_, (theta, *_) = islice(newton_steps(np.zeros(len(theta)), train), MAX_STEPS)
+        here = tree_sum(train.map(partial(local_of, theta)))
+        slope, information = -here.gradient[kept], here.hessian[square]
+        step = newton_step(information, slope)
     if not _has_maximum(slope, information, moments.plain[square]):
         return None
-    # A step that costs no pass.
-    beta = onto @ theta + np.linalg.solve(information, slope)
-    return Point(beta[None], -found.loss * np.full(1, n), slope[None], information[None])
-
-
-def _newton(train: KeyedBlocks) -> Array:
-    """Return the maximum of the likelihood (d + 1,), from that of the sample."""
-    zeros = np.zeros(train.d + 1)
-    steps = newton_steps(newton(zeros, train.sample).theta, train)
-    point = next(steps)
-    if not point.found.objective <= LOG_2:  # of a sample that separates
-        steps = newton_steps(zeros, train)
-    *_, point = [point, *islice(steps, MAX_STEPS)]
-    return point.theta
+    beta = _onto(moments, kept) @ theta + step  # which costs no pass
+    return Point(beta[None], np.full(1, -here.loss), slope[None], information[None])
 
 
 def _has_maximum(slope: Array, information: Array, gram: Array) -> bool:

@@ -148,3 +148,18 @@ def same_to_a_millionth(blocks, whole) -> None:
         assert a.degrees == b.degrees
         if b.statistic is not None:
             assert a.statistic == pytest.approx(b.statistic, rel=1e-6)
+
+
+def test_four_passes_are_enough_where_the_sample_is_like_the_rest() -> None:
+    _, rows = make_rows(60_000)
+    blocks, passes = in_blocks(rows, 10_000), []
+
+    class Counted:
+        d, sample, sample_table = blocks.d, blocks.sample, blocks.sample_table
+
+        def map(self, function):
+            passes.append(function)
+            return blocks.map(function)
+
+    assert infer_blocks(Counted(), lines(3)).effects == infer_blocks(blocks, lines(3)).effects
+    assert len(passes) <= 5
