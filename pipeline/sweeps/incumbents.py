@@ -43,6 +43,10 @@ class Incumbent:
     objective: float
     overrides: tuple[str, ...] = ()
 
+    def is_out_of_reach(self, bound: float) -> bool:
+        """Return whether an objective that is never below ``bound`` is always above this one."""
+        return bound > self.objective + CLEAR
+
     @property
     def text(self) -> str:
         """The objective and whose it is, in words."""
@@ -53,13 +57,16 @@ class Incumbent:
 class Incumbents:
     """The lowest training objectives of a sweep, each of the runs that train on the same rows.
 
-    There are none where ``sweep.prune`` is none. Raise ConfigError if a launcher makes the runs.
+    A bound that one run has proven serves all that minimise the same objective, whatever their
+    optimiser and seed. There are no objectives where ``sweep.prune`` is none. Raise ConfigError if
+    a launcher makes the runs.
     """
 
     def __init__(self, grid: Grid) -> None:
         self._is_on = grid.settings.sweep.prune != "none"
         self._resumes = grid.settings.sweep.resume
         self._lowest: dict[str, Incumbent] = {}
+        self._bounds: dict[str, float] = {}  # by objective
         if self._is_on and grid.has_launcher:
             rule = "sweep.prune must be none with a launcher, whose runs do not wait for each other"
             raise ConfigError(f"{rule}; got objective: sweep.prune=none")
@@ -69,11 +76,15 @@ class Incumbents:
         return [f"{'Lowest':10}{incumbent.text}" for incumbent in self._lowest.values()]
 
     def add(self, job: Job, identity: str) -> None:
-        """Take the objective of this FINISHED run, if it is the lowest."""
+        """Take what this run has proven, and its objective if it FINISHED and is the lowest."""
         head = _head(identity) if self._is_on else None
-        if head is None or head.status != "FINISHED":
+        if head is None or (head.status != "FINISHED" and not _is_pruned(head)):
             return
-        objective, place = head.metrics["train/best_objective"], _rows(job, head)
+        objective, digest = head.metrics["train/best_objective"], head.lineage.data_digest
+        place, same = _rows(job.config, digest), _objective(job.config, digest)
+        self._bounds[same] = max(_proven(head), self._bounds.get(same, -math.inf))
+        if head.status != "FINISHED":
+            return
         made = Incumbent(identity, objective, job.overrides)
         lowest = self._lowest.setdefault(place, made)
         if made.objective < lowest.objective:
@@ -90,12 +101,11 @@ class Incumbents:
 
     def _is_lost(self, step: Step) -> bool:
         job, head = step.job, _head(str(step.identity))
-        if head is None or not head.failure or not head.failure.is_pruned or not head.certificate:
+        if head is None or not _is_pruned(head):
             return False
-        incumbent, bound = self._lowest.get(_rows(job, head)), head.certificate.bound
-        if incumbent is None or bound is None:
-            return False
-        return head.metrics["train/best_objective"] - bound > incumbent.objective + CLEAR
+        self.add(job, str(step.identity))
+        incumbent = self._lowest.get(_rows(job.config, head.lineage.data_digest))
+        return incumbent is not None and incumbent.is_out_of_reach(_proven(head))
 
     def prune(self, job: Job, host: Host) -> Prune:
         """Return what ends the run when it cannot reach the lowest objective so far."""
@@ -105,40 +115,44 @@ class Incumbents:
             prepared = host.prepare(job.config)
         except PipelineError:  # which the run will meet
             return never
-        incumbent = self._lowest.get(f"{prepared.data_digest} {_training(job.config)}")
+        incumbent = self._lowest.get(_rows(job.config, prepared.data_digest))
         if incumbent is None or not isinstance(prepared, Prepared) or job.config.train.l2 == "cv":
             return never
         if not prepared.examples:  # rows in blocks: a bound would be a pass over the files
             return never
         rows = balance(prepared.examples[0], job.config.train.class_weight).rows
         l2 = job.config.train.l2
-        return Bound(rows, auto_l2(rows) if isinstance(l2, str) else l2, incumbent)
+        known = self._bounds.get(_objective(job.config, prepared.data_digest), -math.inf)
+        return Bound(rows, auto_l2(rows) if isinstance(l2, str) else l2, incumbent, known)
 
 
 class Bound:
     """Asked after every epoch whether the objective can still fall to that of the incumbent.
 
-    At epochs 128, 256, 512, … it computes the duality gap of the neuron as it is; and once, when
-    that takes a tenth of the time so far, the optimum by Newton's method.
+    ``known`` is what was proven before. At epochs 128, 256, 512, … it computes the duality gap of
+    the neuron as it is; and once, when that takes a tenth of the time so far, the optimum by
+    Newton's method.
     """
 
-    def __init__(self, rows: Examples, l2: float, incumbent: Incumbent) -> None:
-        self._rows, self._l2, self._incumbent = rows, l2, incumbent
+    def __init__(
+        self, rows: Examples, l2: float, incumbent: Incumbent, known: float = -math.inf
+    ) -> None:
+        self._rows, self._l2, self._incumbent, self._known = rows, l2, incumbent, known
         passes = NEWTON_STEPS * (1 + rows.X.shape[1] / PRODUCTS)
         self._next, self._last = float(2 ** (GAP * PART).bit_length()), math.ceil(PART * passes)
 
     def __call__(self, epoch: Epoch) -> str:
         """Return why the run is pruned; "" where it goes on."""
-        if epoch.number < self._next:
+        lowest, by = self._known, "by a run with the same objective"
+        if not self._incumbent.is_out_of_reach(lowest):
+            if epoch.number < self._next:
+                return ""
+            lowest, by = self._lowest(epoch), f"at epoch {epoch.number:,}"
+        if not self._incumbent.is_out_of_reach(lowest):
             return ""
-        lowest = self._lowest(epoch)
-        if not lowest > self._incumbent.objective + CLEAR:
-            return ""
-        return (
-            f"objective must be able to fall to {self._incumbent.objective:.6g} nats per row, as "
-            f"that of run {self._incumbent.identity[:12]}; got {lowest:.6g} at the least, as is "
-            f"proven at epoch {epoch.number:,}"
-        )
+        name, objective = self._incumbent.identity[:12], self._incumbent.objective
+        rule = f"objective must be able to fall to {objective:.6g} nats per row, as of run {name}"
+        return f"{rule}; got {lowest:.6g} at the least, proven {by}"
 
     @np.errstate(all="ignore")
     def _lowest(self, epoch: Epoch) -> float:
@@ -172,13 +186,25 @@ def _promise(config: RunConfig) -> tuple[float, float]:
     return 0.0 if isinstance(l2, str) else l2, -getattr(config.optimiser, "learning_rate", 1e9)
 
 
-def _rows(job: Job, head: Head) -> str:
+def _rows(config: RunConfig, digest: str) -> str:
     """Return what is equal for runs whose objectives can be compared."""
-    return f"{head.lineage.data_digest} {_training(job.config)}"
+    train = config.train
+    return f"{digest} {config.data!r} {config.split!r} {train.rows} {train.class_weight}"
 
 
-def _training(config: RunConfig) -> str:
-    return f"{config.data!r} {config.split!r} {config.train.rows} {config.train.class_weight}"
+def _objective(config: RunConfig, digest: str) -> str:
+    """Return what is equal for runs that minimise the same objective."""
+    return f"{_rows(config, digest)} {config.encode!r} {config.train.l2}"
+
+
+def _is_pruned(head: Head) -> bool:
+    return head.failure is not None and head.failure.is_pruned
+
+
+def _proven(head: Head) -> float:
+    """Return what no objective is below, by the certificate of a run that minimises it."""
+    bound = head.certificate.bound if head.certificate else None
+    return -math.inf if bound is None else head.metrics["train/best_objective"] - bound
 
 
 def _head(identity: str) -> Head | None:

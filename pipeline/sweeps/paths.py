@@ -19,13 +19,13 @@ WEAKEST = 1e-8  # l2: of less, rounding decides where the optimum is
 
 
 class Paths:
-    """The finished runs of a sweep at whose optimum others may begin."""
+    """The runs of a sweep at whose optimum others may begin."""
 
     def __init__(self) -> None:
         self._ends: dict[str, dict[float, str]] = defaultdict(dict)  # identities by l2
 
     def add(self, job: Job, identity: str) -> None:
-        """Let others begin at the optimum of this FINISHED run."""
+        """Let others begin at the optimum of this run, if it FINISHED there."""
         if (l2 := place_on_path(job.config)) is not None:
             self._ends[_path(job.config)][l2] = identity
 
@@ -41,7 +41,7 @@ class Paths:
                 record = read(files.RUNS / ends[stronger])
             except RecordError:
                 continue
-            if record.head.ended == "optimum":
+            if (record.status, record.head.ended) == ("FINISHED", "optimum"):
                 return Start(record.identity, stronger, record.model.theta)
         return None
 

@@ -78,7 +78,7 @@ class _Known:
         self.paths, self.incumbents = Paths(), Incumbents(grid)
 
     def add(self, job: Job, identity: str) -> None:
-        """Take a FINISHED run."""
+        """Take a run that has ended."""
         self.paths.add(job, identity)
         self.incumbents.add(job, identity)
 
@@ -162,7 +162,7 @@ def _attempt(
         prune, start = known.incumbents.prune(job, host), known.paths.start(job)
         report = host.run(job, sweep.log(job.number), stop, prune, start)
         if report is not None:
-            if report.identity is not None and report.status == "FINISHED":
+            if report.identity is not None:
                 known.add(job, report.identity)
             yield report
         else:

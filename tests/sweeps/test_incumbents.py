@@ -116,6 +116,15 @@ def test_no_objective_is_below_the_bound_wherever_it_is_computed(seed):
     assert lower_bound(end.theta, 0.5, job.rows, 0.0) == -math.inf
 
 
+def test_what_is_proven_of_an_objective_ends_others_before_their_first_epoch():
+    job = grid(0)[0]
+    bound = Bound(job.rows, job.l2, Incumbent("a" * 32, 0.1), known=0.1001)
+    assert (made := trained(job, lambda epoch: bool(bound(epoch)))).ended == "stopped"
+    assert made.curve["epoch"].tolist() == [0]
+    bound = Bound(job.rows, job.l2, Incumbent("a" * 32, 0.1), known=0.1)  # it may reach it
+    assert len(trained(job, lambda epoch: bool(bound(epoch))).curve["epoch"]) > 100
+
+
 def test_numbers_that_overflow_prune_nothing():
     rows = Examples(np.full((4, 1), 1e200), np.array([0.0, 1, 0, 1]), np.ones(4))
     bound = Bound(rows, 0.1, Incumbent("a" * 32, 0.1))
@@ -156,6 +165,8 @@ def test_what_was_pruned_is_made_again_only_where_the_run_that_it_lost_to_is_gon
     assert {head.failure.kind for head in lost} == {"Pruned"}
     assert len(finished) + len(lost) == 8
     assert len(lost) >= 4
+    messages = [head.failure.message for head in lost]
+    assert sum("by a run with the same objective" in message for message in messages) >= 3
     saved = sum(400 - head.best_epoch for head in lost)
     assert f"0 failed, {len(lost)} pruned ({saved:,} epochs saved)" in out
     assert f"nats per row: run {lowest.identity[:12]}, " in out
