@@ -25,6 +25,7 @@ from pipeline.stages.read import car
 N_ROWS = 3_000_000
 N_ROUNDS = 3
 BLOCK = 200_000  # rows that are made at once
+NAMES = [*car.ATTRIBUTES, "class"]
 SHORT = 10_000  # rows of the table before
 MEMORY = 400  # MB, the goal
 UNITS = {"seconds": (2, "s"), "cpu": (2, "CPU s"), "peak": (0, "MB")}
@@ -75,14 +76,17 @@ class Form:
 
 
 HEADER = ("data.names=null", "data.header=true")
-WITH_ID = f"data.names=[id,{','.join((*car.ATTRIBUTES, 'class'))}]"
+IGNORED = "+data.columns.id={kind: ignored}"  # the number of the row
+ID_FIRST = (f"data.names=[id,{','.join(NAMES)}]", IGNORED)
+ID_LAST = (f"data.names=[{','.join(NAMES)},id]", IGNORED)
 READ_HEADER = "read_csv('{}', all_varchar=true, header=true)"
 FORMS = (
     Form("plain"),
     Form("pinned", is_pinned=True),
     Form("header", HEADER, reader=READ_HEADER),
     Form("quoted"),
-    Form("ignored", (WITH_ID, "+data.columns.id={kind: ignored}"), "* EXCLUDE column0"),
+    Form("id first", ID_FIRST, "* EXCLUDE column0"),
+    Form("id last", ID_LAST, "* EXCLUDE column7"),
     Form("parquet", reader="read_parquet('{}')", goal=1.1),
 )
 
@@ -107,9 +111,8 @@ def _write(form: Form, path: Path, n: int) -> None:
         import duckdb
 
         _write(FORMS[0], path.with_suffix(".csv"), n)
-        names = [*car.ATTRIBUTES, "class"]
         with duckdb.connect() as db:
-            csv = READ_HEADER.replace("header=true", f"header=false, names={names}")
+            csv = READ_HEADER.replace("header=true", f"header=false, names={NAMES}")
             db.execute(
                 f"COPY (FROM {csv.format(path.with_suffix('.csv'))}) TO '{path}' (FORMAT parquet)"
             )
@@ -117,7 +120,7 @@ def _write(form: Form, path: Path, n: int) -> None:
         return
     with path.open("wb") as file:
         if form.name == "header":
-            file.write(",".join((*car.ATTRIBUTES, "class")).encode() + b"\n")
+            file.write(",".join(NAMES).encode() + b"\n")
         file.writelines(_blocks(form, n))
 
 
@@ -127,8 +130,10 @@ def _blocks(form: Form, n: int) -> Iterator[bytes]:
     rng = np.random.default_rng(0)
     for first in range(0, n, BLOCK):
         drawn = rng.integers(0, len(lines), min(BLOCK, n - first))
-        if form.name == "ignored":
+        if form.name == "id first":
             yield "".join(f"{first + i},{lines[k]}" for i, k in enumerate(drawn)).encode()
+        elif form.name == "id last":
+            yield "".join(f"{lines[k][:-1]},{first + i}\n" for i, k in enumerate(drawn)).encode()
         else:
             yield "".join([lines[k] for k in drawn]).encode()
 

@@ -20,7 +20,7 @@ MANY = 2**16  # distinct lines with quotes: beyond, DuckDB parses the whole file
 def rows_of(
     lines: pa.Table, columns: Layout, wanted: Sequence[str], data: DataSettings
 ) -> pa.Table | None:
-    """Return the counted rows of counted lines (line, n), each of which is a record.
+    """Return the counted rows of counted lines (line, …, n), each of which is a record.
 
     None where one is malformed or of another length, where MANY have quotes, and without a row.
     """

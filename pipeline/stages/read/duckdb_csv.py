@@ -39,24 +39,41 @@ def count_csv(
 ) -> tuple[Layout, pa.Table | None]:
     """Return the layout of a CSV file, and its counted rows or None where DuckDB misreads them.
 
-    Where every column is wanted, lines are counted, and the distinct ones parsed: a third of the
-    time. DataError for a file that is no text, or has not the columns of the contract.
+    Where no column is ignored, or the first ones are, lines are counted, and the distinct ones
+    parsed: a third of the time. DataError for a file that is no text, or has not the columns of the
+    contract.
     """
-    by_line = data.rest == "refuse" and {*wanted} >= {*data.columns}
-    by_cell = partial(_count_cells, source, data, wanted)
-    with _beside(partial(_count_lines, source) if by_line else by_cell) as answer:
+    with _beside(partial(_count_first, source, data, wanted)) as answer:
         found = scan(source, data.delimiter, data.max_bytes, data.sha256)
         columns = read_layout(source, data)
         table = _result(answer)
-    if by_line:
+    n_cut = _n_before(columns, wanted)
+    if n_cut is not None:
         lines, table = table, None
-        if lines is not None and _are_whole(lines, found):
-            table = rows_of(lines, columns, wanted, data)
+        if lines is not None and _are_whole(lines, n_cut, columns, found):
+            table = rows_of(lines, columns.after(n_cut), wanted, data)
         if table is not None or not _is_regular(columns, found):
             return columns, table
-        with _beside(by_cell) as answer:  # with line ends in quotes, and what else is rare
-            table = _result(answer)
+        with _beside(partial(_count_cells, source, data, wanted, columns)) as answer:
+            table = _result(answer)  # line ends in quotes, and what else is rare
     return columns, None if table is None else _if_whole(table, columns, found)
+
+
+def _n_before(columns: Layout, wanted: Sequence[str]) -> int | None:
+    """Return how many columns stand before the wanted ones; None where others are among those."""
+    n = len(columns.names) - len(wanted)
+    return n if {*columns.names[n:]} == {*wanted} else None
+
+
+def _count_first(
+    source: Source, data: DataSettings, wanted: Sequence[str], db: DuckDBPyConnection
+) -> pa.Table:
+    """Return what is counted beside the scan: lines where that can do, else cells."""
+    columns = read_layout(source, data)
+    n_cut = _n_before(columns, wanted)
+    if n_cut is None:
+        return _count_cells(source, data, wanted, columns, db)
+    return _count_lines(source, data.delimiter, n_cut, db)
 
 
 @contextmanager
@@ -77,30 +94,39 @@ def _result(answer: Future[pa.Table]) -> pa.Table | None:
     return None if answer.exception() else answer.result()
 
 
-def _count_lines(source: Source, db: DuckDBPyConnection) -> pa.Table:
-    """Return each line that is not blank, and its count."""
-    sql = f"SELECT line, count(*) AS n FROM {CSV} WHERE line <> '' GROUP BY line"  # noqa: S608
+def _count_lines(source: Source, delimiter: str, n_cut: int, db: DuckDBPyConnection) -> pa.Table:
+    """Return each line that is not blank, from its cell ``n_cut`` on, and its count.
+
+    ``n_bytes`` are those before that cell.
+    """
+    lines = f"SELECT line, strlen(line) AS n_bytes FROM {CSV} WHERE line <> ''"  # noqa: S608
+    cut = f"substr(line, 1 + position(chr({ord(delimiter)}) IN line)) AS line"
+    for _ in range(n_cut):
+        lines = f"SELECT {cut}, n_bytes FROM ({lines})"  # noqa: S608
+    counts = "sum(n_bytes - strlen(line))::BIGINT AS n_bytes, count(*) AS n"
+    sql = f"SELECT line, {counts} FROM ({lines}) GROUP BY line"  # noqa: S608
     how = (_packing(source), {"line": "VARCHAR"}, False, NO_DELIMITER, "", "", False)
     return ask_by(db, source, sql, *how)
 
 
-def _are_whole(lines: pa.Table, found: Scan) -> bool:
-    """Return whether each record is a line, and every byte of it is there."""
-    n, n_bytes = _totals(lines)
-    return found.is_plain and (n, n_bytes) == (found.n_records, found.n_bytes - found.n_ends)
+def _are_whole(lines: pa.Table, n_cut: int, columns: Layout, found: Scan) -> bool:
+    """Return whether each record is a line, every byte of it is there, and it was cut rightly."""
+    is_cut = n_cut == 0 or (_is_regular(columns, found) and not found.has_quotes)
+    is_whole = _totals(lines) == (found.n_records, found.n_bytes - found.n_ends)
+    return found.is_plain and is_cut and is_whole
 
 
 def _count_cells(
-    source: Source, data: DataSettings, wanted: Sequence[str], db: DuckDBPyConnection
-) -> pa.Table:
-    """Return the counted rows, and as ``rest`` the bytes of their other columns."""
+    source: Source, data: DataSettings, wanted: Sequence[str], columns: Layout,
+    db: DuckDBPyConnection,
+) -> pa.Table:  # fmt: skip
+    """Return the counted rows, and as ``n_bytes`` those of their other columns."""
     import pyarrow.compute as pc
 
-    columns = read_layout(source, data)
     ignored = [f"c{i}" for i, name in enumerate(columns.names) if name not in wanted]
-    rest = " + ".join(f"coalesce(sum(strlen({cell})), 0)" for cell in ignored) or "0"
+    n_bytes = " + ".join(f"coalesce(sum(strlen({cell})), 0)" for cell in ignored) or "0"
     cells = ", ".join(f"c{columns.names.index(name)} AS w{i}" for i, name in enumerate(wanted))
-    counts = f"({rest})::BIGINT AS rest, count(*) AS n"
+    counts = f"({n_bytes})::BIGINT AS n_bytes, count(*) AS n"
     sql = f"SELECT {cells}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608 (places alone)
     table = ask_by(db, source, sql, *_how(source, columns, data.delimiter))
     for i in range(len(wanted)):  # "" was read as null, whether in quotes or not
@@ -109,23 +135,19 @@ def _count_cells(
 
 
 def _if_whole(table: pa.Table, columns: Layout, found: Scan) -> pa.Table | None:
-    """Return counted rows without ``rest``, if every row and every byte of a cell is there."""
-    rest = int(table["rest"].to_numpy().sum())
-    table = table.drop_columns("rest")
-    n, n_bytes = _totals(table)
-    is_whole = _is_regular(columns, found) and (n, n_bytes + rest) == _expected(columns, found)
-    return table if is_whole else None
+    """Return counted rows without ``n_bytes``, if every row and every byte of a cell is there."""
+    is_whole = _is_regular(columns, found) and _totals(table) == _expected(columns, found)
+    return table.drop_columns("n_bytes") if is_whole else None
 
 
 def _totals(table: pa.Table) -> tuple[int, int]:
     """Return how many rows, or lines, are counted, and their bytes."""
     import pyarrow.compute as pc
 
-    *cells, counts = table.columns
+    *texts, rest, counts = table.columns
     n = counts.to_numpy()
-    return int(n.sum()), sum(
-        int(n @ pc.binary_length(c).to_numpy().astype(np.int64)) for c in cells
-    )
+    n_bytes = [int(n @ pc.binary_length(text).to_numpy().astype(np.int64)) for text in texts]
+    return int(n.sum()), sum(n_bytes) + int(rest.to_numpy().sum())
 
 
 def csv_in_order(source: Source, columns: Layout, delimiter: str, found: Scan) -> pa.Table | None:

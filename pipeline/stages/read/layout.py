@@ -27,6 +27,10 @@ class Layout:
     names: tuple[str, ...]
     header: tuple[str, ...] | None = None
 
+    def after(self, n: int) -> Layout:
+        """Return the layout without its first n columns."""
+        return Layout(self.names[n:], None if self.header is None else self.header[n:])
+
 
 def read_layout(source: Source, data: DataSettings, need_target: bool = True) -> Layout:
     """Return where each column of the contract stands in a CSV file; DataError if it does not.

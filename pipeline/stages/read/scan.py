@@ -37,6 +37,7 @@ class Scan:
     n_lines: int = 0
     n_ends: int = 0
     has_letters: bool = False  # that are not ASCII
+    has_quotes: bool = False
     is_quoted: bool = False  # the last byte
     last: int = LF
 
@@ -99,6 +100,7 @@ def _count(found: Scan, chunk: bytes, delimiter: int) -> None:
     found.n_delimiters += _n(delimiters)
     found.n_content += len(chunk) - _n(delimiters) - _n(outside) - n_marks
     found.n_bytes += len(chunk)
+    found.has_quotes |= bool(quotes.any())
     found.is_quoted ^= bool(_n(quotes) % 2)
     found.last = chunk[-1]
 

@@ -116,13 +116,15 @@ def compare(path: Path, seed: int, n: int) -> tuple[int, int]:
     rng = random.Random(seed)
     n_tables = n_refused = 0
     for _ in range(n):
-        header, ignored = rng.random() < 0.3, rng.random() < 0.3
+        header, ignored = rng.random() < 0.3, rng.choice([*NAMES[:2], None, None])
         content = strange(rng, header)
         path.write_bytes(gzip.compress(content) if rng.random() < 0.1 else content)
-        doors = {"kind": "ignored"} if ignored else CATEGORICAL
-        changes = {"columns": {"safety": CATEGORICAL, "doors": doors}}
+        kinds = {
+            name: {"kind": "ignored"} if name == ignored else CATEGORICAL for name in NAMES[:2]
+        }
+        changes = {"columns": kinds}
         got = counted(path, **changes, names=None if header else NAMES)
-        expected = by_csv(content, header, [0, 2] if ignored else [0, 1, 2])
+        expected = by_csv(content, header, [i for i, name in enumerate(NAMES) if name != ignored])
         assert got == expected, (content, header, ignored)
         n_tables += got is not None
         n_refused += got is None
@@ -200,6 +202,22 @@ def test_a_reader_that_drops_a_delimiter_at_the_end_of_a_line_is_not_believed(
         read_rows(contract(path))
     monkeypatch.setattr(duckdb_csv, "_are_whole", lambda *_: True)  # the negative control
     assert counted(path) == Counter({("low", "2", "no"): 2, ("high", "4", "yes"): 1})
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_rows_whose_first_columns_are_ignored_must_be_regular_too(tmp_path, columns):
+    """A line that lacks the ignored cells is no row, also where another has them twice."""
+    path = tmp_path / "t.csv"
+    names = [*(f"i{i}" for i in range(columns)), *NAMES]
+    ignored = {name: {"kind": "ignored"} for name in names[:columns]}
+    changes = {"names": names, "columns": {**ignored, "safety": CATEGORICAL, "doors": CATEGORICAL}}
+    good = b"".join(b"%d," % i * columns + b"low,2,no\n" for i in range(3))
+    path.write_bytes(good + b"," * columns + b"low,,\n")
+    assert counted(path, **changes) == Counter({("low", "2", "no"): 3, ("low", "", ""): 1})
+    path.write_bytes(good + b"low,2,no\n" + b"1," * 2 * columns + b"low,2,no\n")
+    assert counted(path, **changes) is None
+    path.write_bytes(good + b'"x,y",' * columns + b"low,2,no\n")
+    assert counted(path, **changes) == Counter({("low", "2", "no"): 4})
 
 
 def test_rows_that_differ_in_their_quotes_alone_are_one(tmp_path):

@@ -403,7 +403,8 @@ def test_what_duckdb_alone_would_get_wrong_is_read_exactly(tmp_path, text):
     found = scan(open_source(path, 999), ",", 999)
     one_less = replace(found, is_plain=True, n_content=found.n_content - 1)
     with connected() as db:
-        cells = duckdb_csv._count_cells(open_source(path, 999), contract(path), NAMES, db)
+        asked = open_source(path, 999), contract(path), NAMES, columns
+        cells = duckdb_csv._count_cells(*asked, db)
     assert duckdb_csv._if_whole(cells, columns, found) is None
     # If this fails, DuckDB was mended: good news.
     assert duckdb_csv._if_whole(cells, columns, one_less) is not None
