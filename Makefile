@@ -21,7 +21,7 @@ COMMANDS := run tune reproduce sweep search compare promote predict serve sql ev
 
 help: ## this list
 	@grep -hE '^([a-z-]+:.*## |##@)' $(MAKEFILE_LIST) \
-	  | awk -F ':.*## |##@ ' '/^##@/ {print $$2; next} {printf "  make %-14s%s\n", $$1, $$2}'
+	  | awk -F ':.*## |##@ ' '/^##@/ {print $$2; next} {printf "  make %-12s%s%s\n", $$1, (length($$1) > 11 ? " " : ""), $$2}'
 
 setup: $(STAMP) ## create .venv and install what the lock names, hashes checked
 $(STAMP): requirements.lock bootstrap.lock pyproject.toml
