@@ -143,7 +143,7 @@ def read_space(words: Sequence[str]) -> Space:
         )  # fmt: skip
     drawn = {each.key: each.corners for each in dimensions}
     composed = Points()
-    jobs = jobs_of(list(_corners(axes, drawn)), composed)
+    jobs = jobs_of(list(dict.fromkeys(_corners(axes, drawn))), composed)
     check_common(jobs)
     _check_rows([job.config for job in jobs])
     first = {key: [words[0]] for key, words in drawn.items()}
@@ -178,7 +178,7 @@ def _dimension(key: str, override: Override) -> Dimension | None:
     value: object = override.value()
     is_repeat = key in SEEDS
     if isinstance(value, IntervalSweep) and not is_repeat:
-        low, high = value.start or 0, value.end or 0
+        low, high = (0.0 if end is None else end for end in (value.start, value.end))
         if not -math.inf < low < high < math.inf:
             raise _fault(override, "must rise from one finite number to another")
         return Dimension(key, low, high, _is_log(override, value, low))

@@ -113,6 +113,7 @@ class Study:
             partial.unlink(missing_ok=True)
             study = optuna.create_study(study_name=NAME, storage=_storage(optuna, partial))
             study.add_trials(trials)
+            partial.chmod(files.PRIVATE_FILE)
             partial.rename(self._path)
             files.sync(self._path.parent)
         self._file = _open(optuna, self._path)
