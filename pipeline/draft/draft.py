@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from pipeline.draft.notation import guess_notation
 from pipeline.draft.target import guess_target
 from pipeline.errors import ConfigError
 from pipeline.stages.read import Rows, read_rows
-from pipeline.stages.read.duckdb_reader import parquet_names
+from pipeline.stages.read.duckdb_reader import parquet_excerpt, parquet_names
 from pipeline.stages.read.numbers import parse_numbers
 from pipeline.stages.read.sniff import Sniffed, sniff
 from pipeline.stages.read.source import Source, open_source
@@ -37,6 +38,7 @@ from pipeline.text import counted, cut, listed, quoted
 
 MAX_BYTES = int(DataSettings.model_fields["max_bytes"].default)
 N_NAMED = 12  # columns that a refusal names
+N_LOOKED_AT = 200_000  # rows of parquet: more are hardly more evidence, and take minutes
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,32 @@ def draft_contract(path: Path, target: str, positive: str = "", name: str = "") 
     sniffed = _sniff(source, target)
     chosen = _require_target(sniffed, target, source)
     settings = {"name": name or data_name(path), "path": _path(path), **sniffed.settings}
+    with TemporaryDirectory() as folder:
+        excerpt = Path(folder) / "excerpt.parquet"
+        n_rows = parquet_excerpt(source, N_LOOKED_AT, excerpt) if source.kind == "parquet" else 0
+        if not excerpt.exists():
+            return _drafted(sniffed, chosen, positive, settings, path)
+        found = _drafted(sniffed, chosen, positive, settings, excerpt)
+    return _of_excerpt(found, n_rows)
+
+
+def _of_excerpt(draft: Draft, n_rows: int) -> Draft:
+    """Return the draft of some of the rows as one that says so."""
+    looked_at = f"{draft.n_rows:,} of {n_rows:,} rows"
+    doubt = f"only {looked_at}, evenly spaced, were looked at: do ranges and words hold for all?"
+    return replace(
+        draft,
+        text=draft.text.replace(counted(draft.n_rows, "row"), looked_at, 1),
+        n_rows=n_rows,
+        unsure=(doubt, *draft.unsure),
+    )
+
+
+def _drafted(
+    sniffed: Sniffed, chosen: str, positive: str, named: dict[str, Any], path: Path
+) -> Draft:
+    """Return the draft by the rows at ``path``: the file that is ``named``, or an excerpt of it."""
+    settings = {**named, "path": _path(path)}
     rows = read_rows(_provisional(settings, sniffed.names, chosen))
     columns = {column: _column(rows, column) for column in sniffed.names}
     answer = columns.pop(chosen)
@@ -75,8 +103,9 @@ def draft_contract(path: Path, target: str, positive: str = "", name: str = "") 
     guesses, edits = _checked(settings, goal, guesses)
     evidence = {**sniffed.evidence, **why, "missing_values": _marked(guesses)}
     evidence["as_of"] = "the day of this draft: later dates are warned of"
+    head = _head(Path(named["path"]), answer.n_rows, edits)
     return Draft(
-        text=contract_text(_head(path, answer.n_rows, edits), settings, evidence, goal, guesses),
+        text=contract_text(head, {**settings, "path": named["path"]}, evidence, goal, guesses),
         n_rows=answer.n_rows,
         kinds=dict(Counter(guess.kind for guess in guesses.values()).most_common()),
         unsure=(*sniffed.unsure, *_questions(goal, guesses)),

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from pipeline.config.contract import DataSettings
 from pipeline.draft import Draft, draft_contract
 from pipeline.draft.contract_text import data_name
+from pipeline.draft.draft import N_LOOKED_AT
 from pipeline.errors import ConfigError
 from pipeline.stages.read import car, read_rows
 from pipeline.stages.validate import validate
@@ -245,3 +246,20 @@ def test_parquet_is_drafted_too(tmp_path):
     table(x=cycle("a", "b")).to_parquet(path)
     draft = draft_contract(path, "answer")
     assert [c.kind for c in contract(draft).columns.values()] == ["numeric", "categorical"]
+
+
+def test_of_many_rows_of_parquet_some_are_looked_at_and_the_draft_says_so(tmp_path):
+    """Evenly spaced, so that a file in the order of its target shows both classes."""
+    n = 2 * N_LOOKED_AT + 10
+    frame = pd.DataFrame({"age": [20 + i % 50 for i in range(n)], "answer": ["no"] * n})
+    frame.loc[n - 20_000 :, "answer"] = "yes"
+    frame.to_parquet(tmp_path / "long.parquet")
+    draft = draft_contract(tmp_path / "long.parquet", "answer")
+    assert draft.n_rows == n
+    assert f"of {n:,} rows" in draft.text.splitlines()[0]
+    assert any("evenly spaced" in doubt for doubt in draft.unsure)
+    assert contract(draft).target.positive == ("yes",)
+    assert contract(draft).path == str(tmp_path / "long.parquet")
+    pd.concat([frame[:N], frame[-N:]]).to_parquet(tmp_path / "short.parquet")
+    short = draft_contract(tmp_path / "short.parquet", "answer")
+    assert not any("evenly" in doubt for doubt in short.unsure)

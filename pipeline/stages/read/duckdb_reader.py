@@ -105,6 +105,21 @@ def parquet_names(source: Source, max_bytes: int) -> tuple[str, ...]:
     return tuple(part["name"] for part in parts)
 
 
+def parquet_excerpt(source: Source, most: int, into: Path) -> int:
+    """Write at most ``most`` rows of parquet files, evenly spaced, to a file; return all there are.
+
+    Nothing is written where there are no more.
+    """
+    sizes = _ask_parquet(source, "SELECT num_rows FROM parquet_file_metadata(?)")[0].to_pylist()
+    if sum(sizes) > most:
+        every = -(-sum(sizes) // most)
+        rows = f"{PARQUET[:-1]}, file_row_number=true) WHERE file_row_number % {every} = 0"
+        sql = f"COPY (SELECT * EXCLUDE file_row_number FROM {rows}) TO '{into}'"  # noqa: S608
+        with connected() as db:
+            db.execute(sql, [_patterns(source)])
+    return int(sum(sizes))
+
+
 def _ask_parquet(source: Source, sql: str, *more: Any) -> pa.Table:
     import duckdb
 
@@ -129,12 +144,15 @@ def ask(source: Source, sql: str, *more: Any) -> pa.Table:
 
 def ask_by(db: DuckDBPyConnection, source: Source, sql: str, *more: Any) -> pa.Table:
     """Return what the query finds over this connection."""
-    # DuckDB would take these for a pattern.
-    paths = [
+    return db.sql(sql, params=[_patterns(source), *more]).to_arrow_table()
+
+
+def _patterns(source: Source) -> list[str]:
+    """Return the paths of the files as DuckDB takes them: it would read these for a pattern."""
+    return [
         "".join(f"[{char}]" if char in "*?[" else char for char in str(path))
         for path in files_of(source.path)
     ]
-    return db.sql(sql, params=[paths, *more]).to_arrow_table()
 
 
 @contextmanager
