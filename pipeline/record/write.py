@@ -7,6 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from pipeline.record.trust import remember
 from pipeline.stages.outcome import Outcome
 from pipeline.text import redact, redact_tree
 
-# Beside the records; what is being written, and what it replaces, is there under the lock alone.
-LOCK = ".lock"
-PARTIAL, ASIDE = ".tmp.", ".aside."
+LOCK = ".lock"  # beside the records
+# What is being written, and what it replaces, is in a folder of its own under the lock alone: the
+# records may be many, and nobody has to look through them for what a kill left.
+PARTIAL, ASIDE = ".tmp", ".aside"
 SAME_OPTIMUM = 1e-10  # of a weight, relative where it is above 1
 
 
@@ -163,8 +165,8 @@ def _other_start(record: Record, made: Record) -> str:
 
 def _place(made: Record) -> None:
     """Write the files beside their place, then move them there; what stood there goes last."""
-    partial = made.path.with_name(f"{PARTIAL}{made.identity}")
-    aside = made.path.with_name(f"{PARTIAL}{made.identity}{ASIDE}")
+    partial = made.path.parent / PARTIAL / made.identity
+    aside = partial.with_name(f"{made.identity}{ASIDE}")
     try:
         files.make_private(partial)
         for name, content in [*made.files.items(), (RESULT, result_bytes(made.head))]:
@@ -176,15 +178,17 @@ def _place(made: Record) -> None:
             made.path.rename(aside)
         partial.rename(made.path)
         files.sync(made.path.parent)
+        shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):  # what was to be replaced may still be there
+            partial.parent.rmdir()
 
 
 def _tidy(folder: Path) -> None:
     """Remove what a process left that died; put back what was to be replaced and was not."""
-    for path in folder.glob(f"{PARTIAL}*"):
-        target = folder / path.name.removeprefix(PARTIAL).removesuffix(ASIDE)
+    for path in (folder / PARTIAL).glob("*"):
+        target = folder / path.name.removesuffix(ASIDE)
         if path.name.endswith(ASIDE) and IDENTITY.fullmatch(target.name) and not target.exists():
             path.rename(target)
             files.sync(folder)

@@ -166,7 +166,7 @@ def test_a_run_reads_no_file_of_its_record_but_once_to_publish_it(tmp_path, stor
     assert process.returncode == 0, err
     (record,) = [read(path) for path in (folder / "runs").iterdir() if path.is_dir()]
     opened = [line.split(" ", 1) for line in log.read_text().splitlines()]
-    partial = record.path.with_name(f".tmp.{record.identity}")
+    partial = record.path.parent / ".tmp" / record.identity
     written = [path for pid, path in opened if pid == str(process.pid)]
     assert {str(partial / name) for name in (RESULT, *record.files)} <= {*written}  # the control
     begun = opened.index([str(process.pid), str(partial / RESULT)])

@@ -300,10 +300,10 @@ def test_a_kill_while_writing_leaves_no_record_and_the_next_run_cleans_up(
         patch.setattr(files, "write_new", die)
         child = fork(lambda: write(make_finished(), tmp_path))
         assert exit_codes([child]) == [-signal.SIGKILL]
-    assert len([*tmp_path.glob(".tmp.*")]) == 1
+    assert len([*tmp_path.glob(".tmp/*")]) == 1
     assert heads(tmp_path) == []
     assert write(make_finished(), tmp_path).repeat is None
-    assert not [*tmp_path.glob(".tmp.*")]
+    assert not (tmp_path / ".tmp").exists()
 
 
 def test_what_a_killed_run_was_about_to_replace_is_put_back(
@@ -324,7 +324,7 @@ def test_what_a_killed_run_was_about_to_replace_is_put_back(
     other = make_finished(config=CONFIG | {"seed": 1})
     write(other, tmp_path)
     assert read(first.path).head.attempt == first.head.attempt
-    assert not [*tmp_path.glob(".tmp.*")]
+    assert not (tmp_path / ".tmp").exists()
 
 
 @pytest.mark.exhaustive
@@ -373,7 +373,7 @@ def test_a_full_disk_leaves_nothing_behind_and_says_so(tmp_path):
     assert str(refusal.value).startswith(f"record must be written to {tmp_path}")
     assert "got file too large: " in str(refusal.value)
     assert snapshot(tmp_path) == before
-    assert not [*tmp_path.glob(".tmp.*")]
+    assert not (tmp_path / ".tmp").exists()
 
 
 def test_a_file_in_the_place_of_the_folder_of_records_is_refused(tmp_path):
