@@ -15,10 +15,9 @@ from nn import Examples
 from pipeline.config.schema import RunConfig
 from pipeline.errors import Failure, failure_of
 from pipeline.stages.balance import Balanced, balance
-from pipeline.stages.blocks import BlockRows
+from pipeline.stages.blocks import BlockRows, read_table
 from pipeline.stages.blocks.checked import check_blocks
 from pipeline.stages.blocks.judge import judge
-from pipeline.stages.blocks.open import read_table
 from pipeline.stages.blocks.prepare import prepare_blocks
 from pipeline.stages.certify import certify
 from pipeline.stages.copies import Sampling, find_copies, independent_counts

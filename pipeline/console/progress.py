@@ -24,6 +24,12 @@ EVERY_S = 0.2  # between two changes of it
 PHASES = {
     "pipeline.stages.read": "reading the table",
     "pipeline.stages.validate": "checking the rows",
+    "pipeline.stages.blocks.open": "reading the table",
+    "pipeline.stages.blocks.survey": "reading the table in blocks",
+    "pipeline.stages.blocks.checked": "checking the rows",
+    "pipeline.stages.blocks.learned": "splitting the rows",
+    "pipeline.stages.blocks.estimate": "estimating effects",
+    "pipeline.stages.blocks.judge": "evaluating on test rows",
     "pipeline.stages.split": "splitting the rows",
     "pipeline.stages.encode": "encoding the rows",
     "pipeline.stages.copies": "looking for copies",

@@ -15,10 +15,12 @@ from nn import Epoch, Examples, Transform
 from nn.arrays import Array
 from nn.optimum import LOG_2
 from pipeline.config.train_settings import FirstOrder, Newton, OptimiserSettings, TrainSettings
-from pipeline.errors import TrainingError
+from pipeline.errors import ConfigError, TrainingError
 from pipeline.stages.blocks.keyed import KeyedBlocks
 from pipeline.stages.one_thread import LIBRARIES
 from pipeline.stages.penalty import auto_l2
+
+MAX_PASSES = 100  # over a table in blocks, by descent
 
 Ended = Literal["epochs", "patience", "optimum", "diverged", "stopped"]
 
@@ -88,6 +90,7 @@ def train(
     of an epoch is a pass of its own: it is computed where ``settings.patience`` needs it.
     """
     if not isinstance(examples, Examples):
+        _require_passes(optimiser, settings)
         start = None  # the optimum of a sample is as near
         valid = None if settings.patience is None else valid
     l2 = auto_l2(examples) if isinstance(settings.l2, str) else settings.l2
@@ -97,6 +100,19 @@ def train(
     curve = _curve(seen, has_valid=valid is not None)
     path = np.array([epoch.theta for epoch in seen]) if settings.keep_path else None
     return Trained(best.theta, inputs, curve, best.number, ended, l2, path, start)
+
+
+def _require_passes(optimiser: OptimiserSettings, settings: TrainSettings) -> None:
+    """Raise ConfigError where training would read the files too often, or in batches."""
+    where = "where the table is read in blocks"
+    if settings.batch_size is not None:
+        got = settings.batch_size
+        raise ConfigError(f"train.batch_size must be null {where}; got {got}: optimiser=newton")
+    if not isinstance(optimiser, Newton) and settings.epochs > MAX_PASSES:
+        raise ConfigError(
+            f"train.epochs must be at most {MAX_PASSES} {where}, as each reads all rows; got "
+            f"{settings.epochs}: set optimiser=newton, which takes about four, or fewer epochs"
+        )
 
 
 def transform(settings: FirstOrder) -> Transform:

@@ -2,6 +2,15 @@
 
 from pipeline.stages.blocks.encoded import PartBlocks
 from pipeline.stages.blocks.keyed import InMemoryKeyedBlocks, Key, KeyedBlocks
+from pipeline.stages.blocks.open import read_held, read_table
 from pipeline.stages.blocks.source import BlockRows
 
-__all__ = ["BlockRows", "InMemoryKeyedBlocks", "Key", "KeyedBlocks", "PartBlocks"]
+__all__ = [
+    "BlockRows",
+    "InMemoryKeyedBlocks",
+    "Key",
+    "KeyedBlocks",
+    "PartBlocks",
+    "read_held",
+    "read_table",
+]

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline import files
 from pipeline.config.contract import DataSettings
+from pipeline.errors import DataError
 from pipeline.stages.blocks.columns import cell_keys, values_of
 from pipeline.stages.blocks.keyed import Key
 from pipeline.stages.blocks.row_hash import keys_of
@@ -34,6 +35,23 @@ def read_table(data: DataSettings) -> Rows | BlockRows:
         return rows
     counted = read_rows(data)
     return counted if len(counted.count) <= data.max_distinct else rows
+
+
+def read_held(data: DataSettings, what: str) -> Rows:
+    """Return the distinct rows with their counts, for ``what`` cannot be done in blocks.
+
+    Raises
+    ------
+    DataError
+        As ``read_rows``, and where more than ``data.max_distinct`` rows differ.
+    """
+    rows = read_table(data)
+    if isinstance(rows, BlockRows):
+        raise DataError(
+            f"{what} must have at most data.max_distinct={data.max_distinct} distinct rows; got "
+            f"more in {data.place}: set data.max_distinct=null to hold them in memory"
+        )
+    return rows
 
 
 def has_more(rows: BlockRows, bound: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.config.column_settings import Numeric
 from pipeline.config.schema import RunConfig
 from pipeline.config.split_settings import NoSplit
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.stages.blocks.clusters import sample_counts
 from pipeline.stages.blocks.deal import Deal, deal_buckets
 from pipeline.stages.blocks.encoded import PartBlocks
@@ -35,9 +35,14 @@ def prepare_blocks(config: RunConfig, rows: BlockRows, validation: Validation) -
 
     Raises
     ------
-    DataError
-        If a part would lack a class, or the rows cannot be dealt or encoded.
+    DataError, ConfigError
+        If a part would lack a class, or the rows cannot be dealt, encoded or trained like that.
     """
+    if config.train.l2 == "cv":
+        raise ConfigError(
+            "train.l2 must be auto or a number where more than data.max_distinct="
+            f"{config.data.max_distinct} rows differ; got cv: set train.l2=auto"
+        )
     found, sample = rows.survey, validation.require()
     deal = deal_buckets(found.histogram, config.split)
     if config.train.rows == "train_and_valid":
