@@ -17,7 +17,7 @@ PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --quiet
 .DEFAULT_GOAL := help
 COMMANDS := run tune reproduce sweep search compare promote predict serve sql evaluate report scorecard \
             ui sync server export import data contract
-.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-scale bench-engines bench-serve clean lock
+.PHONY: help setup $(COMMANDS) test exhaustive check format bench bench-sweep bench-scale bench-blocks bench-engines bench-serve clean lock
 
 help: ## this list
 	@grep -hE '^([a-z-]+:.*## |##@)' $(MAKEFILE_LIST) \
@@ -98,6 +98,9 @@ bench-scale: $(STAMP) ## how fast a long table is read, against DuckDB (ARGS=row
 
 bench-engines: $(STAMP) ## one table counted by each engine (ARGS=rows)
 	@$(BIN)/python -m bench.engines $(ARGS)
+
+bench-blocks: $(STAMP) ## how fast numbers that do not repeat are trained, against a scan (ARGS=rows)
+	@$(BIN)/python -m bench.blocks $(ARGS)
 
 bench-serve: $(STAMP) ## how fast a served model answers, against a stub
 	@$(BIN)/python -m bench.serve

@@ -11,11 +11,12 @@ from pipeline.config.schema import RunConfig
 from pipeline.console.tty import columns, fitted, folded
 from pipeline.report.dealing import format_dealing
 from pipeline.report.performance import format_test
+from pipeline.stages.blocks import PIECE, PartBlocks
 from pipeline.stages.certify import GRADIENT_ERROR, Certificate
 from pipeline.stages.drift import drift_warnings
 from pipeline.stages.encode import OneHot, format_unseen
 from pipeline.stages.explain import Effects
-from pipeline.stages.outcome import Finished, Outcome, Prepared
+from pipeline.stages.outcome import Finished, Outcome, Prepared, Refused
 from pipeline.stages.penalty import PenaltyPath, auto_l2
 from pipeline.stages.train import Trained
 from pipeline.stages.validate import Validation
@@ -42,7 +43,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
         yield _worse(outcome)
     yield _title(outcome)
     if prepared.validation:
-        yield from _section("Data", _data(prepared.validation, config))
+        lines = [*_data(prepared.validation, config), *_passes(prepared)]
+        yield from _section("Data", iter(lines))
     if isinstance(prepared, Prepared):
         yield from _section("Split", _split(prepared, config))
     if outcome.trained:
@@ -104,6 +106,17 @@ def _data(validation: Validation, config: RunConfig) -> Iterator[str]:
     yield f"{contract}; {absent}"
     yield f"{share:.1%} {config.data.target.name}={positive}"
     yield from (f"warning: {warning}" for warning in validation.warnings)
+
+
+def _passes(prepared: Prepared | Refused) -> Iterator[str]:
+    """Yield how often a table was read that is not held, and how long that took."""
+    train = prepared.train if isinstance(prepared, Prepared) else None
+    if isinstance(train, PartBlocks):
+        seconds = train.rows.passes
+        yield (
+            f"read in {train.rows.n_blocks:,} blocks of at most {PIECE:,} rows: "
+            f"{len(seconds)} passes of {np.median(seconds):.2g} s (data.max_distinct)"
+        )
 
 
 def _split(prepared: Prepared, config: RunConfig) -> Iterator[str]:

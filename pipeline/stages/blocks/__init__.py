@@ -3,9 +3,10 @@
 from pipeline.stages.blocks.encoded import PartBlocks
 from pipeline.stages.blocks.keyed import InMemoryKeyedBlocks, Key, KeyedBlocks
 from pipeline.stages.blocks.open import read_held, read_table
-from pipeline.stages.blocks.source import BlockRows
+from pipeline.stages.blocks.source import PIECE, BlockRows
 
 __all__ = [
+    "PIECE",
     "BlockRows",
     "InMemoryKeyedBlocks",
     "Key",

@@ -16,8 +16,8 @@ from pipeline.stages.blocks.source import BlockRows, Piece, open_blocks
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.source import open_source
 
-LEAST = 4  # blocks that are looked at
-REPEATING = 1 / 8  # of the rows so far: where fewer differ, the others are not expected to
+LEAST = 2**18  # rows that are looked at
+REPEATING = 1 / 8  # of the rows looked at: where fewer are new, the others are not expected to be
 
 
 def read_table(data: DataSettings) -> Rows | BlockRows:
@@ -59,14 +59,23 @@ def has_more(rows: BlockRows, bound: int) -> bool:
 
     It looks on as long as rows seem to be new: the answer no may be wrong, where later rows are.
     """
-    seen, n = np.zeros(0, np.uint64), 0
-    for i, key in enumerate(rows.map(partial(_row_keys, data=rows.data)), 1):
-        seen, n = np.union1d(seen, key), n + len(key)
-        if len(seen) > bound:
-            return True
-        if i >= LEAST and len(seen) < REPEATING * n:
-            return False
-    return False
+    seen, held, again = np.zeros(0, np.uint64), list[Key](), min(bound, LEAST)
+    for key in rows.map(partial(_row_keys, data=rows.data)):
+        held.append(key)
+        n = len(seen) + sum(map(len, held))
+        if n <= again:
+            continue
+        seen, held = _distinct(np.concatenate([seen, *held])), []
+        if len(seen) > bound or len(seen) < REPEATING * n:
+            return len(seen) > bound
+        again = min(2 * len(seen), max(bound, len(seen) + LEAST))
+    return len(_distinct(np.concatenate([seen, *held]))) > bound
+
+
+def _distinct(keys: Key) -> Key:
+    ordered = np.sort(keys)
+    distinct: Key = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    return distinct
 
 
 def _row_keys(piece: Piece, data: DataSettings) -> Key:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
@@ -75,6 +76,7 @@ class BlockRows:
     data: DataSettings
     groups: tuple[RowGroup, ...]
     runner: Runner = side_by_side
+    passes: list[float] = field(default_factory=list, compare=False, repr=False)  # s, each so far
 
     @property
     def path(self) -> Path:
@@ -118,8 +120,10 @@ class BlockRows:
         DataError
             If a file has changed since the table was opened, or cannot be read.
         """
+        begun = time.monotonic()
         for found in self.runner(partial(_of_group, function, self.wanted), self.groups):
             yield from found
+        self.passes.append(time.monotonic() - begun)
 
 
 def open_blocks(data: DataSettings) -> BlockRows:
