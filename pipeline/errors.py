@@ -44,6 +44,12 @@ class TrainingError(PipelineError):
     exit_code = 4
 
 
+class EngineError(PipelineError):
+    """An engine that rows are on failed, or does not answer: another attempt may end otherwise."""
+
+    exit_code = 4
+
+
 class DiskError(PipelineError):
     """The disk is full, or may not be written to."""
 

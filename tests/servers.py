@@ -173,6 +173,34 @@ def slurm() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+SAIL = """
+import sys
+from pysail.spark import SparkConnectServer
+server = SparkConnectServer("127.0.0.1", int(sys.argv[1]))
+server.start(background=False)
+"""
+
+
+@contextlib.contextmanager
+def sail_server(port: int | None = None, **settings: str) -> Iterator[tuple[str, int]]:
+    """Sail in a process of its own, without the code of here: its address, and its number."""
+    port = port or free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-P", "-c", SAIL, str(port)], cwd="/",
+        env={**os.environ, "RUST_LOG": "off", **settings},
+    )  # fmt: skip
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            time.sleep(0.05)
+        yield f"sc://127.0.0.1:{port}", server.pid
+    finally:
+        server.kill()
+        server.wait()
+
+
 @dataclass(frozen=True)
 class TeamServer:
     """``make server`` in a folder of its own: its address, its process and who may do what."""

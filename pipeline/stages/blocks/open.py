@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,9 +13,11 @@ from pipeline.errors import DataError
 from pipeline.stages.blocks.columns import cell_keys, values_of
 from pipeline.stages.blocks.keyed import Key
 from pipeline.stages.blocks.row_hash import keys_of
-from pipeline.stages.blocks.source import BlockRows, Piece, open_blocks
+from pipeline.stages.blocks.side_by_side import side_by_side
+from pipeline.stages.blocks.source import BlockRows, Piece, Runner, open_blocks
 from pipeline.stages.read import Rows, read_rows
 from pipeline.stages.read.source import open_source
+from pipeline.stages.read.workers import Workers, has_workers
 
 LEAST = 2**18  # rows that are looked at
 REPEATING = 1 / 8  # of the rows looked at: where fewer are new, the others are not expected to be
@@ -28,10 +31,16 @@ def read_table(data: DataSettings) -> Rows | BlockRows:
     DataError
         As ``read_rows``.
     """
-    if data.max_distinct is None or not _is_parquet(data):
+    runner: Runner = side_by_side
+    files_here = data
+    if data.source is not None and has_workers(data.source):
+        runner = Workers(data.source)
+        files_here = data.model_copy(update={"source": None, "path": data.source.path})
+    if data.max_distinct is None or not _is_parquet(files_here):
         return read_rows(data)
-    rows = open_blocks(data)
-    if rows.n_rows > data.max_distinct and has_more(rows, data.max_distinct):
+    seen = open_blocks(files_here)
+    rows = replace(seen, runner=runner)
+    if rows.n_rows > data.max_distinct and has_more(seen, data.max_distinct):
         return rows
     counted = read_rows(data)
     return counted if len(counted.count) <= data.max_distinct else rows

@@ -36,7 +36,7 @@ def count_in_engine(source: SourceSettings, data: DataSettings, wanted: Sequence
     DataError
         If the table is not as the contract says, has too many distinct rows, or the engine fails.
     """
-    with _refusals(source), connected(source) as connection:
+    with refusals(source), connected(source) as connection:
         table = _table(connection, source)
         require_names(source.place, table.columns, data, need_target=True, is_typed=True)
         found = _pulled(connection, _grouped(table, wanted, source), source)
@@ -129,7 +129,7 @@ def _with_signs(table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _refusals(source: SourceSettings) -> Iterator[None]:
+def refusals(source: SourceSettings) -> Iterator[None]:
     """Have whatever an engine raises be one line without secrets, and its warnings nothing."""
     try:
         with warnings.catch_warnings():

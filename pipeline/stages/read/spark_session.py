@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
@@ -47,6 +48,8 @@ def _session(address: str) -> Any:
         _require_answer(address)
         return SparkSession.builder.remote(address).create()
     import_module("pyspark.core")  # pyspark-client has it not
+    if address.startswith("local"):  # workers on this machine: else any python3 of PATH
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.config("spark.ui.showConsoleProgress", "false")
     # Until Java and Python have met, on a machine that is busy.
     builder = builder.config("spark.python.authenticate.socketTimeout", "120s")

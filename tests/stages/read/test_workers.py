@@ -1,0 +1,100 @@
+"""Blocks on the workers of an engine: the bits of this machine's threads, whatever fails."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from operator import add, mul, truediv
+
+import numpy as np
+import pytest
+from blocks_tables import config_of, make_rows, write_parquet
+from servers import sail_server
+
+from nn import examine
+from pipeline.config.schema import RunConfig
+from pipeline.config.source_settings import SourceSettings
+from pipeline.run import learn, prepare
+from pipeline.stages.blocks.open import read_table
+from pipeline.stages.outcome import Finished, Prepared
+from pipeline.stages.read.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with sail_server() as (address, _):
+        yield address
+
+
+def workers_at(address: str) -> Workers:
+    return Workers(SourceSettings(engine="sail", connect=address, path="t.parquet"))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> str:
+    return write_parquet(tmp_path_factory.mktemp("t") / "t.parquet", make_rows(3000), 500)
+
+
+def config_at(path: str, **source: str) -> RunConfig:
+    config = config_of(path)
+    there = SourceSettings.parse({"path": path, **source})
+    data = config.data.model_copy(update={"path": None, "source": there})
+    return config.model_copy(update={"data": data})
+
+
+def test_passes_on_workers_have_the_bits_of_threads(address, path):
+    """The first, which learns what the table holds, and one of training."""
+    config = config_at(path, engine="sail", connect=address)
+    there, here = read_table(config.data), read_table(config_of(path).data)
+    assert isinstance(there.runner, Workers)
+    assert there.digest == here.digest
+    assert there.survey.sample.frame.equals(here.survey.sample.frame)
+    train = prepare(config, here).train
+    theta = np.linspace(-1, 1, train.d + 1)
+    found = [
+        examine(theta, replace(train, rows=replace(here, runner=runner)), 0.1, curvature=True)
+        for runner in (there.runner, here.runner, one_after_the_other)
+    ]
+    bits = [[np.asarray(each).tobytes() for each in sums] for sums in found]
+    assert bits[0] == bits[1] == bits[2]
+
+
+def one_after_the_other(function, groups):
+    return map(function, groups)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_a_run_has_the_same_bits_on_any_number_of_workers(path, n):
+    settings = {
+        "SAIL_MODE": "local-cluster", "SAIL_CLUSTER__WORKER_INITIAL_COUNT": str(n),
+        "SAIL_CLUSTER__WORKER_MAX_COUNT": str(n), "SAIL_CLUSTER__WORKER_TASK_SLOTS": "2",
+    }  # fmt: skip
+    with sail_server(**settings) as (address, _):
+        there = trained(config_at(path, engine="sail", connect=address))
+    here = trained(config_of(path))
+    assert here.prepared.data_digest == there.prepared.data_digest
+    assert here.trained.theta.tobytes() == there.trained.theta.tobytes()
+    assert here.certificate == there.certificate
+    assert here.evaluation.metrics == there.evaluation.metrics
+
+
+def trained(config: RunConfig) -> Finished:
+    prepared = prepare(config)
+    assert isinstance(prepared, Prepared), prepared.failure
+    outcome = learn(prepared, config)
+    assert isinstance(outcome, Finished), outcome.failure.traceback
+    return outcome
+
+
+def test_results_come_in_order_and_large_ones_in_parts(address):
+    run = workers_at(address)
+    assert [*run(partial(add, 1), range(20))] == [*range(1, 21)]
+    long = [*run(partial(mul, b"x" * 1000), [5000, 1])]
+    assert list(map(len, long)) == [5_000_000, 1000]
+
+
+def test_an_error_on_a_worker_is_the_error_here_and_the_next_pass_works(address):
+    run = workers_at(address)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: division by zero"):
+        [*run(partial(truediv, 1), [1, 0])]
+    assert [*run(partial(truediv, 1), [2, 4])] == [0.5, 0.25]
