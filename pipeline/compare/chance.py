@@ -65,7 +65,9 @@ def effect_p_value_over_rows(grid: FullGrid, effect: Sequence[str]) -> float:
     apart = table.reshape(-1, losses.shape[1])  # of each row, less the mean over distinct rows,
     apart = apart - (apart @ count / n)[:, None]  # which is not that over all copies
     square = float(((effect_of((losses @ count / n).reshape(grid.shape), axes)) ** 2).sum())
-    products = (apart * count) @ apart.T
+    spread = apart * np.sqrt(count)
+    # Of B @ B.T only the trace and the sum of squares are asked for: those of B.T @ B.
+    products = spread @ spread.T if len(spread) <= len(count) else spread.T @ spread
     error = float(np.trace(products)) / (n * (n - 1))
     if not error > 0:
         return 0.0

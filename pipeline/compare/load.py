@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from pipeline.compare.comparison import Run, Value
-from pipeline.record import Record, published_runs
+from pipeline.record import Record, runs_of
 from pipeline.text import flatten
 
 PLACES = re.compile(r"data\.(path|valid|test|source(\..*)?)")
@@ -18,7 +18,7 @@ SEEDS = ("seed", "split.seed", "split.fold")
 def run_of(record: Record, overrides: tuple[str, ...] = (), log: str | None = None) -> Run:
     """Return the run that a record holds."""
     head = record.head
-    published = [*published_runs(record.identity, record.path.parent).values()]
+    published = [*runs_of(record.path, head).values()]
     held = record.validation_losses
     failure = record.failure
     return Run(

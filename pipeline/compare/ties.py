@@ -7,7 +7,9 @@ The best of many owes its place in part to chance. So every pair of candidates i
 bounds hold for all k (k - 1) / 2 differences together (Tukey's idea), at a level that is learned
 from how the candidates vary together (the multiplier bootstrap of Chernozhukov, Chetverikov and
 Kato 2013, Annals of Statistics 41:2786-2819). Candidates that are nearly one neuron count as nearly
-one: 200 of them widen the bounds less than 200 independent ones would.
+one: 200 of them widen the bounds less than 200 independent ones would. More than ``MAX_DRAWN`` are
+compared at the level of Bonferroni's inequality, which holds however they vary together and is
+wider: the pairs of 10,000 would take minutes to draw.
 
 A mean is uncertain because of the rows, which all candidates share, and because of the seeds,
 which two candidates share where the names of the seeds are equal. The rows' part holds what an
@@ -38,6 +40,7 @@ ROUNDING = 1e-13
 # A pair that lies closer together, as a share of how far both lie from the best, is one candidate
 # as seen from the best; in single precision its draws would be rounding.
 COPY = 1e-4
+MAX_DRAWN = 1000  # candidates whose pairs are drawn
 BLOCK = 2**18  # numbers worked on at once: about what a core's cache holds
 
 
@@ -101,8 +104,11 @@ def find_ties(
 
     best = int(np.argmin(mean))
     rows_apart, seeds_apart = rows - rows[best], by_seed - by_seed[best]
-    largest = _largest(rows_apart, seeds_apart, count, best, draws, np.random.default_rng(rng_seed))
-    level = _single_level(largest, 1 - confidence)
+    level = (1 - confidence) / max(len(mean) * (len(mean) - 1) / 2, 1)
+    if len(mean) <= MAX_DRAWN:
+        rng = np.random.default_rng(rng_seed)
+        largest = _largest(rows_apart, seeds_apart, count, best, draws, rng)
+        level = _single_level(largest, 1 - confidence)
     of_seeds = _seed_bound(seeds_apart, np.minimum(freedom, freedom[best]), level)
     below, above = _bounds(rows_apart, of_others - of_others[best], count, of_seeds, level)
     rounding = ROUNDING * np.where(np.arange(len(mean)) == best, 0.0, mean)
@@ -140,9 +146,10 @@ def _seed_influence(seed_means: list[Array], seeds: Sequence[Sequence[int]]) -> 
     length of a row is a variance; of the difference of two rows, that of two means' difference.
     """
     place = {seed: j for j, seed in enumerate(sorted({s for names in seeds for s in names}))}
-    influence = np.zeros((len(seeds), len(place) + len(seeds)))
-    freedom = np.full(len(seeds), np.inf)
     several = max((v for v in seed_means if len(v) > 1), key=lambda v: v.var(ddof=1), default=None)
+    n_own = len(seeds) if several is not None else 0
+    influence = np.zeros((len(seeds), len(place) + n_own))
+    freedom = np.full(len(seeds), np.inf)
     for c, (names, values) in enumerate(zip(seeds, seed_means, strict=True)):
         s = len(names)
         if s > 1:
@@ -230,7 +237,7 @@ def _largest(
             z = (noise[a + 1 :] - noise[a]) * inverse[a, a + 1 :, None]
             if share.any():
                 z += (own[a + 1 :] - own[a]) * share[a, a + 1 :, None]
-            np.maximum(part, np.abs(z).max(axis=0), out=part)
+            np.maximum(part, np.abs(z, out=z).max(axis=0), out=part)
     return largest
 
 

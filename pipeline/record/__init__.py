@@ -10,6 +10,7 @@ from pipeline.record.find import (
     mark_member,
     mark_published,
     published_runs,
+    runs_of,
     start_on_record,
 )
 from pipeline.record.head import Head, RecordError
@@ -19,6 +20,6 @@ from pipeline.record.write import adopt, write
 
 __all__ = [
     "Head", "Record", "RecordError", "Repeat", "adopt", "find", "heads", "made_here",
-    "mark_member", "mark_published", "published_runs", "read", "read_head", "start_on_record",
-    "write",
+    "mark_member", "mark_published", "published_runs", "read", "read_head", "runs_of",
+    "start_on_record", "write",
 ]  # fmt: skip

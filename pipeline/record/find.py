@@ -81,14 +81,14 @@ def published_runs(identity: str, folder: Path | None = None) -> dict[str, Publi
     """Return the runs in MLflow of the record that stands there, by the address of their store."""
     path = (folder or files.RUNS) / identity
     try:
-        return _runs(path, read_head(path))
+        return runs_of(path, read_head(path))
     except RecordError:
         return {}
 
 
 def mark_published(record: Record, address: str, run_id: str, url: str | None = None) -> None:
     """Remember that the record stands in the store at ``address`` (free of secrets)."""
-    known = _runs(record.path, record.head).get(address)
+    known = runs_of(record.path, record.head).get(address)
     sweeps = known.sweeps if known else ()
     _mark(record, address, PublishedRun(run_id=run_id, url=url, sweeps=sweeps))
 
@@ -96,7 +96,7 @@ def mark_published(record: Record, address: str, run_id: str, url: str | None = 
 def mark_member(record: Record, address: str, sweep: str) -> None:
     """Remember that the record's run there is tagged as a member of the sweep."""
     with files.locked(record.path):
-        run = _runs(record.path, record.head).get(address)
+        run = runs_of(record.path, record.head).get(address)
         if run is not None and sweep not in run.sweeps:
             _mark(record, address, run.model_copy(update={"sweeps": (*run.sweeps, sweep)}))
 
@@ -122,8 +122,8 @@ def _named(word: str, known: list[Head], folder: Path) -> list[str]:
     ]
 
 
-def _runs(path: Path, head: Head) -> dict[str, PublishedRun]:
-    """Return the runs of that attempt; a file that is damaged is as good as none."""
+def runs_of(path: Path, head: Head) -> dict[str, PublishedRun]:
+    """Return the runs in MLflow of that attempt; a file that is damaged is as good as none."""
     try:
         held = _Published.model_validate_json((path / PUBLISHED).read_bytes())
     except (OSError, ValueError):
@@ -132,7 +132,7 @@ def _runs(path: Path, head: Head) -> dict[str, PublishedRun]:
 
 
 def _mark(record: Record, address: str, run: PublishedRun) -> None:
-    runs = _runs(record.path, record.head) | {address: run}
+    runs = runs_of(record.path, record.head) | {address: run}
     held = _Published(attempt=record.head.attempt, runs=runs)
     files.replace(record.path / PUBLISHED, held.model_dump_json(indent=1).encode())
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 from urllib.parse import urlsplit
 
 import plotly.graph_objects as go
@@ -20,12 +21,13 @@ from pipeline.compare.convergence import TOO_EARLY
 from pipeline.compare.labels import format_interval, format_number, format_share, short_names
 from pipeline.compare.leaderboard import FIGURES, format_choice, leaderboard
 from pipeline.compare.load import known_params
-from pipeline.compare.page.loss_curves import N_LEADERS, draw_loss_curves
+from pipeline.compare.page.loss_curves import N_LEADERS, draw_loss_curves, shown_places
 from pipeline.compare.page.parallel_axes import MAX_AXES, draw_parallel_axes
-from pipeline.compare.page.parameter_panels import draw_parameter_panels
+from pipeline.compare.page.parameter_panels import MAX_POINTS, draw_parameter_panels
 from pipeline.compare.page.search_figures import draw_importances, draw_trials
 from pipeline.compare.page.share_bars import draw_share_bars
 from pipeline.compare.page.theme import hover_label
+from pipeline.compare.ties import MAX_DRAWN
 from pipeline.report.page import environment
 from pipeline.text import redact_tree
 
@@ -34,6 +36,7 @@ NAMES = {
     "log_loss": "log loss (nats)",
 }  # fmt: skip
 UNFOLDED = 50  # rows of a table that are seen at once
+MAX_ROWS = 1000  # of a table: what nobody reads makes the page slow
 
 
 def page(comparison: Comparison) -> str:
@@ -60,6 +63,10 @@ def page(comparison: Comparison) -> str:
         n_rows=_n_rows(comparison),
         repeats=format_repeats(comparison.finished),
         n_coloured=N_LEADERS,
+        n_curves=len(shown_places(len(comparison.candidates))),
+        max_points=MAX_POINTS,
+        max_rows=MAX_ROWS,
+        max_drawn=MAX_DRAWN,
         max_axes=MAX_AXES,
         unfolded=UNFOLDED,
         least=TOO_EARLY,
@@ -159,7 +166,10 @@ def _digest(script: str) -> str:
 
 def _json(comparison: Comparison, figures: dict[str, go.Figure]) -> str:
     """Return the figures and labels as JSON that ends no script element and starts no comment."""
-    drawn = {name: figure.to_dict() for name, figure in figures.items()}
-    tree = redact_tree({"labels": list(_labels(comparison)), "figures": drawn})
+    drawn: dict[str, Any] = {name: figure.to_dict() for name, figure in figures.items()}
+    traces = (trace for figure in drawn.values() for trace in figure["data"])
+    places = {place for trace in traces for place in trace.get("customdata", ())}
+    labels = {i: text for i, text in enumerate(_labels(comparison)) if i in places}
+    tree = redact_tree({"labels": labels, "figures": drawn})
     text = json.dumps(tree, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -15,7 +15,8 @@ from pipeline.tracking import thinned
 
 N_LEADERS = len(theme.COLOURS)
 MAX_POINTS = 150  # of a curve; a screen shows no more
-MAX_GREY = 60_000  # points of all grey curves together
+MAX_CURVES = 400  # grey ones; more would be one grey area
+MAX_GREY = 24_000  # points of all grey curves together
 MAX_NAME = 60  # characters of a name in the legend
 PIXELS = 7.2  # of a character, on average
 PARTS = (("valid_loss", "solid"), ("train_loss", "dot"))
@@ -28,12 +29,16 @@ Curve = dict[str, Array]
 
 
 def draw_loss_curves(comparison: Comparison) -> go.Figure | None:
-    """Return loss against epoch, the mean over the seeds of each candidate; None without curves."""
-    room = max(MAX_GREY // max(len(comparison.candidates), 1), 10)
+    """Return loss against epoch, the mean over the seeds of each candidate; None without curves.
+
+    Of very many candidates some are left out, evenly by rank.
+    """
+    places = shown_places(len(comparison.candidates))
+    room = min(MAX_POINTS, MAX_GREY // max(len(places), 1))
     curves = [
         (i, curve)
-        for i, candidate in enumerate(comparison.candidates)
-        if (curve := mean_curve(candidate, MAX_POINTS if i < N_LEADERS else min(MAX_POINTS, room)))
+        for i in places
+        if (curve := mean_curve(comparison.candidates[i], MAX_POINTS if i < N_LEADERS else room))
     ]
     if not curves:
         return None
@@ -59,6 +64,12 @@ def draw_loss_curves(comparison: Comparison) -> go.Figure | None:
             _switch("log epochs", "xaxis", 0.5, now="linear"),
         ],
     )
+
+
+def shown_places(n: int) -> list[int]:
+    """Return the places of the candidates, of ``n``, whose curves are drawn."""
+    every = max(1, -(-(n - N_LEADERS) // MAX_CURVES))
+    return [*range(min(n, N_LEADERS)), *range(N_LEADERS, n, every)]
 
 
 def _differing(comparison: Comparison, places: list[int]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from nn.arrays import Array
@@ -35,17 +36,10 @@ def draw_parameter_panels(comparison: Comparison, first_label: int) -> list[go.F
     losses[: len(comparison.finished)] = [run.validation_loss for run in comparison.finished]
     if not np.isfinite(losses).any():
         return []
-    shown = slice(None, None, -(-len(params) // MAX_POINTS))
-    labels = list(range(first_label, first_label + len(params)))[shown]
+    labels = range(first_label, first_label + len(params))
     scales = comparison.search.scales if comparison.search else {}
     return [
-        _panel(
-            short,
-            [p.get(name, UNKNOWN) for p in params[shown]],
-            losses[shown],
-            labels,
-            scales.get(name),
-        )
+        _panel(short, [p.get(name, UNKNOWN) for p in params], losses, labels, scales.get(name))
         for name, short in list(short_names(comparison.varying).items())[:MAX_PANELS]
     ]
 
@@ -53,13 +47,16 @@ def draw_parameter_panels(comparison: Comparison, first_label: int) -> list[go.F
 def _panel(
     name: str, values: Sequence[Value], losses: Array, labels: Sequence[int], scale: Scale | None
 ) -> go.Figure:
+    """Return the panel of a parameter: points of some runs, and means over all of them."""
     levels = Levels.of(values, scale)
     x, lost = levels.places(values), np.isnan(losses)
     apart = 0.16 * (2 * ((np.arange(len(x)) * GOLDEN) % 1) - 1) if levels.are_categories else 0
     y = np.where(lost, theme.above(losses), losses)
-    figure = go.Figure(_dots(x + apart, y, labels, ~lost, loss=True))
+    shown = np.zeros(len(x), bool)
+    shown[:: -(-len(x) // MAX_POINTS)] = True
+    figure = go.Figure(_dots(x + apart, y, labels, shown & ~lost, loss=True))
     if lost.any():
-        figure.add_trace(_dots(x + apart, y, labels, lost))
+        figure.add_trace(_dots(x + apart, y, labels, shown & lost))
     ticks: dict[str, Any] = {"type": levels.kind}
     if levels.are_categories:
         figure.add_trace(_means(x, losses))
@@ -77,7 +74,7 @@ def _panel(
 
 
 def _dots(
-    x: Array, y: Array, labels: Sequence[int], kept: Array, *, loss: bool = False
+    x: Array, y: Array, labels: Sequence[int], kept: npt.NDArray[np.bool_], *, loss: bool = False
 ) -> go.Scatter:
     """Return the runs that finished as dots, those that did not as crosses."""
     dot = {"color": theme.BLUE, "size": 5, "opacity": 0.45}
