@@ -53,19 +53,20 @@ def judge(
     DataError, TrainingError
         If no threshold can be chosen as ``settings`` ask for.
     """
-    validated = score_blocks(theta, valid) if valid else None
-    threshold = Threshold(0.5)
-    if validated is None:
-        threshold = choose_threshold(OUT_OF_FOLD, None, settings.threshold)
-    else:
-        rows, *ends = validated.bins.rows()
-        threshold = choose_threshold(OUT_OF_FOLD, rows, settings.threshold, ends)
+    threshold, losses = _validated(theta, valid, settings)
     found, evaluation = judge_part(theta, test, train_share, settings, threshold)
-    return Judged(
-        bucket_losses(validated) if validated else None,
-        loss_kinds(found.bins),
-        replace(evaluation, held_out=held_out),
-    )
+    return Judged(losses, loss_kinds(found.bins), replace(evaluation, held_out=held_out))
+
+
+def _validated(
+    theta: Array, valid: KeyedBlocks | None, settings: EvaluateSettings
+) -> tuple[Threshold, RowLosses | None]:
+    if valid is None:
+        return choose_threshold(OUT_OF_FOLD, None, settings.threshold), None
+    found = score_blocks(theta, valid)
+    rows, *ends = found.bins.rows()
+    threshold = choose_threshold(OUT_OF_FOLD, rows, settings.threshold, ends)
+    return threshold, bucket_losses(found)
 
 
 def judge_part(
