@@ -224,6 +224,8 @@ def _tags(record: Record) -> dict[str, str]:
     }
     if record.certificate is not None:
         tags["oneuron.verdict"] = record.certificate.text
+    if record.start is not None:
+        tags["oneuron.start"] = record.start_text
     if record.failure is not None:
         tags["oneuron.reason"] = record.failure.kind
         tags["oneuron.error"] = record.failure.message

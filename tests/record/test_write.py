@@ -29,7 +29,7 @@ from nn.arrays import Array
 from pipeline import files
 from pipeline.config.schema import RunConfig
 from pipeline.errors import DiskError, Failure
-from pipeline.record import Record, heads, mark_published, read
+from pipeline.record import Record, RecordError, adopt, heads, mark_published, read
 from pipeline.record import write as write_record
 from pipeline.record.trust import MADE
 from pipeline.record.write import LOCK
@@ -148,6 +148,12 @@ def test_another_start_with_the_same_end_is_said_and_no_error(tmp_path):
         assert write(began(second, theta + 3e-10), folder).repeat.is_error
         assert write(began(first, theta + 5e-11), folder).repeat.is_error
         assert write(began(first), folder).repeat.identical
+        elsewhere = write(began(second), tmp_path / f"elsewhere {first is None}")
+        assert adopt(elsewhere, folder)[1] is False  # the one that stands stays
+        with pytest.raises(RecordError, match="one of the two was altered"):
+            adopt(
+                write(began(second, theta + 3e-10), tmp_path / f"altered {first is None}"), folder
+            )
 
 
 def test_a_run_that_diverged_at_once_leaves_an_empty_curve(tmp_path):
