@@ -1,7 +1,7 @@
 """``python -m bench.engines [ROWS]``: one table, counted in each engine that is here.
 
 Each is asked in a process of its own, twice: the first time with its imports and its start. Memory
-is that of the process and its children; that of PostgreSQL, which is a server, is its client's. The
+and CPU time are those of the process and its children; of PostgreSQL, a server, its client's. The
 digest is of every cell and count: where one differs, an engine counted something else.
 """
 
@@ -44,7 +44,7 @@ def main(n: int) -> None:
         folder = Path(name)
         size = _make(folder, n)
         print(f"{n:,} rows x 7 columns, parquet of {size / 2**20:.1f} MB, {os.cpu_count()} cores\n")
-        print(f"{'':24}first, s  second, s  ns per row    MB  digest")
+        print(f"{'':24}first, s  second, s  CPU ns per row    MB  digest")
         for label, python, data in _places(folder):
             found = _ask(python, data)
             if "error" in found:
@@ -52,7 +52,7 @@ def main(n: int) -> None:
                 continue
             first, second = found["seconds"]
             print(
-                f"{label:24}{first:8.2f}  {second:9.2f}  {1e9 * second / n:10.0f}  "
+                f"{label:24}{first:8.2f}  {second:9.2f}  {1e9 * found['cpu'][1] / n:14.0f}  "
                 f"{found['mb']:4.0f}  {found['digest'][:12]}, {found['n_distinct']:,} distinct",
                 flush=True,
             )
@@ -144,30 +144,33 @@ def count(place: dict[str, Any]) -> None:
 
     target = {"name": "bought", "positive": ["true"]}
     data = DataSettings.parse({"name": "b", "target": target, "columns": COLUMNS, **place})
-    seconds = []
+    seconds, cpu = [], []
     for _ in range(2):
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), _spent()[0]
         rows = read_rows(data)
         seconds.append(time.perf_counter() - begun)
-    found = {"seconds": seconds, "mb": _megabytes(), "digest": rows.digest}
+        cpu.append(_spent()[0] - spent)
+    found = {"seconds": seconds, "cpu": cpu, "mb": _spent()[1], "digest": rows.digest}
     print(json.dumps(found | {"n_distinct": len(rows.count)}))
 
 
-def _megabytes() -> float:
-    """Return the most memory that this process and those below it have had, from /proc."""
-    parents, most = {}, {}
+def _spent() -> tuple[float, float]:
+    """Return CPU seconds, and the most memory in MB, of this process and those below it."""
+    parents, seconds, most = {}, {}, {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
+            ticks = status.with_name("stat").read_text().rpartition(")")[2].split()[11:13]
         except (OSError, ValueError):  # it has ended
             continue
         pid = int(status.parent.name)
         parents[pid] = int(fields["PPid"])
+        seconds[pid] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
         most[pid] = int(fields.get("VmHWM", "0 kB").split()[0]) / 1024
     family = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
-    return sum(most[pid] for pid in family)
+    return sum(seconds[pid] for pid in family), sum(most[pid] for pid in family)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Connection:
 
 
 @contextmanager
-def connected(source: SourceSettings) -> Iterator[Connection]:
+def connect(source: SourceSettings) -> Iterator[Connection]:
     """Connect to an engine, and leave it."""
     opened = OPEN.get(source.engine, _by_address)
     with opened(source) as connection:

@@ -38,9 +38,17 @@ SETTINGS: dict[str, Any] = {
 def count_parquet(
     source: Source, columns: Layout, data: FileSettings, wanted: Sequence[str]
 ) -> pa.Table:
-    """Return the counted rows of a parquet file; DataError where it holds none."""
-    cells = _parquet_cells(source, columns, data, wanted)
-    sql = f"SELECT {cells}, count(*) AS n FROM {_parquet(columns)} GROUP BY ALL"  # noqa: S608
+    """Return the counted rows of a parquet file; DataError where it holds none.
+
+    Distinct cells are written as text, not those of every row. To group, -0.0 equals 0.0.
+    """
+    types = _parquet_types(source)
+    places = [columns.names.index(name) for name in wanted]
+    signs = [f"signbit(c{at})" for at in places if types[at] in ("DOUBLE", "FLOAT")]
+    keys = ", ".join([*(f"c{at} AS t{i}" for i, at in enumerate(places)), *signs])
+    typed = f"SELECT {keys}, count(*) AS n FROM {_parquet(columns)} GROUP BY ALL"  # noqa: S608
+    cells = cells_of(_text(f"t{i}", types[at], data) for i, at in enumerate(places))
+    sql = f"SELECT {cells}, sum(n)::BIGINT AS n FROM ({typed}) GROUP BY ALL"  # noqa: S608
     return _require_rows(source, _ask_parquet(source, sql))
 
 
@@ -185,11 +193,16 @@ def _parquet_cells(
     contract; a boolean as true or false; a day as 2026-01-31; a moment as 2026-01-31 12:00:00, and
     one with a time zone as that of UTC, whatever TZ is.
     """
-    described = _ask_parquet(source, f"DESCRIBE SELECT * FROM {PARQUET}")  # noqa: S608
-    types = described["column_type"].to_pylist()
+    types = _parquet_types(source)
     names = columns.names
     places = range(len(names)) if wanted is None else [names.index(name) for name in wanted]
     return cells_of(_text(f"c{at}", types[at], data) for at in places)
+
+
+def _parquet_types(source: Source) -> list[str]:
+    described = _ask_parquet(source, f"DESCRIBE SELECT * FROM {PARQUET}")  # noqa: S608
+    types: list[str] = described["column_type"].to_pylist()
+    return types
 
 
 def _text(cell: str, type_: str, data: FileSettings) -> str:

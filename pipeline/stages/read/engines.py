@@ -16,7 +16,7 @@ from pipeline.config.source_settings import SourceSettings
 from pipeline.errors import DataError, PipelineError
 from pipeline.files import IS_INSTALLED
 from pipeline.stages.read import duckdb_reader
-from pipeline.stages.read.connection import Connection, connected
+from pipeline.stages.read.connection import Connection, connect
 from pipeline.stages.read.engine_address import said_by
 from pipeline.stages.read.layout import require_names
 from pipeline.text import quoted
@@ -24,7 +24,6 @@ from pipeline.text import quoted
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_DISTINCT = 1_000_000
 PACKAGES = {"sail": "pyarrow-hotfix pysail pyspark-client", "spark": "pyarrow-hotfix pyspark"}
 
 
@@ -36,10 +35,13 @@ def count_in_engine(source: SourceSettings, data: DataSettings, wanted: Sequence
     DataError
         If the table is not as the contract says, has too many distinct rows, or the engine fails.
     """
-    with refusals(source), connected(source) as connection:
+    with refusals(source), connect(source) as connection:
         table = _table(connection, source)
         require_names(source.place, table.columns, data, need_target=True, is_typed=True)
-        found = _pulled(connection, _grouped(table, wanted, source), source)
+        groups = _grouped(table, wanted, source)
+        found = _pulled(connection, groups, data.max_distinct)
+        if found is None:
+            raise _too_many(connection, groups, source, data.max_distinct)
     return duckdb_reader.count_typed(found, data)
 
 
@@ -90,27 +92,36 @@ def _needs_text(kind: Any) -> bool:
     return not (kind.is_string() or kind.is_boolean() or kind.is_temporal() or kind.is_numeric())
 
 
-def _pulled(connection: Connection, groups: Any, source: SourceSettings) -> pa.Table:
-    """Return the groups; DataError where there are none, or too many, which are not pulled.
+def _pulled(connection: Connection, groups: Any, bound: int | None) -> pa.Table | None:
+    """Return the groups; None where there are none or more than the bound, which are not pulled.
 
     One statement counts them and answers with them: both are of one state of the table.
     """
     from ibis.common.exceptions import OperationNotDefinedError
 
-    try:
-        found = connection.arrow(groups.filter(groups.count().as_scalar() <= MAX_DISTINCT))
-    except OperationNotDefinedError:  # Polars, which is in this process
-        found = connection.arrow(groups.limit(MAX_DISTINCT + 1))
-    if 0 < found.num_rows <= MAX_DISTINCT:
-        return _with_signs(found)
+    if bound is None:
+        found = connection.arrow(groups)
+    else:
+        try:
+            found = connection.arrow(groups.filter(groups.count().as_scalar() <= bound))
+        except OperationNotDefinedError:  # Polars, which is in this process
+            found = connection.arrow(groups.limit(bound + 1))
+    n = found.num_rows
+    return _with_signs(found) if n and (bound is None or n <= bound) else None
+
+
+def _too_many(
+    connection: Connection, groups: Any, source: SourceSettings, bound: int | None
+) -> DataError:
+    """Return the refusal of a table with more distinct rows than the bound, or with none."""
     counts = connection.arrow(groups.agg(n_distinct=groups.count(), n=groups.n.sum()))
     n_distinct, n = counts["n_distinct"][0].as_py(), counts["n"][0].as_py()
     if not n_distinct:
-        raise DataError(f"{source.place} must hold rows; got none")
-    raise DataError(
-        f"{source.place} must have at most {MAX_DISTINCT:,} distinct rows (data.max_distinct); got "
+        return DataError(f"{source.place} must hold rows; got none")
+    return DataError(
+        f"{source.place} must have at most {bound or 0:,} distinct rows (data.max_distinct); got "
         f"{n_distinct:,} in {n:,} rows: keep fewer columns, bin numbers in data.source.query, or "
-        "export it to parquet files and set data.path='folder/*.parquet'"
+        "export it to parquet files and set data.path='folder/*.parquet', which are read in blocks"
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.errors import DataError
 from pipeline.record.identity import environment, trace
 from pipeline.run import learn, prepare
-from pipeline.stages.read import engines, read_rows
+from pipeline.stages.read import read_rows
 
 KINDS = table_of_kinds()
 
@@ -167,18 +167,15 @@ def test_the_decimal_mark_and_strip_of_the_contract_hold(database, parquet):
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "sail", "polars"])
-def test_more_distinct_rows_than_the_bound_are_counted_and_not_pulled(
-    engine, spark, parquet, monkeypatch
-):
+def test_more_distinct_rows_than_the_bound_are_counted_and_not_pulled(engine, spark, parquet):
     n = read_rows(contract(path=str(parquet))).count
     where = {"connect": spark} if engine == "sail" else {}
-    data = contract(source=source(engine, path=str(parquet), **where))
-    monkeypatch.setattr(engines, "MAX_DISTINCT", len(n))
-    assert len(read_rows(data).count) == len(n)
-    monkeypatch.setattr(engines, "MAX_DISTINCT", len(n) - 1)
+    of = source(engine, path=str(parquet), **where)
+    for bound in (len(n), None):
+        assert len(read_rows(contract(source=of, max_distinct=bound)).count) == len(n)
     found = f"at most {len(n) - 1:,} distinct rows .*; got {len(n):,} in {n.sum():,} rows"
     with pytest.raises(DataError, match=found):
-        read_rows(data)
+        read_rows(contract(source=of, max_distinct=len(n) - 1))
 
 
 def test_a_file_is_read_without_ibis():
