@@ -1,8 +1,8 @@
 """``python -m bench.engines [ROWS]``: one table, counted in each engine that is here.
 
-Each is asked in a process of its own, twice: the first time with its imports and its start. Memory
-and CPU time are those of the process and its children; of PostgreSQL, a server, its client's. The
-digest is of every cell and count: where one differs, an engine counted something else.
+Each is asked in a process of its own, twice: the first time with its imports and its start. CPU
+time and memory are those of the process and its children; to PostgreSQL's, CPU time of the server
+is added. The digest is of every cell and count: where one differs, something else was counted.
 """
 
 import json
@@ -63,6 +63,7 @@ def _make(folder: Path, n: int) -> int:
 
     parquet = folder / "table.parquet"
     with duckdb.connect(str(folder / "table.duckdb")) as db:
+        db.execute("SET enable_progress_bar = false")
         db.execute(f"CREATE TABLE customers AS {TABLE.format(n=n)}")
         db.execute(f"COPY customers TO '{parquet}' (FORMAT parquet)")
         db.execute(f"COPY customers TO '{folder}/table.csv' (FORMAT csv)")
@@ -78,9 +79,11 @@ def _places(folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "duckdb, parquet", own, _source("duckdb", path=parquet)
     yield "polars, parquet", own, _source("polars", path=parquet)
     yield "sail, parquet", own, _source("sail", path=parquet)
-    with _postgres(folder) as address:
-        if address:
-            yield "postgres, its table", own, _source("postgres", connect=address)
+    with _postgres(folder) as served:
+        if served:
+            address, server = served
+            place = _source("postgres", connect=address)
+            yield "postgres, its table", own, place | {"server": server}
     if ECOSYSTEM.exists():
         yield (
             "spark on java, parquet",
@@ -95,17 +98,17 @@ def _source(engine: str, **more: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _postgres(folder: Path) -> Iterator[str | None]:
-    """Serve the table from PostgreSQL; None where it is not installed."""
+def _postgres(folder: Path) -> Iterator[tuple[str, int] | None]:
+    """Serve the table from PostgreSQL: its address and process; None where it is not installed."""
     from pipeline.errors import PipelineError
     from pipeline.tracking.postgres import cluster
 
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/var/tmp") as name:
         try:
-            with cluster(Path(name) / "pg") as (uri, _):
+            with cluster(Path(name) / "pg") as (uri, process):
                 address = uri.replace("+psycopg", "")
                 _copy(address, folder / "table.csv")
-                yield address
+                yield address, process.pid
         except PipelineError as refusal:
             print(f"{'postgres':24}{refusal}")
             yield None
@@ -142,32 +145,33 @@ def count(place: dict[str, Any]) -> None:
     from pipeline.config.contract import DataSettings
     from pipeline.stages.read import read_rows
 
+    roots = {os.getpid(), place.pop("server", os.getpid())}
     target = {"name": "bought", "positive": ["true"]}
     data = DataSettings.parse({"name": "b", "target": target, "columns": COLUMNS, **place})
     seconds, cpu = [], []
     for _ in range(2):
-        begun, spent = time.perf_counter(), _spent()[0]
+        begun, spent = time.perf_counter(), _spent(roots)[0]
         rows = read_rows(data)
         seconds.append(time.perf_counter() - begun)
-        cpu.append(_spent()[0] - spent)
-    found = {"seconds": seconds, "cpu": cpu, "mb": _spent()[1], "digest": rows.digest}
+        cpu.append(_spent(roots)[0] - spent)
+    found = {"seconds": seconds, "cpu": cpu, "mb": _spent({os.getpid()})[1], "digest": rows.digest}
     print(json.dumps(found | {"n_distinct": len(rows.count)}))
 
 
-def _spent() -> tuple[float, float]:
-    """Return CPU seconds, and the most memory in MB, of this process and those below it."""
+def _spent(roots: set[int]) -> tuple[float, float]:
+    """Return CPU seconds, and the most memory in MB, of processes and those below them."""
     parents, seconds, most = {}, {}, {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
-            ticks = status.with_name("stat").read_text().rpartition(")")[2].split()[11:13]
+            ticks = status.with_name("stat").read_text().rpartition(")")[2].split()[11:15]
         except (OSError, ValueError):  # it has ended
             continue
         pid = int(status.parent.name)
         parents[pid] = int(fields["PPid"])
         seconds[pid] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
         most[pid] = int(fields.get("VmHWM", "0 kB").split()[0]) / 1024
-    family = {os.getpid()}
+    family = {*roots}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
     return sum(seconds[pid] for pid in family), sum(most[pid] for pid in family)
