@@ -105,8 +105,7 @@ def _format(space: Space, n_kept: int) -> list[str]:
     """Return the space in words, and how many trials and runs are left."""
     settings, n_repeats = space.settings.search, space.n_repeats
     name = space.id if space.name == UNNAMED else f"{space.name} ({space.id})"
-    repeats = " x ".join(f"{n} {key}" for key, n in space.repeats.items())
-    each = f" of {n_repeats} runs each ({repeats})" if repeats else ""
+    each = f" of {n_repeats} runs each ({space.format_repeats()})" if space.repeats else ""
     width = max(len(each.key) for each in space.dimensions)
     left = max(settings.trials - n_kept, 0)
     return [

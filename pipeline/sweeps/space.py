@@ -32,7 +32,7 @@ from pipeline.sweeps.grid import (
     words_of,
 )
 from pipeline.sweeps.points import Points, text_of
-from pipeline.text import bounded
+from pipeline.text import bounded, cut
 
 DEFAULT = "tpe"  # the sampler of make search
 LOG = "log"  # the tag of what is drawn evenly on a logarithmic scale
@@ -101,6 +101,11 @@ class Space:
     def repeats(self) -> dict[str, int]:
         """How many values each seed and fold goes through."""
         return {key: len(words) for key, words in self.axes.items() if len(words) > 1}
+
+    def format_repeats(self) -> str:
+        """Return what each point is repeated on: seed=0,1,2."""
+        values = {key: [word.partition("=")[2] for word in self.axes[key]] for key in self.repeats}
+        return ", ".join(f"{key}={cut(','.join(each), 40)}" for key, each in values.items())
 
     @property
     def n_repeats(self) -> int:

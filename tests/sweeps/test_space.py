@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.config.compose import parse_words
 from pipeline.errors import ConfigError
 from pipeline.sweeps.space import read_space
 
@@ -35,12 +36,15 @@ def test_every_kind_of_axis_of_hydras_is_read(word, shown):
 
 def test_a_value_reaches_the_configuration_to_the_last_bit():
     space = read_space([L2, "optimiser.decay=range(0.5,0.99,0.01)"])
+    (override,), _ = parse_words(["a=range(0.5,0.99,0.01)"])
+    written = [*override.sweep_iterator()]
     rng = np.random.default_rng(0)
     for value in 10 ** rng.uniform(-4, -1, 40):
-        step = 0.5 + 0.01 * int(rng.integers(49))  # which is not the number that is written
-        (job,) = space.grid({"train.l2": float(value), "optimiser.decay": step}).jobs
+        place = int(rng.integers(len(written)))
+        point = {"train.l2": float(value), "optimiser.decay": 0.5 + 0.01 * place}
+        (job,) = space.grid(point).jobs
         assert job.config.train.l2 == value
-        assert job.config.optimiser.decay == float(f"{step:.2f}")
+        assert job.config.optimiser.decay == written[place]  # as in a grid, to the last bit
 
 
 def test_seeds_and_folds_are_repeats_and_no_dimensions():
