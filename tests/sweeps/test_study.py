@@ -58,7 +58,7 @@ def searched(space, path, n=N, of=ended) -> list[Trial]:
     return found
 
 
-@pytest.mark.parametrize("name", ["tpe", "random"])
+@pytest.mark.parametrize("name", ["tpe", pytest.param("random", marks=pytest.mark.exhaustive)])
 def test_a_search_that_is_interrupted_draws_what_it_would_have_drawn(spaces, folder, name):
     """To the last bit, with or without its file; the control is another seed."""
     space = spaces[name]
@@ -107,6 +107,7 @@ def test_optunas_own_tools_read_the_file(spaces, folder):
     assert (folder / FILE).stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.exhaustive
 def test_other_losses_than_those_on_file_let_the_rest_be_drawn_anew(spaces, folder):
     """As after an edit of the data; the control is a search with those losses from the start."""
 
@@ -122,6 +123,7 @@ def test_other_losses_than_those_on_file_let_the_rest_be_drawn_anew(spaces, fold
     assert read_search(folder).trials == tuple(again)
 
 
+@pytest.mark.exhaustive
 def test_a_file_that_is_damaged_is_moved_aside_and_made_again(spaces, folder):
     whole = searched(spaces["tpe"], folder / FILE)
     content = (folder / FILE).read_bytes()
@@ -132,6 +134,7 @@ def test_a_file_that_is_damaged_is_moved_aside_and_made_again(spaces, folder):
     assert (folder / "study.damaged").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_trial_that_another_tool_has_added_does_not_stop_the_search(spaces, folder):
     import optuna
 
@@ -171,6 +174,7 @@ def test_nothing_of_optunas_is_said_and_no_other_command_imports_it(spaces, fold
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.exhaustive
 def test_importances_need_ten_trials_and_add_up_to_1(spaces, folder):
     def complete(number, point):
         return Trial(number, point, "complete", point["train.l2"])
