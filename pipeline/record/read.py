@@ -155,7 +155,11 @@ class Record:
         if "start.json" not in self.files:
             return None
         start = _Start.model_validate_json(self.files["start.json"])
-        return Start(start.run, start.l2, np.array(start.theta))
+        theta = np.array(start.theta)
+        if theta.shape != self.model.theta.shape:
+            rule = f"start.json must have {self.model.theta.size} weights"
+            raise RecordError(f"{rule}; got {theta.size} in {self.path}")
+        return Start(start.run, start.l2, theta)
 
     @property
     def start_text(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from nn.optimum import MAX_STEPS
 from pipeline import files
 from pipeline.config.schema import RunConfig
 from pipeline.config.train_settings import Newton
@@ -49,8 +50,9 @@ class Paths:
 def place_on_path(config: RunConfig) -> float | None:
     """Return the l2 of a run that may begin elsewhere and find the same; None of others."""
     train = config.train
-    is_path = isinstance(config.optimiser, Newton) and train.patience is None
-    if not is_path or train.keep_path or isinstance(train.l2, str) or train.l2 < WEAKEST:
+    arrives = train.patience is None and train.epochs >= MAX_STEPS  # from zeros as well
+    is_path = isinstance(config.optimiser, Newton) and arrives and not train.keep_path
+    if not is_path or isinstance(train.l2, str) or train.l2 < WEAKEST:
         return None
     return train.l2
 

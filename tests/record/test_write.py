@@ -133,6 +133,13 @@ def test_where_newton_began_is_on_record_to_the_last_bit(tmp_path):
     assert write(began(None), tmp_path / "other").start is None
 
 
+def test_a_start_of_another_shape_is_refused(tmp_path):
+    theta = np.zeros(4)
+    record = write(began(replace(START, theta=theta)), tmp_path)
+    with pytest.raises(RecordError, match=r"^start\.json must have 3 weights; got 4 in "):
+        _ = read(record.path).start
+
+
 def test_another_start_with_the_same_end_is_said_and_no_error(tmp_path):
     """Whichever of the two is on record; other weights or the same start are an error."""
     theta = began(None).trained.theta

@@ -1,5 +1,7 @@
 """A run of Newton's method begins at the optimum of the next stronger l2, and ends as one alone."""
 
+import shutil
+
 import pytest
 from sweep_builders import grid_of, make_run
 
@@ -9,7 +11,7 @@ from pipeline.run import learn, prepare
 from pipeline.sweeps.paths import Paths, place_on_path
 from pipeline.sweeps.sweep import run_sweep
 
-WORDS = ("optimiser=newton", "train.epochs=100", "evaluate.bootstrap=null")
+WORDS = ("optimiser=newton", "train.epochs=200", "evaluate.bootstrap=null")
 L2 = "train.l2=0.01,0.1,0.0001,0.001"
 
 
@@ -52,14 +54,21 @@ def test_a_run_on_record_starts_others_but_not_where_it_has_no_optimum():
 
 
 @pytest.mark.exhaustive
-def test_an_end_that_is_no_optimum_starts_nobody(table):
-    paths, words = Paths(), (*WORDS, "train.epochs=2")
+def test_a_run_that_is_gone_damaged_or_no_optimum_starts_nobody(table):
+    paths = Paths()
+    (job,) = grid_of(*WORDS, "train.l2=0.001").jobs
     for l2 in (0.1, 0.01):
-        (job,) = grid_of(*words, f"train.l2={l2}").jobs
-        assert paths.start(job) is None
-        paths.add(job, make_run(*words, f"train.l2={l2}").identity)
-    (job,) = grid_of(*WORDS, "train.l2=0.01").jobs
-    assert paths.start(job) is None  # of as many epochs there is no other
+        (stronger,) = grid_of(*WORDS, f"train.l2={l2}").jobs
+        paths.add(stronger, make_run(*WORDS, f"train.l2={l2}").identity)
+    (killed,) = grid_of(*WORDS, "train.l2=0.002").jobs
+    prune = make_run(*WORDS, "train.l2=0.002", prune=lambda epoch: "!" if epoch.number else "")
+    paths.add(killed, prune.identity)
+    assert paths.start(job).l2 == 0.01
+    near = files.RUNS / paths.start(job).run
+    (near / "model.json").write_bytes(b"{}")
+    assert paths.start(job).l2 == 0.1
+    shutil.rmtree(near)
+    assert paths.start(job).l2 == 0.1
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,7 @@ def test_an_end_that_is_no_optimum_starts_nobody(table):
         ("optimiser=momentum", None),
         ("train.patience=5", None),  # the epoch that is kept depends on the start
         ("train.keep_path=true", None),
+        ("train.epochs=100", None),  # from zeros it may not arrive
         ("train.l2=0", None),
         ("train.l2=1e-9", None),
         ("train.l2=auto", None),
