@@ -18,6 +18,7 @@ from pipeline.errors import SIGNALS, DataError, StopRequest
 from pipeline.record import find, heads, read, write
 from pipeline.record.identity import environment
 from pipeline.stages.read import car
+from pipeline.stages.train import Start
 from pipeline.tracking import publish
 
 pytestmark = pytest.mark.exhaustive
@@ -87,12 +88,25 @@ def test_a_run_again_proves_its_bits_and_adds_nothing(here, capsys, monkeypatch)
     assert launch() == 1
     assert "NOT REPRODUCED" in capsys.readouterr().err
     elsewhere = environment().model_copy(update={"platform": "sunos-sparc"})
-    monkeypatch.setattr(single, "write", lambda *a, **k: write(*a, **k, here=elsewhere))
+    monkeypatch.setattr(single, "write", lambda *a, **k: write(*a, **{**k, "here": elsewhere}))
     assert launch() == 0
     both = capsys.readouterr()
     assert "sunos-sparc" in both.out
     assert both.err == ""
     assert find("latest").model.theta.tobytes() == record.model.theta.tobytes()
+
+
+def test_a_run_that_began_at_the_optimum_of_another_is_made_again_from_there(here, capsys):
+    words = ("optimiser=newton", "train.epochs=200", "evaluate.bootstrap=null")
+    strong, weak = (configuration([*words, f"train.l2={l2}"]).run_config() for l2 in (0.02, 0.01))
+    prepared = stages.prepare(weak)
+    start = Start("c" * 32, 0.02, stages.learn(prepared, strong).trained.theta)
+    write(stages.learn(prepared, weak, start=start))
+    assert launch(*words, "train.l2=0.01") == 0
+    out = capsys.readouterr().out
+    assert "from the optimum of run cccccccccccc, of l2 0.02" in out
+    assert "bit-identical to run" in out
+    assert stored()[0].data.tags["oneuron.start"] == "the optimum of run cccccccccccc (l2 0.02)"
 
 
 def test_a_legacy_locale_loses_no_run(here, monkeypatch):
