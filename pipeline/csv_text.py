@@ -12,16 +12,18 @@ FORMULA_SIGNS = "=+-@\t\r\n＝＋－＠"  # that a cell begins with which spread
 PLAIN_NUMBER = r"\A[+-]?([0-9.,' ]+([eE][+-]?[0-9]+)?)?\z"
 
 
-def csv_bytes(columns: Iterable[tuple[str, Any]]) -> bytes:
+def csv_bytes(columns: Iterable[tuple[str, Any]], *, header: bool = True) -> bytes:
     """Return named columns of texts or numbers as CSV in UTF-8; None is an empty cell.
+
+    Without ``header`` they are more rows of such a file.
 
     A number is the shortest text that is read back to the last bit. A text is as it is, in quotes
     where it must be, but for one that a spreadsheet would run as a formula: that gets an apostrophe
     in front. Plain numbers are no formulas, whatever their sign.
     """
     names, cells = zip(*((name, _csv_cells(column)) for name, column in columns), strict=True)
-    header = ",".join(_csv_cells(names).to_pylist()) + "\n"
-    return header.encode() + _content(_joined(*cells[:-1], _joined(cells[-1], "\n"), by=","))
+    first = ",".join(_csv_cells(names).to_pylist()) + "\n" if header else ""
+    return first.encode() + _content(_joined(*cells[:-1], _joined(cells[-1], "\n"), by=","))
 
 
 def _csv_cells(column: Any) -> Any:

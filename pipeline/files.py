@@ -12,7 +12,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import ConfigError
@@ -88,15 +88,21 @@ def append(path: Path, content: bytes) -> None:
     _write(path, content, os.O_APPEND)
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put ``content`` where ``path`` is, in one atomic step; stale temporary files of it go."""
+def replace(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Put ``content``, or its parts, where ``path`` is, in one atomic step.
+
+    Stale temporary files of it go.
+    """
     for stale in path.parent.glob(f".{path.name}.*"):
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             if time.time() - stale.stat().st_mtime > STALE_S:
                 stale.unlink()
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        write_new(partial, content)
+        parts = iter([content] if isinstance(content, bytes) else content)
+        write_new(partial, next(parts, b""))
+        for part in parts:
+            append(partial, part)
         partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ from pipeline.csv_text import csv_bytes
 from pipeline.errors import ConfigError, DataError, reason_of
 from pipeline.stages.bad_rows import find_reasons
 from pipeline.stages.encode import Encoder, OneHot, encode, find_unseen
-from pipeline.stages.read import Counts, read_any_width, read_in_order
+from pipeline.stages.read import Counts, read_any_width, read_in_parts
 from pipeline.stages.validate import MISSING, Table
 from pipeline.stages.validate.convert import convert
 from pipeline.stages.validate.validation import check_rows
@@ -88,14 +89,11 @@ def predict_file(model: Model, source: Path, target: Path, *, skip: bool = False
         If ``target`` cannot be written; what can be seen before is refused before.
     """
     _require_target(source, target)
-    if skip:
-        frame, lines, of_width = read_any_width(source, model.data)
-    else:
-        (frame, lines), of_width = read_in_order(source, model.data), {}
-    _require_free(frame, model, RESULTS if skip else RESULTS[:2])
-    reason, skipped = (
-        find_reasons(frame, lines, of_width, model.data, model.encoder) if skip else ({}, ())
-    )
+    if not skip:
+        return _predict_in_parts(model, source, target)
+    frame, lines, of_width = read_any_width(source, model.data)
+    _require_free(frame, model, RESULTS)
+    reason, skipped = find_reasons(frame, lines, of_width, model.data, model.encoder)
     good = np.ones(len(frame), bool)
     good[[*reason]] = False
     kept = frame if good.all() else frame[good]
@@ -104,14 +102,47 @@ def predict_file(model: Model, source: Path, target: Path, *, skip: bool = False
         *frame.items(),
         (PROBABILITY, _spread(p, good)),
         (DECISION, _spread(decision, good)),
+        (REASON, list(map(reason.get, range(len(frame))))),
     ]
-    if skip:
-        columns.append((REASON, list(map(reason.get, range(len(frame))))))
+    _write(target, csv_bytes(columns))
+    return Predicted(len(frame), int(decision.sum()), unseen, len(reason), skipped)
+
+
+def _predict_in_parts(model: Model, source: Path, target: Path) -> Predicted:
+    """Score and write every row, some at a time, so that a file may be of any length."""
+    n_rows = n_positive = 0
+    unseen: dict[str, Counter[str]] = {}
+
+    def parts() -> Iterator[bytes]:
+        nonlocal n_rows, n_positive
+        found = read_in_parts(source, model.data)
+        for frame, lines in found:
+            _require_free(frame, model, RESULTS[:2])
+            try:
+                p, decision, unknown = score(model, frame, lines, str(source))
+            except DataError as error:
+                more = f"\nrows after line {lines[-1]:,} are not looked at"
+                raise DataError(f"{error}{more if next(found, None) else ''}") from None
+            columns: list[tuple[Any, Any]] = [
+                *frame.items(),
+                (PROBABILITY, p),
+                (DECISION, decision),
+            ]
+            yield csv_bytes(columns, header=n_rows == 0)
+            n_rows, n_positive = n_rows + len(frame), n_positive + int(decision.sum())
+            for name, categories in unknown.items():
+                unseen.setdefault(name, Counter()).update(categories)
+
+    _write(target, parts())
+    known = {name: dict(categories.most_common()) for name, categories in unseen.items()}
+    return Predicted(n_rows, n_positive, known)
+
+
+def _write(target: Path, content: bytes | Iterable[bytes]) -> None:
     try:
-        files.replace(target.resolve(), csv_bytes(columns))
+        files.replace(target.resolve(), content)
     except OSError as error:
         raise ConfigError(f"OUTPUT must be writable; got {reason_of(error)} at {target}") from None
-    return Predicted(len(frame), int(decision.sum()), unseen, len(reason), skipped)
 
 
 def score(

@@ -31,9 +31,11 @@ from pipeline.stages.predict import (
     contract_for_new_rows,
     from_json,
     predict_file,
+    score,
     to_json,
 )
 from pipeline.stages.read import car
+from pipeline.stages.read import rows as reader
 from pipeline.text import MAX_MESSAGE
 
 HEADER = "id,colour,size,x,class\n"
@@ -566,3 +568,50 @@ def test_a_kill_in_the_middle_of_writing_leaves_no_half_output(model, places):
     assert len(list(target.parent.iterdir())) == 2  # the control: it had written beside
     predict_file(model, source, target)
     assert len(scored(target)) == 100
+
+
+# --- files that are longer than is held -----------------------------------------------------------
+
+
+def long_file(path: Path, n: int = 5000, bad: int | None = None) -> Path:
+    """Rows of every kind, in the form of the name; row ``bad`` breaks the contract."""
+    rng = np.random.default_rng(0)
+    x = rng.gamma(2.0, size=n).round(3)
+    if bad is not None:
+        x[bad] = -1.0
+    frame = pd.DataFrame({
+        "id": np.arange(n), "colour": rng.choice(["red", "blue"], n),
+        "size": rng.choice(["s", "m", "l"], n), "x": x, "class": rng.choice(["yes", "no"], n),
+    })  # fmt: skip
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, row_group_size=700)
+    else:
+        if path.stem == "quoted":  # which only the exact reader reads
+            frame["id"] = "a\nb"
+        frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "quoted.csv"])
+def test_a_long_file_is_scored_in_parts_to_the_same_bytes(tmp_path, monkeypatch, name):
+    model, source = make_model(unseen="zeros"), long_file(tmp_path / name)
+    whole = predict_file(model, source, tmp_path / "whole.csv")
+    monkeypatch.setattr(reader, "PART", 1024)
+    held = []
+    monkeypatch.setattr(predict, "score", lambda *a: held.append(len(a[1])) or score(*a))
+    assert predict_file(model, source, tmp_path / "parts.csv") == whole
+    assert len(held) > 1
+    assert max(held) <= 2048
+    assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+def test_a_bad_row_far_down_a_long_file_is_named_and_nothing_is_written(
+    tmp_path, monkeypatch, name
+):
+    source = long_file(tmp_path / name, bad=2600)
+    monkeypatch.setattr(reader, "PART", 2048)
+    line = 2601 + name.endswith(".csv")
+    with pytest.raises(DataError, match=rf"(?s)column x must.*line {line}.*rows after line"):
+        predict_file(make_model(), source, tmp_path / "out.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {name}

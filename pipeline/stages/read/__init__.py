@@ -2,6 +2,20 @@
 
 from pipeline.stages.read.lines import lines_of
 from pipeline.stages.read.parts import read_rows
-from pipeline.stages.read.rows import Counts, Rows, read_any_width, read_in_order
+from pipeline.stages.read.rows import (
+    Counts,
+    Rows,
+    read_any_width,
+    read_in_order,
+    read_in_parts,
+)
 
-__all__ = ["Counts", "Rows", "lines_of", "read_any_width", "read_in_order", "read_rows"]
+__all__ = [
+    "Counts",
+    "Rows",
+    "lines_of",
+    "read_any_width",
+    "read_in_order",
+    "read_in_parts",
+    "read_rows",
+]

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.config.contract import DataSettings
 from pipeline.stages.read.counted_lines import rows_of
-from pipeline.stages.read.duckdb_reader import ask, ask_by, cells_of, connected
+from pipeline.stages.read.duckdb_reader import ask, ask_by, ask_in_parts, cells_of, connected
 from pipeline.stages.read.layout import Layout, read_layout
 from pipeline.stages.read.records import MAX_CELL
 from pipeline.stages.read.scan import Scan, scan
@@ -150,24 +150,29 @@ def _totals(table: pa.Table) -> tuple[int, int]:
     return int(n.sum()), sum(n_bytes) + int(rest.to_numpy().sum())
 
 
-def csv_in_order(source: Source, columns: Layout, delimiter: str, found: Scan) -> pa.Table | None:
-    """Return every column of a CSV file in its order, each record of which is a line.
+def csv_in_parts(
+    source: Source, columns: Layout, delimiter: str, found: Scan, n: int
+) -> Iterator[pa.Table] | None:
+    """Return every column of a CSV file in its order, about ``n`` rows at a time.
 
-    None where a record is none, or where DuckDB refuses or misreads the file, as ``count_csv``.
+    Each record of it must be a line. None where one is not, or where DuckDB refuses or misreads the
+    file, as ``count_csv``: it is read twice, the first time to check.
     """
     import duckdb
-    import pyarrow.compute as pc
 
     if not _is_regular(columns, found) or not found.is_by_line:
         return None
-    cells = cells_of(f"c{at}" for at in range(len(columns.names)))
-    sql = f"SELECT {cells} FROM {CSV}"  # noqa: S608 (places alone)
+    names = [f"c{at}" for at in range(len(columns.names))]
+    sizes = " + ".join(f"coalesce(sum(strlen({name})), 0)" for name in names)
+    how = _how(source, columns, delimiter)
     try:
-        table = ask(source, sql, *_how(source, columns, delimiter))
+        sql = f"SELECT count(*) AS n, ({sizes})::BIGINT AS n_bytes FROM {CSV}"  # noqa: S608
+        totals = ask(source, sql, *how).to_pylist()[0]
     except duckdb.Error:
         return None
-    n_bytes = sum(pc.sum(pc.binary_length(cells)).as_py() for cells in table.columns)
-    return table if (table.num_rows, n_bytes) == _expected(columns, found) else None
+    if (totals["n"], totals["n_bytes"]) != _expected(columns, found):
+        return None
+    return ask_in_parts(source, f"SELECT {cells_of(names)} FROM {CSV}", n, *how)  # noqa: S608
 
 
 def _is_regular(columns: Layout, found: Scan) -> bool:

@@ -63,11 +63,26 @@ def count_typed(table: pa.Table, data: FileSettings) -> pa.Table:
         return db.sql(sql).to_arrow_table()
 
 
-def parquet_in_order(source: Source, columns: Layout, data: FileSettings) -> pa.Table:
-    """Return every column of a parquet file in its order; DataError where it holds no row."""
+def parquet_in_parts(
+    source: Source, columns: Layout, data: FileSettings, n: int
+) -> Iterator[pa.Table]:
+    """Yield every column of a parquet file in its order, about ``n`` rows at a time.
+
+    DataError where it holds no row.
+    """
+    import duckdb
+
     cells = _parquet_cells(source, columns, data, None)
-    sql = f"SELECT {cells} FROM {_parquet(columns)} ORDER BY place"  # noqa: S608 (places alone)
-    return _require_rows(source, _ask_parquet(source, sql))
+    sql = f"SELECT {cells} FROM {_parquet(columns)}"  # noqa: S608 (places alone)
+    n_rows = 0
+    try:
+        for table in ask_in_parts(source, sql, n):
+            n_rows += table.num_rows
+            yield table
+    except duckdb.Error as error:
+        raise _damaged(source, error) from None
+    if not n_rows:
+        raise DataError(f"{source.shown} must hold rows; got none")
 
 
 def parquet_lines(
@@ -134,8 +149,12 @@ def _ask_parquet(source: Source, sql: str, *more: Any) -> pa.Table:
     try:
         return ask(source, sql, *more)
     except duckdb.Error as error:
-        reason = one_line(str(error).splitlines()[0])
-        raise DataError(f"{source.shown} must be an intact parquet file; got {reason}") from None
+        raise _damaged(source, error) from None
+
+
+def _damaged(source: Source, error: Exception) -> DataError:
+    reason = one_line(str(error).splitlines()[0])
+    return DataError(f"{source.shown} must be an intact parquet file; got {reason}")
 
 
 def _require_rows(source: Source, table: pa.Table) -> pa.Table:
@@ -153,6 +172,15 @@ def ask(source: Source, sql: str, *more: Any) -> pa.Table:
 def ask_by(db: DuckDBPyConnection, source: Source, sql: str, *more: Any) -> pa.Table:
     """Return what the query finds over this connection."""
     return db.sql(sql, params=[_patterns(source), *more]).to_arrow_table()
+
+
+def ask_in_parts(source: Source, sql: str, n: int, *more: Any) -> Iterator[pa.Table]:
+    """Yield what the query finds, in its order, about ``n`` rows at a time; no more are held."""
+    import pyarrow as pa
+
+    with connected() as db:
+        found: Any = db.sql(sql, params=[_patterns(source), *more])
+        yield from (pa.Table.from_batches([batch]) for batch in found.to_arrow_reader(n))
 
 
 def _patterns(source: Source) -> list[str]:

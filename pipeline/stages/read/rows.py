@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Counts = npt.NDArray[np.int64]
+Reader = Callable[[Source, DataSettings, Layout], Iterator[Record]]
+PART = 2**17  # rows
 BATCH = 512  # records that are held as Python's objects: more would be collected as garbage, slowly
 
 
@@ -115,16 +117,40 @@ def _of_file(path: Path, data: DataSettings, wanted: list[str]) -> pa.Table:
     return table
 
 
+def read_in_parts(
+    path: Path, data: DataSettings, need_target: bool = False, records: Reader = records_of
+) -> Iterator[tuple[pd.DataFrame, Counts]]:
+    """Yield the rows of another file of this contract, as text in its order, and their lines.
+
+    About PART rows at a time, so that no more are held. Every column of the file, in its order. It
+    may lack the target and ignored columns; with ``need_target`` it may not. Lines are physical
+    ones (of parquet: the rows), from 1. The exact reader reads rows by ``records``. DataError as
+    ``read_rows``; ``data.sha256`` is not asked for.
+    """
+    source = open_file(path, data.max_bytes, data.encoding)
+    tables: Iterator[pa.Table] | None = None
+    if source.kind == "parquet":
+        columns = layout_of(source, data, need_target)
+        tables = duckdb_reader.parquet_in_parts(source, columns, data, PART)
+    else:
+        found = scan(source, data.delimiter, data.max_bytes)
+        columns = layout_of(source, data, need_target)
+        if data.is_plain and not data.strip:
+            tables = duckdb_csv.csv_in_parts(source, columns, data.delimiter, found, PART)
+    if tables is None:
+        parts = _exact_parts(records(source, data, columns))
+    else:
+        parts = _numbered(tables, 1 + (source.kind != "parquet" and columns.header is not None))
+    for table, lines in parts:
+        yield table.to_pandas().set_axis(list(columns.names), axis="columns"), lines
+    source.require_unchanged()
+
+
 def read_in_order(
     path: Path, data: DataSettings, need_target: bool = False
 ) -> tuple[pd.DataFrame, Counts]:
-    """Return the rows of another file of this contract, as text in its order, and their lines.
-
-    Every column of the file, in its order. It may lack the target and ignored columns; with
-    ``need_target`` it may not. Lines are physical ones (of parquet: the rows), from 1. DataError as
-    ``read_rows``; ``data.sha256`` is not asked for.
-    """
-    return _in_order(path, data, need_target, records_of)
+    """Return all of these rows, and their lines."""
+    return _joined(read_in_parts(path, data, need_target))
 
 
 def read_any_width(path: Path, data: DataSettings) -> tuple[pd.DataFrame, Counts, dict[int, str]]:
@@ -142,30 +168,27 @@ def read_any_width(path: Path, data: DataSettings) -> tuple[pd.DataFrame, Counts
                 faults[i] = f"row must have {width} cells; got {len(cells)}"
             yield line, [*cells[:width], *[""] * (width - len(cells))]
 
-    return *_in_order(path, data, False, padded), faults
+    return *_joined(read_in_parts(path, data, records=padded)), faults
 
 
-def _in_order(
-    path: Path, data: DataSettings, need_target: bool, records: Callable[..., Iterator[Record]]
-) -> tuple[pd.DataFrame, Counts]:
-    """Return the rows in the order of the file; the exact reader reads them by ``records``."""
-    source = open_file(path, data.max_bytes, data.encoding)
-    table = None
-    if source.kind == "parquet":
-        columns = layout_of(source, data, need_target)
-        table = duckdb_reader.parquet_in_order(source, columns, data)
-    else:
-        found = scan(source, data.delimiter, data.max_bytes)
-        columns = layout_of(source, data, need_target)
-        if data.is_plain and not data.strip:
-            table = duckdb_csv.csv_in_order(source, columns, data.delimiter, found)
-    if table is None:
-        table, lines = _gathered(records(source, data, columns))
-    else:
-        lines = 1 + np.arange(table.num_rows)
-        lines += source.kind != "parquet" and columns.header is not None
-    source.require_unchanged()
-    return table.to_pandas().set_axis(list(columns.names), axis="columns"), lines
+def _joined(parts: Iterable[tuple[pd.DataFrame, Counts]]) -> tuple[pd.DataFrame, Counts]:
+    import pandas as pd
+
+    frames, lines = zip(*parts, strict=True)
+    return pd.concat(frames, ignore_index=True), np.concatenate(lines)
+
+
+def _numbered(tables: Iterator[pa.Table], first: int) -> Iterator[tuple[pa.Table, Counts]]:
+    """Yield the tables with the lines of their rows, from ``first`` on."""
+    for table in tables:
+        yield table, first + np.arange(table.num_rows)
+        first += table.num_rows
+
+
+def _exact_parts(records: Iterator[Record]) -> Iterator[tuple[pa.Table, Counts]]:
+    """Yield the records as tables, and their lines."""
+    for first in records:
+        yield _gathered(islice(chain([first], records), PART))
 
 
 def _gathered(records: Iterator[Record]) -> tuple[pa.Table, Counts]:

@@ -350,7 +350,7 @@ def test_both_readers_agree_wherever_the_fast_one_is_believed(tmp_path, monkeypa
 def exactly(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[pd.DataFrame, np.ndarray]:
     """The rows in order by Python's csv."""
     with monkeypatch.context() as patch:
-        patch.setattr(duckdb_csv, "csv_in_order", lambda *_: None)
+        patch.setattr(duckdb_csv, "csv_in_parts", lambda *_: None)
         return read_in_order(path, contract(path), need_target=True)
 
 
