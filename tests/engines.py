@@ -29,6 +29,9 @@ CONTRACT: dict[str, Any] = {
     "target": {"name": "bought", "positive": ["true"]},
     "columns": COLUMNS,
 }
+FEW = {  # of its columns, which is enough to train
+    **CONTRACT, "rest": "ignored", "columns": {name: COLUMNS[name] for name in ("word", "float")},
+}  # fmt: skip
 SQL_TYPES = {  # of PostgreSQL
     "word": "text", "small": "smallint", "whole": "bigint", "float": "float8", "single": "real",
     "price": "numeric(10,2)", "flag": "boolean", "day": "date", "moment": "timestamp",

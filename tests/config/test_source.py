@@ -3,18 +3,21 @@
 from typing import Any
 
 import pytest
+from engines import CONTRACT
 
 from pipeline.config.compose import configuration
+from pipeline.config.contract import DataSettings
 from pipeline.config.source_settings import SourceSettings, place_of
 from pipeline.errors import ConfigError
 from pipeline.sweeps.points import Points
 
+TABLE = {"engine": "duckdb", "table": "cars"}
 DUCKDB = "data.source={engine: duckdb, connect: shop.duckdb, table: cars}"
 
 
-def refusal(*words: str) -> str:
+def refusal(**where: Any) -> str:
     with pytest.raises(ConfigError) as refused:
-        configuration([*words])
+        DataSettings.parse(CONTRACT | where)
     return str(refused.value)
 
 
@@ -44,25 +47,25 @@ def test_one_of_several_sources_is_a_point_of_a_sweep():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("where", "message"),
     [
-        (["data.source=file.csv"], "for a file set data.path=file.csv"),
-        ([DUCKDB, "data.path=x.csv"], "data.path must be null where source is given"),
-        ([DUCKDB, "data.sha256=" + "0" * 64], "data.sha256 must be null where source is given"),
-        (["data.path=null"], "data.path must be given, or source; got neither"),
-        (["data.source={engine: duckdb}"], "must have one of table, query and path; got none"),
-        ([DUCKDB, "data.source.path=x"], "got table and path: data.source.path=null"),
-        (["data.source={engine: duck, table: t}"], "got 'duck'; did you mean duckdb?"),
-        (["data.source={engine: postgresql, table: t}"], "did you mean postgres?"),
-        (["data.source={engine: mysql, table: t}"], "data.source.engine must be one of"),
-        (["data.source={engine: postgres, path: x}"], "must go with an engine that reads files"),
-        (["data.source={engine: duckdb, tabel: t}"], "did you mean data.source.table?"),
-        (["data.source={engine: duckdb, table: 5}"], "data.source.table must be text"),
-        (["data.source={table: t}"], "data.source.engine must be given; got nothing"),
+        ({"source": "file.csv"}, "for a file set data.path=file.csv"),
+        ({"source": TABLE, "path": "x.csv"}, "path must be null where source is given"),
+        ({"source": TABLE, "sha256": "0" * 64}, "sha256 must be null where source is given"),
+        ({}, "path must be given, or source; got neither"),
+        ({"source": {"engine": "duckdb"}}, "must have one of table, query and path; got none"),
+        ({"source": {**TABLE, "path": "x"}}, "got table and path: data.source.path=null"),
+        ({"source": {**TABLE, "engine": "duck"}}, "got 'duck'; did you mean duckdb?"),
+        ({"source": {**TABLE, "engine": "postgresql"}}, "did you mean postgres?"),
+        ({"source": {**TABLE, "engine": "mysql"}}, "source.engine must be one of"),
+        ({"source": {"engine": "postgres", "path": "x"}}, "with an engine that reads files"),
+        ({"source": {**TABLE, "tabel": "t"}}, "did you mean source.table?"),
+        ({"source": {**TABLE, "table": 5}}, "source.table must be text"),
+        ({"source": {"table": "t"}}, "source.engine must be given; got nothing"),
     ],
 )
-def test_what_is_no_source_is_refused_with_the_cure(words, message):
-    assert message in refusal(*words)
+def test_what_is_no_source_is_refused_with_the_cure(where, message):
+    assert message in refusal(**where)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +82,8 @@ def test_what_is_no_source_is_refused_with_the_cure(words, message):
     ],
 )
 def test_a_secret_that_is_written_down_is_refused_and_not_repeated(connect):
-    said = refusal(f"data.source={{engine: postgres, table: t, connect: '{connect}'}}")
-    assert "data.source.connect must hold no password and no token" in said
+    said = refusal(source={"engine": "postgres", "table": "t", "connect": connect})
+    assert "source.connect must hold no password and no token" in said
     assert "PGPASSWORD" in said
     assert "hunter22" not in said
 

@@ -1,12 +1,14 @@
 """A run on a table in an engine is on record without secrets, and is made again from there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from builders import CONFIG
-from engines import CONTRACT, fill_duckdb, table_of_kinds, write_parquet
+from engines import FEW, fill_duckdb, table_of_kinds, write_parquet
 
 from pipeline.config.schema import RunConfig
 from pipeline.errors import ConfigError, DataError
@@ -24,7 +26,7 @@ KINDS = table_of_kinds()
 
 
 def config_of(**where: Any) -> RunConfig:
-    tree = CONFIG | {"data": CONTRACT | where, "optimiser": {"name": "newton"}}
+    tree = CONFIG | {"data": FEW | where, "optimiser": {"name": "newton"}}
     return RunConfig.parse(tree | {"evaluate": {"threshold": 0.5, "bootstrap": None}})
 
 
@@ -77,7 +79,11 @@ def test_a_user_in_an_address_is_not_on_record_and_is_asked_for(record):
 def test_it_is_the_run_of_the_file_and_is_made_again_from_either(record, project, shop):
     parquet = write_parquet(KINDS, project / "kinds.parquet")
     file = config_of(path=str(parquet))
-    assert write(learn(prepare(file), file)).identity == record.identity
+    of_file = write(learn(prepare(file), file))
+    assert of_file.identity == record.identity
+    files = of_file.files | {"config.yaml": yaml.safe_dump(config_tree(file)).encode()}
+    with pytest.raises(ConfigError, match="must be of a run on a table in an engine; got a file"):
+        made_again(replace(of_file, files=files), {"data.source.connect": "x"})
     assert made_again(record).found.identical
     assert made_again(record, {"data.path": str(parquet)}).found.identical
     moved = shop.rename(project / "moved.duckdb")
@@ -86,13 +92,6 @@ def test_it_is_the_run_of_the_file_and_is_made_again_from_either(record, project
     assert "must be a file of DuckDB; got none" in gone.causes[0]
     assert 'ARGS="data.source.connect=…"' in gone.causes[1]
     assert made_again(record, {"data.source.connect": str(moved)}).found.identical
-
-
-def test_a_file_has_no_address_of_an_engine(project):
-    path = write_parquet(KINDS, project / "kinds.parquet")
-    file = config_of(path=str(path))
-    with pytest.raises(ConfigError, match="must be of a run on a table in an engine; got a file"):
-        made_again(write(learn(prepare(file), file)), {"data.source.connect": "x"})
 
 
 def test_a_sweep_reads_a_table_in_an_engine_once_and_the_next_one_reads_it_anew(config, shop):

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from builders import CONFIG, PROJECT
-from engines import CONTRACT, fill_duckdb, fill_postgres, sail, table_of_kinds, write_parquet
+from engines import CONTRACT, FEW, fill_duckdb, fill_postgres, sail, table_of_kinds, write_parquet
 from servers import needs_postgres, postgres
 
 from pipeline import files
@@ -60,19 +60,18 @@ def config_of(data: DataSettings) -> RunConfig:
 
 
 def test_one_table_in_three_engines_and_a_file_is_one_run_to_the_bit(parquet, spark, database):
-    file = contract(path=str(parquet))
-    engines_ = [
-        contract(source=source("duckdb", connect=str(database), table="kinds")),
-        contract(source=source("sail", connect=spark, path=str(parquet))),
-        contract(source=source("polars", path=str(parquet))),
+    places = [
+        {"path": str(parquet)},
+        {"source": source("sail", connect=spark, path=str(parquet))},
+        {"source": source("duckdb", connect=str(database), table="kinds")},
+        {"source": source("polars", path=str(parquet))},
     ]
-    runs = [(prepare(config_of(data)), config_of(data)) for data in (file, *engines_)]
-    here = environment()
-    identities = {trace(config, prepared.data_digest, here).identity for prepared, config in runs}
-    assert len(identities) == 1
-    theta, *others = [learn(prepared, config).trained.theta for prepared, config in runs]
-    assert len(theta) > 30
-    assert all(np.array_equal(theta, other) for other in others)
+    here, configs = environment(), [config_of(contract(**FEW, **place)) for place in places]
+    found = [trace(c, read_rows(c.data).digest, here).identity for c in configs]
+    assert len({*found}) == 1
+    theta, other = (learn(prepare(config), config).trained.theta for config in configs[:2])
+    assert len(theta) > 10
+    assert np.array_equal(theta, other)
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "sail", "polars"])
