@@ -11,7 +11,7 @@ Drawn = float | str  # a number, or the word of a choice
 Point = Mapping[str, Drawn]
 Ended = Literal["complete", "pruned", "failed"]
 
-MIN_IMPORTANCES = 10  # complete trials: of fewer the best tenth is less than one
+MIN_IMPORTANCES = 10  # complete trials
 
 
 @dataclass(frozen=True)

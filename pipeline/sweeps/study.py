@@ -8,6 +8,7 @@ from the records of the runs, but for the failures that a repetition would not r
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from pipeline.sweeps.space import Dimension, Space
 FILE = "study.db"
 NAME = "search"  # of the study in its file
 STATES: dict[str, Ended] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+TREES, DEPTH = 16, 8  # of a forest: 1 s for 1,000 trials
 WAIT_S = 30.0  # while another tool reads the file
 
 
@@ -143,8 +145,35 @@ def read_search(folder: Path) -> Search | None:
         trials = tuple(map(_trial, ended))
         n = sum(trial.loss is not None for trial in trials)
         is_known = n >= MIN_IMPORTANCES and len(trials[0].point) > 1
-        found = optuna.importance.get_param_importances(study) if is_known else {}
+        found = _importances(optuna, ended) if is_known else {}
         return Search(trials, dict(_scales(ended[0].distributions)), found)
+
+
+def _importances(optuna: Any, trials: list[Any]) -> dict[str, float]:
+    """Return shares of the variance by a forest that is grown on the trials (fANOVA).
+
+    Optuna measures on a linear scale, whatever is drawn evenly on: so it is handed logarithms.
+    Its default, PED-ANOVA, looks at the best tenth: of 30 trials at three.
+    """
+    study = optuna.create_study()
+    study.add_trials([_on_even_scales(optuna, t) for t in trials if t.value is not None])
+    how = {"n_trees": TREES, "max_depth": DEPTH, "seed": 0}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(**how)
+    try:
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except RuntimeError:  # no tree has grown: the losses are equal
+        return {}
+    return {name: float(share) for name, share in found.items()}
+
+
+def _on_even_scales(optuna: Any, trial: Any) -> Any:
+    params, distributions = dict(trial.params), dict(trial.distributions)
+    for name, scale in _scales(trial.distributions):
+        if scale.kind == "log":
+            params[name] = math.log(params[name])
+            ends = math.log(scale.low), math.log(scale.high)
+            distributions[name] = optuna.distributions.FloatDistribution(*ends)
+    return optuna.trial.create_trial(value=trial.value, params=params, distributions=distributions)
 
 
 def _scales(distributions: dict[str, Any]) -> Iterator[tuple[str, Scale]]:

@@ -165,7 +165,7 @@ def test_nothing_of_optunas_is_said_and_no_other_command_imports_it(spaces, fold
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         searched(spaces["tpe"], folder / FILE)
-        assert read_search(folder).importances
+        assert read_search(folder).trials
     assert capfd.readouterr() == ("", "")
     code = (
         "import sys, pipeline.__main__, pipeline.cli.table, pipeline.sweeps.search; "
@@ -175,14 +175,30 @@ def test_nothing_of_optunas_is_said_and_no_other_command_imports_it(spaces, fold
 
 
 @pytest.mark.exhaustive
-def test_importances_need_ten_trials_and_add_up_to_1(spaces, folder):
-    def complete(number, point):
-        return Trial(number, point, "complete", point["train.l2"])
+def test_importances_are_shares_of_the_variance_over_what_is_drawn_from(folder):
+    """The oracle is the variance of each term over the space; fewer than ten trials have none."""
+    words = [WORDS[0], "train.l2=tag(log,interval(0.000001,0.1))", WORDS[3], "search=random"]
+    space = read_space(words)
 
-    searched(spaces["random"], folder / FILE, 9, complete)
+    def terms(point) -> list[float]:
+        rate, l2 = (math.log10(point[each.key]) for each in space.dimensions[:2])
+        return [abs(rate), 0.2 * l2, float(point["encode"] == "onehot")]
+
+    def complete(number, point):
+        return Trial(number, point, "complete", sum(terms(point)) + 2)
+
+    searched(space, folder / FILE, 9, complete)
     assert read_search(folder).importances == {}
-    searched(spaces["random"], folder / FILE, 40, complete)
-    found = read_search(folder).importances
-    assert math.isclose(sum(found.values()), 1)
-    assert max(found, key=found.get) == "train.l2"
-    assert found["train.l2"] > 0.5
+    found = searched(space, folder / FILE, 250, complete)
+    variances = np.var([terms(trial.point) for trial in found], axis=0)
+    shares = dict(zip((d.key for d in space.dimensions), variances / variances.sum(), strict=True))
+    importances = read_search(folder).importances
+    assert {*importances} == {*shares}
+    for name, share in shares.items():
+        assert abs(importances[name] - share) < 0.1
+
+
+@pytest.mark.exhaustive
+def test_losses_that_are_all_equal_have_no_importances(folder, spaces):
+    searched(spaces["random"], folder / FILE, 12, lambda n, p: Trial(n, p, "complete", 1.0))
+    assert read_search(folder).importances == {}
