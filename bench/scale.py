@@ -1,7 +1,7 @@
-"""``python -m bench.scale [rows]``: a long table is read and prepared, beside DuckDB's own count.
+"""``python -m bench.scale [rows [rounds [form …]]]``: a long table against DuckDB's count of it.
 
-DuckDB's own is ``SELECT columns, count(*) FROM file GROUP BY ALL``. The rivals take turns, each in
-a process of its own that has counted a short table before, so that no import is timed.
+That is ``SELECT columns, count(*) FROM file GROUP BY ALL``. The rivals take turns, each in a
+process of its own that has counted a short table before, so that no import is timed.
 """
 
 import json
@@ -85,16 +85,16 @@ FORMS = (
     Form("pinned", is_pinned=True),
     Form("header", HEADER, reader=READ_HEADER),
     Form("quoted"),
-    Form("id first", ID_FIRST, "* EXCLUDE column0"),
-    Form("id last", ID_LAST, "* EXCLUDE column7"),
+    Form("id-first", ID_FIRST, "* EXCLUDE column0"),
+    Form("id-last", ID_LAST, "* EXCLUDE column7"),
     Form("parquet", reader="read_parquet('{}')", goal=1.1),
 )
 
 
-def main(n_rows: int = N_ROWS, n_rounds: int = N_ROUNDS) -> None:
+def main(n_rows: int = N_ROWS, n_rounds: int = N_ROUNDS, *names: str) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
-        for form in FORMS:
+        for form in [form for form in FORMS if not names or form.name in names]:
             short, long = (Path(folder) / f"{size}.{form.name}" for size in ("short", "long"))
             _write(form, short, SHORT)
             _write(form, long, n_rows)
@@ -130,9 +130,9 @@ def _blocks(form: Form, n: int) -> Iterator[bytes]:
     rng = np.random.default_rng(0)
     for first in range(0, n, BLOCK):
         drawn = rng.integers(0, len(lines), min(BLOCK, n - first))
-        if form.name == "id first":
+        if form.name == "id-first":
             yield "".join(f"{first + i},{lines[k]}" for i, k in enumerate(drawn)).encode()
-        elif form.name == "id last":
+        elif form.name == "id-last":
             yield "".join(f"{lines[k][:-1]},{first + i}\n" for i, k in enumerate(drawn)).encode()
         else:
             yield "".join([lines[k] for k in drawn]).encode()
@@ -167,9 +167,10 @@ def _report(form: Form, rounds: list[Took]) -> None:
                 statistics.median(each[name][of] / each["DuckDB"][of] for each in rounds)
                 for of in ("seconds", "cpu")
             ]
-            is_met = max(ratios) <= form.goal and median["peak"] <= MEMORY
             line += "   over DuckDB: {:.2f}, in CPU {:.2f}".format(*ratios)
-            line += f" (goal {form.goal}: {'met' if is_met else 'NOT met'})"
+            if name == "read_rows":  # what preparing takes beside is the same for every length
+                is_met = max(ratios) <= form.goal and median["peak"] <= MEMORY
+                line += f" (goal {form.goal}: {'met' if is_met else 'NOT met'})"
         print(line, flush=True)
 
 
@@ -195,4 +196,4 @@ def _whole(folder: Path, table: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:]))
+    main(*map(int, sys.argv[1:3]), *sys.argv[3:])

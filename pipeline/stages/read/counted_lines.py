@@ -6,6 +6,8 @@ import csv
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import BLANKS
 from pipeline.stages.read.layout import Layout
@@ -18,7 +20,7 @@ MANY = 2**16  # distinct lines with quotes: beyond, DuckDB parses the whole file
 
 
 def rows_of(
-    lines: pa.Table, columns: Layout, wanted: Sequence[str], data: DataSettings
+    lines: pa.Table, columns: Layout, wanted: Sequence[str], data: DataSettings, has_quotes: bool
 ) -> pa.Table | None:
     """Return the counted rows of counted lines (line, …, n), each of which is a record.
 
@@ -28,8 +30,10 @@ def rows_of(
     import pyarrow.compute as pc
 
     width = len(columns.names)
-    has_quotes = pc.match_substring(lines["line"], '"')
-    plain, quoted = lines.filter(pc.invert(has_quotes)), lines.filter(has_quotes)
+    plain, quoted = lines, lines.slice(0, 0)
+    if has_quotes:
+        is_quoted = pc.match_substring(lines["line"], '"')
+        plain, quoted = lines.filter(pc.invert(is_quoted)), lines.filter(is_quoted)
     split = _split(plain["line"], data.delimiter, width)
     parsed = _parse(quoted["line"], data.delimiter, width)
     if split is None or parsed is None:
@@ -50,12 +54,16 @@ def rows_of(
 
 def _split(lines: pa.ChunkedArray, delimiter: str, width: int) -> list[pa.ChunkedArray] | None:
     """Return the columns of lines without quotes."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = pc.split_pattern(lines, delimiter)
-    if pc.any(pc.not_equal(pc.list_value_length(cells), width)).as_py():
+    cells = [pc.split_pattern(chunk, delimiter) for chunk in lines.chunks]
+    if any(pc.any(pc.not_equal(pc.list_value_length(of), width)).as_py() for of in cells):
         return None
-    return [pc.list_element(cells, i) for i in range(width)]
+    return [
+        pa.chunked_array([of.flatten()[i::width] for of in cells], pa.large_string())
+        for i in range(width)
+    ]
 
 
 def _parse(lines: pa.ChunkedArray, delimiter: str, width: int) -> list[pa.Array] | None:
@@ -81,12 +89,14 @@ def _without_header(table: pa.Table, columns: Layout, data: DataSettings) -> pa.
 
     if columns.header is None:
         return table
-    is_it = pa.chunked_array([pa.array([True] * table.num_rows)])
-    for cells, name in zip(table.columns, columns.header, strict=False):
-        is_it = pc.and_(is_it, pc.equal(pc.utf8_trim(cells, BLANKS) if data.strip else cells, name))
+    at = pa.array(np.arange(table.num_rows))
+    for cells, name in zip(table.columns, columns.header, strict=False):  # the last one is n
+        here = cells.take(at) if len(at) < len(cells) else cells
+        at = at.filter(pc.equal(pc.utf8_trim(here, BLANKS) if data.strip else here, name))
     n = table["n"].to_numpy().copy()
-    n[pc.index(is_it, True).as_py()] -= 1
-    return table.set_column(len(columns.names), "n", pa.array(n)).filter(pa.array(n > 0))
+    n[at[0].as_py()] -= 1
+    table = table.set_column(len(columns.names), "n", pa.array(n))
+    return table if n.all() else table.filter(pa.array(n > 0))
 
 
 def grouped(table: pa.Table) -> pa.Table:

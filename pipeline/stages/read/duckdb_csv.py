@@ -32,6 +32,7 @@ CSV = (
     f"auto_detect=false, allow_quoted_nulls=true, max_line_size={MAX_CELL}, buffer_size={2**23})"
 )
 NO_DELIMITER = "\1\2\3\4"  # a line that holds it is not believed
+MOST = 3
 
 
 def count_csv(
@@ -51,7 +52,7 @@ def count_csv(
     if n_cut is not None:
         lines, table = table, None
         if lines is not None and _are_whole(lines, n_cut, columns, found):
-            table = rows_of(lines, columns.after(n_cut), wanted, data)
+            table = rows_of(lines, columns.after(n_cut), wanted, data, found.has_quotes)
         if table is not None or not _is_regular(columns, found):
             return columns, table
         with _beside(partial(_count_cells, source, data, wanted, columns)) as answer:
@@ -60,9 +61,12 @@ def count_csv(
 
 
 def _n_before(columns: Layout, wanted: Sequence[str]) -> int | None:
-    """Return how many columns stand before the wanted ones; None where others are among those."""
+    """Return how many columns stand before the wanted ones; None where others are among those.
+
+    None for more than MOST, which would take longer to cut off than DuckDB takes to parse them.
+    """
     n = len(columns.names) - len(wanted)
-    return n if {*columns.names[n:]} == {*wanted} else None
+    return n if n <= MOST and {*columns.names[n:]} == {*wanted} else None
 
 
 def _count_first(

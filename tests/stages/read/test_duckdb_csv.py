@@ -143,6 +143,28 @@ def test_thousands_of_strange_files_are_read_as_pythons_csv_reads_them(tmp_path,
     assert min(compare(tmp_path / "t.csv", seed, n=400)) > 80
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\n\n"])
+@pytest.mark.parametrize("cell", [b"a", "é".encode()])  # with quotes in buffers so small it refuses
+def test_lines_that_go_from_one_buffer_of_duckdb_to_the_next_are_whole(
+    tmp_path, monkeypatch, end, cell
+):
+    """Of some twenty buffers, in threads."""
+    small = duckdb_csv.CSV.replace(str(2**23), "4096").replace(
+        "max_line_size=1000000", "max_line_size=99"
+    )
+    monkeypatch.setattr(duckdb_csv, "CSV", small)
+    monkeypatch.setattr("pipeline.stages.read.rows._count_by_csv", None)
+    rng = random.Random(0)
+    rows = [
+        b",".join((cell, b"%d" % rng.choice([1, 22, 333333]), b"no")) + end for _ in range(5000)
+    ]
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"".join(rows))
+    for changes in ({}, {"columns": {"safety": {"kind": "ignored"}, "doors": CATEGORICAL}}):
+        places = [0, 1, 2] if not changes else [1, 2]
+        assert counted(path, **changes) == by_csv(path.read_bytes(), False, places)
+
+
 def counts(content: bytes) -> tuple[int, ...]:
     """The oracle of the scan: a loop over the bytes of a file of single-byte delimiters."""
     n_records = n_delimiters = n_content = n_lines = n_ends = 0
