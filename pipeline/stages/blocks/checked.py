@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline.config.column_settings import Numeric
 from pipeline.config.contract import DataSettings
+from pipeline.stages.blocks.broken import Bad
 from pipeline.stages.blocks.source import BlockRows
-from pipeline.stages.blocks.survey import Bad, Numbers, Survey, Words
+from pipeline.stages.blocks.survey import Numbers, Survey, Words
 from pipeline.stages.read.lines import lines_of
 from pipeline.stages.read.rows import Counts, Rows
 from pipeline.stages.validate.profile import ColumnProfile, profile_words

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from pipeline import files
-from pipeline.config.column_settings import Count
 from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
+from pipeline.stages.blocks.broken import Bad, gather
+from pipeline.stages.blocks.pieces import PIECE, whole_pieces
 from pipeline.stages.blocks.side_by_side import side_by_side
 from pipeline.stages.read.lines import layout_of
 from pipeline.stages.read.parts import file_of
@@ -22,9 +23,9 @@ from pipeline.text import one_line
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.stages.blocks.scratch import Scratch
     from pipeline.stages.blocks.survey import Survey
 
-PIECE = 65_536  # rows of a block, at most: what is computed does not depend on who reads it
 BUFFER = 2**20  # bytes of a column that are read at once
 
 T = TypeVar("T")
@@ -77,11 +78,23 @@ class BlockRows:
     groups: tuple[RowGroup, ...]
     runner: Runner = side_by_side
     passes: list[float] = field(default_factory=list, compare=False, repr=False)  # s, each so far
+    scratch: tuple[Scratch, ...] = ()  # what the groups are of, where the table is CSV
 
     @property
     def path(self) -> Path:
-        """The file of the first rows."""
-        return self.groups[0].source.path
+        """The file of the first rows, as the contract names it."""
+        return files.PROJECT / str(self.data.path)
+
+    @property
+    def bad(self) -> dict[tuple[str, str], Bad] | None:
+        """The rules that texts of a CSV file break; None where numbers never were texts."""
+        if not self.scratch:
+            return None
+        found: dict[tuple[str, str], Bad] = {}
+        for each in self.scratch:
+            for rule, of_rule in each.bad.items():
+                gather(found.setdefault(rule, Bad()), of_rule)
+        return found
 
     @property
     def n_rows(self) -> int:
@@ -134,42 +147,49 @@ def open_blocks(data: DataSettings) -> BlockRows:
     DataError
         If a file is none of parquet, or not the table that the settings describe.
     """
-    _require_readable(data)
     groups: list[RowGroup] = []
-    for part, path in enumerate((data.path, data.valid, data.test)):
-        if path is not None:
-            first = groups[-1].first + groups[-1].n_blocks if groups else 0
-            groups += _row_groups(file_of(data, part), part, first)
+    for part, of_part in parts_of(data):
+        whole = open_source(files.PROJECT / str(of_part.path), of_part.max_bytes)
+        if of_part.sha256 is not None:
+            require_sha256(whole, of_part.sha256)
+        layout_of(whole, of_part)
+        for path in files_of(whole.path):
+            groups += row_groups(open_source(path, of_part.max_bytes), part, _next(groups))
     return BlockRows(data, tuple(groups))
 
 
-def _require_readable(data: DataSettings) -> None:
-    for name in data.names_of(Count):
-        raise DataError(
-            f"data.columns.{name} must not be of kind count where more than data.max_distinct="
-            f"{data.max_distinct} rows differ: set data.max_distinct=null to hold them in memory"
-        )
+def scratch_blocks(data: DataSettings, scratch: Sequence[Scratch]) -> BlockRows:
+    """Return the same of CSV files, each of which became a scratch file."""
+    groups: list[RowGroup] = []
+    for (part, _), of_part in zip(parts_of(data), scratch, strict=True):
+        groups += row_groups(of_part.source, part, _next(groups))
+    return BlockRows(data, tuple(groups), scratch=tuple(scratch))
 
 
-def _row_groups(data: DataSettings, part: int, first: int) -> Iterator[RowGroup]:
+def parts_of(data: DataSettings) -> list[tuple[int, DataSettings]]:
+    """Return the number of each part that has a file of its own, and the settings of that."""
+    paths = enumerate((data.path, data.valid, data.test))
+    return [(part, file_of(data, part)) for part, path in paths if path is not None]
+
+
+def _next(groups: list[RowGroup]) -> int:
+    return groups[-1].first + groups[-1].n_blocks if groups else 0
+
+
+def row_groups(source: Source, part: int, first: int) -> Iterator[RowGroup]:
+    """Yield the row groups of a file that hold rows; DataError where it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole = open_source(files.PROJECT / str(data.path), data.max_bytes, data.encoding)
-    if data.sha256 is not None:
-        require_sha256(whole, data.sha256)
-    layout_of(whole, data)
-    for path in files_of(whole.path):
-        source = open_source(path, data.max_bytes, data.encoding)
-        try:
-            metadata = pq.read_metadata(path)
-            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(source, error) from None
-        for number, n_rows in enumerate(sizes):
-            if n_rows:
-                yield (group := RowGroup(source, number, n_rows, first, part))
-                first += group.n_blocks
+    try:
+        metadata = pq.read_metadata(source.path)
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(source, error) from None
+    for number, n_rows in enumerate(sizes):
+        if n_rows:
+            yield (group := RowGroup(source, number, n_rows, first, part))
+            first += group.n_blocks
 
 
 def _of_group(
@@ -187,7 +207,7 @@ def read_pieces(group: RowGroup, wanted: Sequence[str]) -> Iterator[Piece]:
     group.source.require_unchanged()
     n_rows = 0
     try:
-        for i, batch in enumerate(_whole_pieces(_batches(group, wanted))):
+        for i, batch in enumerate(whole_pieces(_batches(group, wanted))):
             n_rows += batch.num_rows
             yield Piece(group.first + i, group.part, batch.select([*wanted]))
     except (pa.ArrowException, OSError) as error:
@@ -216,29 +236,6 @@ def _batches(group: RowGroup, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]
         yield from file.iter_batches(
             PIECE, row_groups=[group.number], columns=[*wanted], use_threads=False
         )
-
-
-def _whole_pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows in pieces of exactly PIECE, the last one shorter, however they come."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        rest = batch
-        while sum(b.num_rows for b in held) + rest.num_rows >= PIECE:
-            n = PIECE - sum(b.num_rows for b in held)
-            yield _joined([*held, rest.slice(0, n)])
-            held, rest = [], rest.slice(n)
-        held += [rest] if rest.num_rows else []
-    if held:
-        yield _joined(held)
-
-
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    if len(batches) == 1:
-        return batches[0]
-    (whole,) = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()
-    return whole
 
 
 def _damaged(source: Source, error: Exception) -> DataError:

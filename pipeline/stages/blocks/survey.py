@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config.column_settings import Boolean, Categorical
 from pipeline.config.contract import DataSettings
+from pipeline.stages.blocks.broken import MAX_BAD, Bad, gather, worded
 from pipeline.stages.blocks.columns import (
     cell_keys,
     cells_as_text,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-MAX_BAD = 10_000  # different values of a column that break its rules, and are kept
 MAX_WORDS = 2**20  # different words of a column that are counted
 SPARE = 1.2  # times the sample is kept, as hashes are not spread evenly
 
@@ -75,14 +74,6 @@ class Numbers:
             self.minimum = min(self.minimum, float(x.min()))
             self.maximum = max(self.maximum, float(x.max()))
             self.total, self.n = self.total + total, self.n + len(x)
-
-
-@dataclass
-class Bad:
-    """Rows that break a rule: how many, and the texts that they have there."""
-
-    n_rows: int = 0
-    texts: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -164,9 +155,10 @@ def survey(rows: BlockRows) -> Survey:
         for name, of_numbers in found.numbers.items():
             _merge(numbers.setdefault(name, Numbers()), of_numbers)
         for rule, of_rule in found.bad.items():
-            _gather(bad.setdefault(rule, Bad()), of_rule)
+            gather(bad.setdefault(rule, Bad()), of_rule)
         samples.append(found.sample)
     sample, n_distinct = _smallest(samples, bound)
+    bad = rows.bad or bad  # of texts, before they were numbers
     n = rows.n_rows
     return Survey(n, min(n_distinct, n), digest.hexdigest(), histogram, words, numbers, bad, sample)
 
@@ -175,13 +167,6 @@ def _merge(one: Numbers, other: Numbers) -> None:
     one.n_missing += other.n_missing
     one.minimum, one.maximum = min(one.minimum, other.minimum), max(one.maximum, other.maximum)
     one.total, one.n = one.total + other.total, one.n + other.n
-
-
-def _gather(one: Bad, other: Bad) -> None:
-    one.n_rows += other.n_rows
-    for text, n in other.texts.items():
-        if text in one.texts or len(one.texts) < MAX_BAD:
-            one.texts[text] += n
 
 
 def _smallest(samples: list[Sampled], bound: float) -> tuple[Sampled, int]:
@@ -220,18 +205,12 @@ def _survey_block(piece: Piece, data: DataSettings, bound: float) -> BlockSurvey
         digest=_digest(piece, columns, data),
         key=key,
         is_positive=is_positive,
-        words={name: _word_counts(columns[name], is_positive) for name in _worded(data)}
+        words={name: _word_counts(columns[name], is_positive) for name in worded(data)}
         | {name: _word_counts(columns[name], is_positive) for name in _parts(columns, data)},
         numbers=_numbers(columns),
         bad=dict(_broken(piece, columns, data)),
         sample=_sampled(piece, columns, table, key, bound, data),
     )
-
-
-def _worded(data: DataSettings) -> list[str]:
-    """Return the columns whose different texts are counted."""
-    kinds = Categorical | Boolean
-    return [*(n for n, c in data.used.items() if isinstance(c, kinds)), data.target.name]
 
 
 def _parts(columns: dict[str, ColumnValues], data: DataSettings) -> list[str]:
@@ -259,7 +238,7 @@ def _broken(
     piece: Piece, columns: dict[str, ColumnValues], data: DataSettings
 ) -> Iterator[tuple[tuple[str, str], Bad]]:
     """Yield the rules of values that rows break, of columns whose texts are not all counted."""
-    rest = {n: columns[n] for n in data.used if n not in _worded(data)}
+    rest = {n: columns[n] for n in data.used if n not in worded(data)}
     ones = np.ones(piece.batch.num_rows, np.int64)
     for name, rules in contract_rules(rest, data, ones).items():
         for rule in rules:

@@ -200,3 +200,35 @@ def _how(source: Source, columns: Layout, delimiter: str) -> tuple[Any, ...]:
 
 def _packing(source: Source) -> str:
     return "gzip" if source.kind == "gzip" else "none"
+
+
+class MisreadError(Exception):
+    """DuckDB cannot read a file that may still be good CSV."""
+
+
+def csv_batches(
+    source: Source, columns: Layout, delimiter: str, wanted: Sequence[str], n: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the wanted columns of a CSV file as text, in its order, about ``n`` rows at a time.
+
+    The last column, ``n_bytes``, holds those of the other cells of each row. Whether all is there
+    is for the caller to find out, by ``expected_of``. MisreadError where DuckDB refuses it.
+    """
+    import duckdb
+
+    ignored = [f"c{i}" for i, name in enumerate(columns.names) if name not in wanted]
+    n_bytes = " + ".join(f"coalesce(strlen({cell}), 0)" for cell in ignored) or "0"
+    cells = cells_of(f"c{columns.names.index(name)}" for name in wanted)
+    sql = f"SELECT {cells}, ({n_bytes})::BIGINT AS n_bytes FROM {CSV}"  # noqa: S608 (places alone)
+    try:
+        with connected() as db:
+            how = _how(source, columns, delimiter)
+            yield from db.sql(sql, params=[str(source.path), *how]).to_arrow_reader(n)
+    except duckdb.Error as error:
+        raise MisreadError(str(error)) from None
+
+
+def expected_of(source: Source, data: DataSettings, columns: Layout) -> tuple[int, int] | None:
+    """Return how many rows a CSV file has, and bytes of cells; None where it is irregular."""
+    found = scan(source, data.delimiter, data.max_bytes, data.sha256)
+    return _expected(columns, found) if _is_regular(columns, found) else None

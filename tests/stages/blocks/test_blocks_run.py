@@ -2,9 +2,11 @@
 
 import dataclasses
 import pickle
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from blocks_tables import COLUMNS, config_of, make_rows, part_of, write_parquet
 from numpy.testing import assert_allclose
@@ -17,6 +19,7 @@ from pipeline.stages.blocks import BlockRows, PartBlocks
 from pipeline.stages.blocks.open import read_table
 from pipeline.stages.encode import Standard
 from pipeline.stages.outcome import Finished, Prepared, Refused
+from pipeline.stages.read import Rows
 
 N = 6000
 
@@ -240,3 +243,46 @@ def test_groups_are_dealt_whole(tmp_path: Path):
 
 def _keys(_: Examples, key: np.ndarray) -> np.ndarray:
     return key
+
+
+# --- CSV -----------------------------------------------------------------------------------------
+
+
+def write_csv(path: Path, rows: dict) -> str:
+    frame = pd.DataFrame(rows)
+    frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
+def test_a_csv_file_is_the_run_of_the_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (scratch := tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    rows = make_rows(N)
+    paths = write_csv(tmp_path / "t.csv", rows), write_parquet(tmp_path / "t.parquet", rows, N)
+    text, typed = (finished(config_of(path)) for path in paths)
+    assert text.prepared.data_digest == typed.prepared.data_digest
+    assert text.trained.theta.tobytes() == typed.trained.theta.tobytes()
+    assert [*scratch.iterdir()] == []  # the file has no name, so that a kill leaves none behind
+
+
+@pytest.mark.parametrize(("cell", "rule"), [("many", "must be a number"), ("-5", "at least 0")])
+def test_cells_of_csv_that_break_the_contract_are_refused_in_the_same_words(
+    tmp_path: Path, cell: str, rule: str
+):
+    rows = make_rows(3000)
+    rows["whole"] = rows["whole"].astype(object)
+    rows["whole"][[5, 1500, 2999]] = cell
+    path = write_csv(tmp_path / "t.csv", rows)
+    held, streamed = (prepare(config_of(path, data={"max_distinct": m})) for m in (None, 0))
+    assert isinstance(held, Refused)
+    assert isinstance(streamed, Refused)
+    assert rule in held.failure.message
+    assert streamed.failure.message == held.failure.message
+
+
+def test_a_csv_file_whose_rows_repeat_is_counted(tmp_path: Path):
+    rows = part_of(make_rows(300), np.arange(300).repeat(20))
+    data = config_of(write_csv(tmp_path / "t.csv", rows), data={"max_distinct": 300}).data
+    assert isinstance(read_table(data), Rows)
+    assert isinstance(read_table(data.model_copy(update={"max_distinct": 299})), BlockRows)
