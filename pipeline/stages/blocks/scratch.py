@@ -38,6 +38,9 @@ class Scratch:
     source: Source
     bad: dict[tuple[str, str], Bad]
 
+    def __del__(self) -> None:
+        self.file.close()
+
     def __reduce__(self) -> NoReturn:
         raise DataError("data.path must be parquet to be read by an engine's workers; got CSV")
 

@@ -251,6 +251,7 @@ def _keys(_: Examples, key: np.ndarray) -> np.ndarray:
 def write_csv(path: Path, rows: dict) -> str:
     frame = pd.DataFrame(rows)
     frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")
+    frame["flag"] = frame["flag"].map({True: "true", False: "false"})
     frame.to_csv(path, index=False)
     return str(path)
 
