@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from builders import CONFIG
 from engines import FEW, fill_duckdb, table_of_kinds, write_parquet
 
@@ -81,9 +80,9 @@ def test_it_is_the_run_of_the_file_and_is_made_again_from_either(record, project
     file = config_of(path=str(parquet))
     of_file = write(learn(prepare(file), file))
     assert of_file.identity == record.identity
-    files = of_file.files | {"config.yaml": yaml.safe_dump(config_tree(file)).encode()}
+    head = of_file.head.model_copy(update={"config": config_tree(file)})
     with pytest.raises(ConfigError, match="must be of a run on a table in an engine; got a file"):
-        made_again(replace(of_file, files=files), {"data.source.connect": "x"})
+        made_again(replace(of_file, head=head), {"data.source.connect": "x"})
     assert made_again(record).found.identical
     assert made_again(record, {"data.path": str(parquet)}).found.identical
     moved = shop.rename(project / "moved.duckdb")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from builders import CONFIG, PROJECT
+from builders import CONFIG, PROJECT, copy_project
 from engines import CONTRACT, FEW, fill_duckdb, fill_postgres, sail, table_of_kinds, write_parquet
 from servers import needs_postgres, postgres
 
@@ -19,7 +19,7 @@ from pipeline.config.schema import RunConfig
 from pipeline.errors import DataError
 from pipeline.record.identity import environment, trace
 from pipeline.run import learn, prepare
-from pipeline.stages.read import read_rows
+from pipeline.stages.read import car, read_rows
 
 KINDS = table_of_kinds()
 
@@ -319,6 +319,37 @@ def _await_query(address: str) -> None:
                 return
             time.sleep(0.1)
     raise AssertionError("the query must run")
+
+
+@pytest.mark.exhaustive
+def test_the_command_says_what_it_says_of_a_file_and_nothing_besides(tmp_path):
+    """Nothing of ibis, Spark or Sail reaches the terminal, and a refusal is one line."""
+    copy_project(tmp_path / "copy")
+    cars = pa.table({
+        name: [row[i] for row in car.rows()] for i, name in enumerate([*car.ATTRIBUTES, "class"])
+    })  # fmt: skip
+    path = write_parquet(cars, tmp_path / "cars.parquet")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", "run", "optimiser=newton", *words], text=True,
+            cwd=tmp_path / "copy", capture_output=True, check=False,
+        )  # fmt: skip
+
+    def figures(done: subprocess.CompletedProcess[str]) -> str:
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.partition("Split")[2].partition("Record")[0]
+
+    expected = figures(run(f"data.path={path}", "data.sha256=null"))
+    assert "ROC AUC" in expected
+    for engine in ("sail", "polars", "duckdb"):
+        found = run(f"data.source={{engine: {engine}, path: {path}}}")
+        assert figures(found) == expected
+        assert "bit-identical" in found.stdout
+    refused = run("data.source={engine: duckdb, path: none.parquet}")
+    assert refused.returncode == 3
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1
 
 
 # --- patterns of parquet files -------------------------------------------------------------------
