@@ -56,8 +56,8 @@ class Connection:
     def query(self, sql: str) -> Any:
         """Return a query, which goes to the engine as it is written, as a table.
 
-        ibis would have sqlglot write it anew, which now and then loses a word. DataError unless it
-        is one SELECT.
+        ibis would have sqlglot write it anew, in words of its own. DataError unless it is one
+        SELECT.
         """
         import ibis
 

@@ -24,6 +24,7 @@ from pipeline.text import quoted
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ZEROS = r"^(-?[0-9]+)(?:\.0*|(\.[0-9]*[1-9])0*)$"
 PACKAGES = {"sail": "pyarrow-hotfix pysail pyspark-client", "spark": "pyarrow-hotfix pyspark"}
 
 
@@ -42,7 +43,8 @@ def count_in_engine(source: SourceSettings, data: DataSettings, wanted: Sequence
         found = _pulled(connection, groups, data.max_distinct)
         if found is None:
             raise _too_many(connection, groups, source, data.max_distinct)
-    return duckdb_reader.count_typed(found, data)
+        free = [f"w{i}" for i, name in enumerate(wanted) if _is_free(table[name].type())]
+    return duckdb_reader.count_typed(_without_zeros(found, free), data)
 
 
 def _table(connection: Connection, source: SourceSettings) -> Any:
@@ -88,8 +90,23 @@ def _is_minus_zero(number: Any) -> Any:
 def _needs_text(kind: Any) -> bool:
     """Return whether Arrow has no such type: a decimal of any scale, a UUID, an address."""
     if kind.is_decimal():
-        return kind.scale is None
+        return _is_free(kind)
     return not (kind.is_string() or kind.is_boolean() or kind.is_temporal() or kind.is_numeric())
+
+
+def _is_free(kind: Any) -> bool:
+    """Return whether decimals have each a scale of its own: 1.5 equals 1.50, and either is kept."""
+    return bool(kind.is_decimal() and kind.scale is None)
+
+
+def _without_zeros(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the table with decimals, which are text, without zeros at their ends."""
+    import pyarrow.compute as pc
+
+    for name in names:
+        text = pc.replace_substring_regex(table[name], ZEROS, r"\1\2")
+        table = table.set_column(table.column_names.index(name), name, text)
+    return table
 
 
 def _pulled(connection: Connection, groups: Any, bound: int | None) -> pa.Table | None:

@@ -255,6 +255,46 @@ def test_an_engine_that_is_not_there_is_one_line(project, of, message):
 
 @pytest.mark.exhaustive
 @needs_postgres
+def test_types_that_arrow_has_not_are_text_and_what_is_no_cell_is_refused(monkeypatch):
+    import psycopg
+
+    types = {
+        "mood": ("'calm'", "'wild'", ["calm", "wild"]),
+        "numeric": ("1.50", "100", ["1.5", "100"]),
+        "uuid": (f"'{'0' * 31}1'", f"'{'0' * 31}2'",
+                 ["00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"]),
+        "inet": ("'10.0.0.1'", "'10.0.0.2'", ["10.0.0.1/32", "10.0.0.2/32"]),
+        "time": ("'12:00'", "'13:30:15'", ["12:00:00", "13:30:15"]),
+        "char(3)": ("'a'", "'b'", ["a  ", "b  "]),
+    }  # fmt: skip
+    with postgres() as server:
+        monkeypatch.setenv("PGPASSWORD", "secret")
+        address = f"postgresql://oneuron@127.0.0.1:{server.port}/oneuron"
+        with psycopg.connect(address) as db:
+            db.execute("CREATE TYPE mood AS ENUM ('calm', 'wild')")
+            columns = ", ".join(f"c{i} {kind}" for i, kind in enumerate(types))
+            db.execute(f"CREATE TABLE odd ({columns}, list int[], y boolean)")
+            for at in (0, 1):
+                cells = ", ".join(of[at] for of in types.values())
+                db.execute(f"INSERT INTO odd VALUES ({cells}, '{{1}}', {at == 1})")
+            db.execute(
+                "INSERT INTO odd SELECT c0, 1.5000, c2, c3, c4, c5, list, y FROM odd LIMIT 1"
+            )
+        columns = {f"c{i}": {"kind": "categorical"} for i in range(len(types))}
+        target = {"name": "y", "positive": ["true"]}
+        for how in ({"table": "odd"}, {"query": "SELECT * FROM odd -- as it is"}):
+            tree = {"name": "t", "target": target, "rest": "ignored", "columns": columns,
+                    "source": source("postgres", connect=address, **how)}  # fmt: skip
+            rows = read_rows(DataSettings.parse(tree))
+            assert sorted(rows.count) == [1, 2]
+            for name, (*_, texts) in zip(columns, types.values(), strict=True):
+                assert rows.frame.sort_values("y")[name].tolist() == texts
+        with pytest.raises(DataError, match=r"got 'list' of type array<int32>"):
+            read_rows(DataSettings.parse(tree | {"columns": {"list": {"kind": "categorical"}}}))
+
+
+@pytest.mark.exhaustive
+@needs_postgres
 def test_postgres_refuses_in_one_line_without_a_secret(monkeypatch, tmp_path):
     with postgres() as server:
         monkeypatch.setenv(
