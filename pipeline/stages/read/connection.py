@@ -158,7 +158,7 @@ def _postgres(source: SourceSettings) -> Iterator[Connection]:
     # ibis would create a view to learn these.
     def schema_of(sql: str) -> Any:
         with backend.con.cursor() as cursor, backend.con.transaction():
-            cursor.execute(f"SELECT * FROM ({sql}) AS q LIMIT 0")  # noqa: S608 (one SELECT)
+            cursor.execute(f"SELECT * FROM ({sql}\n) AS q LIMIT 0")  # noqa: S608 (one SELECT)
             found = cursor.pgresult
             places = range(found.nfields)
             names = [found.fname(i).decode() for i in places]
