@@ -34,8 +34,7 @@ from pipeline.stages.predict import (
     score,
     to_json,
 )
-from pipeline.stages.read import car
-from pipeline.stages.read import rows as reader
+from pipeline.stages.read import car, in_order
 from pipeline.text import MAX_MESSAGE
 
 HEADER = "id,colour,size,x,class\n"
@@ -596,7 +595,7 @@ def long_file(path: Path, n: int = 5000, bad: int | None = None) -> Path:
 def test_a_long_file_is_scored_in_parts_to_the_same_bytes(tmp_path, monkeypatch, name):
     model, source = make_model(unseen="zeros"), long_file(tmp_path / name)
     whole = predict_file(model, source, tmp_path / "whole.csv")
-    monkeypatch.setattr(reader, "PART", 1024)
+    monkeypatch.setattr(in_order, "PART", 1024)
     held = []
     monkeypatch.setattr(predict, "score", lambda *a: held.append(len(a[1])) or score(*a))
     assert predict_file(model, source, tmp_path / "parts.csv") == whole
@@ -610,7 +609,7 @@ def test_a_bad_row_far_down_a_long_file_is_named_and_nothing_is_written(
     tmp_path, monkeypatch, name
 ):
     source = long_file(tmp_path / name, bad=2600)
-    monkeypatch.setattr(reader, "PART", 2048)
+    monkeypatch.setattr(in_order, "PART", 2048)
     line = 2601 + name.endswith(".csv")
     with pytest.raises(DataError, match=rf"(?s)column x must.*line {line}.*rows after line"):
         predict_file(make_model(), source, tmp_path / "out.csv")
