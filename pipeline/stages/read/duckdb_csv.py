@@ -10,13 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from pipeline.config.contract import DataSettings
 from pipeline.stages.read.counted_lines import rows_of
-from pipeline.stages.read.duckdb_reader import ask, ask_by, ask_in_parts, cells_of, connected
+from pipeline.stages.read.duckdb_reader import (
+    ask,
+    ask_by,
+    ask_in_parts,
+    cells_of,
+    connected,
+    patterns_of,
+)  # fmt: skip
 from pipeline.stages.read.layout import Layout, read_layout
 from pipeline.stages.read.records import MAX_CELL
 from pipeline.stages.read.scan import Scan, scan
@@ -25,6 +32,8 @@ from pipeline.stages.read.source import Source
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
+
+Found = TypeVar("Found")
 
 # Nothing is sniffed. Buffers, one for each thread, are of 32 times the longest line if not said.
 CSV = (
@@ -46,8 +55,7 @@ def count_csv(
     """
     with _beside(partial(_count_first, source, data, wanted)) as answer:
         found = scan(source, data.delimiter, data.max_bytes, data.sha256)
-        columns = read_layout(source, data)
-        table = _result(answer)
+        columns, table = answer.result()  # or what is wrong with the columns
     n_cut = _n_before(columns, wanted)
     if n_cut is not None:
         lines, table = table, None
@@ -55,8 +63,8 @@ def count_csv(
             table = rows_of(lines, columns.after(n_cut), wanted, data, found.has_quotes)
         if table is not None or not _is_regular(columns, found):
             return columns, table
-        with _beside(partial(_count_cells, source, data, wanted, columns)) as answer:
-            table = _result(answer)  # line ends in quotes, and what else is rare
+        with _beside(partial(_count_cells, source, data, wanted, columns)) as other:
+            table = other.result()  # line ends in quotes, and what else is rare
     return columns, None if table is None else _if_whole(table, columns, found)
 
 
@@ -71,17 +79,17 @@ def _n_before(columns: Layout, wanted: Sequence[str]) -> int | None:
 
 def _count_first(
     source: Source, data: DataSettings, wanted: Sequence[str], db: DuckDBPyConnection
-) -> pa.Table:
-    """Return what is counted beside the scan: lines where that can do, else cells."""
+) -> tuple[Layout, pa.Table | None]:
+    """Return the layout, and what is counted beside the scan: lines where that can do, or cells."""
     columns = read_layout(source, data)
     n_cut = _n_before(columns, wanted)
     if n_cut is None:
-        return _count_cells(source, data, wanted, columns, db)
-    return _count_lines(source, data.delimiter, n_cut, db)
+        return columns, _count_cells(source, data, wanted, columns, db)
+    return columns, _count_lines(source, data.delimiter, n_cut, db)
 
 
 @contextmanager
-def _beside(query: Callable[[DuckDBPyConnection], pa.Table]) -> Iterator[Future[pa.Table]]:
+def _beside(query: Callable[[DuckDBPyConnection], Found]) -> Iterator[Future[Found]]:
     """Run the query beside the block, which interrupts it where it fails."""
     with connected() as db, ThreadPoolExecutor(1) as thread:
         answer = thread.submit(query, db)
@@ -93,12 +101,19 @@ def _beside(query: Callable[[DuckDBPyConnection], pa.Table]) -> Iterator[Future[
             raise
 
 
-def _result(answer: Future[pa.Table]) -> pa.Table | None:
-    """Return what was found; None where DuckDB refuses the file."""
-    return None if answer.exception() else answer.result()
+def _ask(db: DuckDBPyConnection, source: Source, sql: str, how: Sequence[Any]) -> pa.Table | None:
+    """Return what the query finds; None where DuckDB refuses the file."""
+    import duckdb
+
+    try:
+        return ask_by(db, source, sql, *how)
+    except duckdb.Error:
+        return None
 
 
-def _count_lines(source: Source, delimiter: str, n_cut: int, db: DuckDBPyConnection) -> pa.Table:
+def _count_lines(
+    source: Source, delimiter: str, n_cut: int, db: DuckDBPyConnection
+) -> pa.Table | None:
     """Return each line that is not blank, from its cell ``n_cut`` on, and its count.
 
     ``n_bytes`` are those before that cell.
@@ -110,7 +125,7 @@ def _count_lines(source: Source, delimiter: str, n_cut: int, db: DuckDBPyConnect
     counts = "sum(n_bytes - strlen(line))::BIGINT AS n_bytes, count(*) AS n"
     sql = f"SELECT line, {counts} FROM ({lines}) GROUP BY line"  # noqa: S608
     how = (_packing(source), {"line": "VARCHAR"}, False, NO_DELIMITER, "", "", False)
-    return ask_by(db, source, sql, *how)
+    return _ask(db, source, sql, how)
 
 
 def _are_whole(lines: pa.Table, n_cut: int, columns: Layout, found: Scan) -> bool:
@@ -123,7 +138,7 @@ def _are_whole(lines: pa.Table, n_cut: int, columns: Layout, found: Scan) -> boo
 def _count_cells(
     source: Source, data: DataSettings, wanted: Sequence[str], columns: Layout,
     db: DuckDBPyConnection,
-) -> pa.Table:  # fmt: skip
+) -> pa.Table | None:  # fmt: skip
     """Return the counted rows, and as ``n_bytes`` those of their other columns."""
     import pyarrow.compute as pc
 
@@ -132,7 +147,9 @@ def _count_cells(
     cells = ", ".join(f"c{columns.names.index(name)} AS w{i}" for i, name in enumerate(wanted))
     counts = f"({n_bytes})::BIGINT AS n_bytes, count(*) AS n"
     sql = f"SELECT {cells}, {counts} FROM {CSV} GROUP BY ALL"  # noqa: S608 (places alone)
-    table = ask_by(db, source, sql, *_how(source, columns, data.delimiter))
+    table = _ask(db, source, sql, _how(source, columns, data.delimiter))
+    if table is None:
+        return None
     for i in range(len(wanted)):  # "" was read as null, whether in quotes or not
         table = table.set_column(i, f"w{i}", pc.fill_null(table[i], ""))
     return table
@@ -223,7 +240,7 @@ def csv_batches(
     try:
         with connected() as db:
             how = _how(source, columns, delimiter)
-            yield from db.sql(sql, params=[str(source.path), *how]).to_arrow_reader(n)
+            yield from db.sql(sql, params=[patterns_of(source), *how]).to_arrow_reader(n)
     except duckdb.Error as error:
         raise MisreadError(str(error)) from None
 

@@ -139,7 +139,7 @@ def parquet_excerpt(source: Source, most: int, into: Path) -> int:
         rows = f"{PARQUET[:-1]}, file_row_number=true) WHERE file_row_number % {every} = 0"
         sql = f"COPY (SELECT * EXCLUDE file_row_number FROM {rows}) TO '{into}'"  # noqa: S608
         with connected() as db:
-            db.execute(sql, [_patterns(source)])
+            db.execute(sql, [patterns_of(source)])
     return int(sum(sizes))
 
 
@@ -171,7 +171,7 @@ def ask(source: Source, sql: str, *more: Any) -> pa.Table:
 
 def ask_by(db: DuckDBPyConnection, source: Source, sql: str, *more: Any) -> pa.Table:
     """Return what the query finds over this connection."""
-    return db.sql(sql, params=[_patterns(source), *more]).to_arrow_table()
+    return db.sql(sql, params=[patterns_of(source), *more]).to_arrow_table()
 
 
 def ask_in_parts(source: Source, sql: str, n: int, *more: Any) -> Iterator[pa.Table]:
@@ -179,11 +179,11 @@ def ask_in_parts(source: Source, sql: str, n: int, *more: Any) -> Iterator[pa.Ta
     import pyarrow as pa
 
     with connected() as db:
-        found: Any = db.sql(sql, params=[_patterns(source), *more])
+        found: Any = db.sql(sql, params=[patterns_of(source), *more])
         yield from (pa.Table.from_batches([batch]) for batch in found.to_arrow_reader(n))
 
 
-def _patterns(source: Source) -> list[str]:
+def patterns_of(source: Source) -> list[str]:
     """Return the paths of the files as DuckDB takes them: it would read these for a pattern."""
     return [
         "".join(f"[{char}]" if char in "*?[" else char for char in str(path))
