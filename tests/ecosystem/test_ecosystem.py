@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import blocks_tables
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -86,3 +87,9 @@ def test_spark_scores_rows_as_the_pipeline(project, tmp_path):
     p, _, _ = score(record.model, rows, np.arange(len(rows)), "the table")
     rows.assign(probability=[*map(repr, p.tolist())]).to_csv(tmp_path / "rows.csv", index=False)
     run("spark_scores_rows_as_the_pipeline", str(folder), str(tmp_path / "rows.csv"))
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="no java on PATH")
+def test_spark_workers_have_the_bits_of_threads(tmp_path):
+    path = blocks_tables.write_parquet(tmp_path / "t.parquet", blocks_tables.make_rows(3000), 500)
+    run("spark_workers_have_the_bits_of_threads", path)

@@ -18,10 +18,10 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config.source_settings import SourceSettings
-from pipeline.errors import EngineError, PipelineError
-from pipeline.stages.read.engine_address import said_by
+from pipeline.errors import DataError, EngineError, PipelineError
+from pipeline.stages.read.engine_address import address_of, said_by
 from pipeline.stages.read.engines import refusals
-from pipeline.stages.read.spark_session import spark_session
+from pipeline.stages.read.spark_session import require_answer, spark_session
 from pipeline.stages.read.worker import Planned, Row
 from pipeline.stages.read.worker_code import code_zip
 
@@ -37,6 +37,7 @@ ALIVE, DONE = "alive", "done"
 
 def serve(descriptor: int) -> None:
     """Answer with the results of workers, until whoever asks over the pipe has gone."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     connection = Connection(descriptor)
     source: SourceSettings = connection.recv()
     os.setsid()  # Ctrl-C is for the run
@@ -51,10 +52,17 @@ def serve(descriptor: int) -> None:
     with suppress(EOFError, BrokenPipeError):
         try:
             with refusals(source), spark_session(source) as session:
-                threading.Thread(target=_live, args=(session, send), daemon=True).start()
+                threading.Thread(target=_live, args=(session, source, send), daemon=True).start()
                 _answer(session, source, connection.recv, send)
         except PipelineError as refusal:
             send(refusal)
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after the one that began it, whatever waits for a server."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _answer(
@@ -66,10 +74,8 @@ def _answer(
             for row in _rows(session, task, n):
                 send(row)
         except Exception as error:
-            said = said_by(error, source)
-            raise EngineError(
-                f"workers of {source.engine} must do their work; got {said}"
-            ) from None
+            send(EngineError(_failure(error, source)))  # leaving the session may take longer
+            return
         send(DONE)
 
 
@@ -87,13 +93,23 @@ def _failure(error: Exception, source: SourceSettings) -> str:
     )
 
 
-def _live(session: Any, send: Callable[[object], None]) -> None:
-    """Say as long as the engine answers that it does."""
-    with suppress(Exception):
+def _live(session: Any, source: SourceSettings, send: Callable[[object], None]) -> None:
+    """Say as long as the engine answers that it does, and at once where nothing listens any more.
+
+    The client alone would try again for minutes.
+    """
+    address = address_of(source)
+    try:
         while True:
-            session.version  # noqa: B018 (asks the server)
+            if address.startswith("sc://"):
+                require_answer(address)
+            session.conf.get("spark.sql.session.timeZone")
             send(ALIVE)
             time.sleep(ALIVE_S)
+    except DataError as refusal:
+        send(EngineError(f"engine {source.engine} has ended; {refusal}"))
+    except Exception:  # the pass has one as well, and says why
+        return
 
 
 def _rows(session: Any, task: bytes, n: int) -> Iterator[Row]:

@@ -45,7 +45,7 @@ def _session(address: str) -> Any:
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if address.startswith("sc://"):
-        _require_answer(address)
+        require_answer(address)
         return SparkSession.builder.remote(address).create()
     import_module("pyspark.core")  # pyspark-client has it not
     if address.startswith("local"):  # workers on this machine: else any python3 of PATH
@@ -57,7 +57,7 @@ def _session(address: str) -> Any:
         return (builder.master(address) if address else builder).getOrCreate()
 
 
-def _require_answer(address: str) -> None:
+def require_answer(address: str) -> None:
     """Raise DataError where nothing listens: Spark's client would try again for minutes."""
     try:
         parts = urlsplit(address)
