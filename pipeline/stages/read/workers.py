@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pipeline import files
 from pipeline.config.source_settings import SourceSettings
 from pipeline.errors import EngineError
 from pipeline.stages.read.bridge import ALIVE, DONE
@@ -28,13 +29,14 @@ _bridges: dict[tuple[int, SourceSettings], Bridge] = {}
 
 
 def has_workers(source: SourceSettings) -> bool:
-    """Return whether files are read by workers: those of Spark, or of Sail at an address.
+    """Return whether workers read the files: those of Spark, or of Sail at an address.
 
-    Sail in this process has no more cores than this process.
+    Sail in this process has no more cores than this process. The files must be seen from here, as a
+    file or by a pattern: their row groups are shared out.
     """
-    return source.path is not None and (
-        source.engine == "spark" or (source.engine == "sail" and source.connect is not None)
-    )
+    is_cluster = source.engine == "spark" or (source.engine == "sail" and bool(source.connect))
+    path = source.path or "://"
+    return is_cluster and "://" not in path and not (files.PROJECT / path).is_dir()
 
 
 @dataclass(frozen=True)
