@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from blocks_tables import COLUMNS, config_of, make_rows, part_of, write_parquet
 from numpy.testing import assert_allclose
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from nn import Examples, examine
 from pipeline.config.schema import RunConfig
@@ -287,3 +289,17 @@ def test_a_csv_file_whose_rows_repeat_is_counted(tmp_path: Path):
     data = config_of(write_csv(tmp_path / "t.csv", rows), data={"max_distinct": 300}).data
     assert isinstance(read_table(data), Rows)
     assert isinstance(read_table(data.model_copy(update={"max_distinct": 299})), BlockRows)
+
+
+def test_the_optimum_is_scikit_learns_on_the_long_table(tmp_path: Path):
+    rows = make_rows(N)
+    columns = {"x": {"kind": "numeric"}, "whole": {"kind": "numeric"}}
+    used = {name: rows[name] for name in ("x", "whole", "y")}
+    config = config_of(
+        write_parquet(tmp_path / "t.parquet", used), columns=columns, split={"name": "none"}
+    )
+    theta = finished(config).trained.theta
+    X = StandardScaler().fit_transform(np.column_stack([rows["x"], rows["whole"]]))
+    model = LogisticRegression(C=1 / (N * 0.001), tol=1e-12, max_iter=1000)
+    model.fit(X, rows["y"] == "yes")
+    assert_allclose(theta, [*model.coef_[0], *model.intercept_], rtol=1e-6)
