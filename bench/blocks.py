@@ -58,6 +58,7 @@ tell(seconds=seconds, passes=passes, scan=sorted(scan)[1], peak=peak(),
 DUCKDB = """
 import duckdb
 sums = ", ".join(f"sum({name})" for name in names)
+duckdb.execute("SET enable_progress_bar = false")
 begun = time.perf_counter()
 duckdb.sql(f"SELECT {sums} FROM read_parquet('{path}')").fetchall()
 tell(seconds=time.perf_counter() - begun, peak=peak())

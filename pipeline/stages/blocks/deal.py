@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ def buckets(key: Key) -> npt.NDArray[np.intp]:
     return (key >> np.uint64(64 - BITS)).astype(np.intp)
 
 
-def deal_buckets(histogram: Counts, settings: SplitSettings) -> Deal:
+def deal_buckets(histogram: npt.NDArray[Any], settings: SplitSettings) -> Deal:
     """Return how rows are dealt, given those of each class (2, buckets) by their hash.
 
     A bucket goes where the middle of its rows falls, in random order: a part has its share of each
@@ -98,7 +99,9 @@ def deal_buckets(histogram: Counts, settings: SplitSettings) -> Deal:
             )
 
 
-def _shared_out(rows: Counts, shares: tuple[float, ...], rng: np.random.Generator) -> Counts:
+def _shared_out(
+    rows: npt.NDArray[Any], shares: tuple[float, ...], rng: np.random.Generator
+) -> Counts:
     """Return for each bucket the place of its share in ``shares``, or after them that of the rest.
 
     At most three: 0, 1 and 2.
@@ -111,7 +114,7 @@ def _shared_out(rows: Counts, shares: tuple[float, ...], rng: np.random.Generato
     return found
 
 
-def _folded(rows: Counts, settings: FoldsSplit) -> Counts:
+def _folded(rows: npt.NDArray[Any], settings: FoldsSplit) -> Counts:
     """Return the part of each bucket: the test rows are the same for every fold and every seed."""
     is_test = _shared_out(rows, (settings.test,), np.random.default_rng(TEST_SEED)) == 0
     k, rest = settings.folds, np.where(is_test, 0, rows)

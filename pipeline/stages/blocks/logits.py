@@ -24,7 +24,7 @@ from pipeline.stages.calibration import parts_of
 from pipeline.stages.evaluate import RowLosses
 from pipeline.stages.one_thread import on_one_thread
 
-MOST_BINS = 2**21
+MOST_BINS = 2**20
 FINEST = 2.0**-30  # log-odds: the width of bins before they are made fewer
 FARTHEST = 2.0**20  # log-odds: all that is farther is in one bin
 PLACE_BITS = 12  # of a key, for the place between cuts

@@ -137,6 +137,14 @@ class BlockRows:
         for found in self.runner(partial(_of_group, function, self.wanted), self.groups):
             yield from found
         self.passes.append(time.monotonic() - begun)
+        _release_memory()
+
+
+def _release_memory() -> None:
+    """Give back what Arrow holds for the next pass: other stages come in between."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def open_blocks(data: DataSettings) -> BlockRows:

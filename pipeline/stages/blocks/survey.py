@@ -121,7 +121,7 @@ class Survey:
     n: int
     n_distinct: int
     digest: str
-    histogram: Counts
+    histogram: npt.NDArray[np.int32]
     words: dict[str, Words]
     numbers: dict[str, Numbers]
     bad: dict[tuple[str, str], Bad]
@@ -143,7 +143,7 @@ def survey(rows: BlockRows) -> Survey:
     """
     bound = min(SPARE * SAMPLE / max(rows.n_rows, 1), 1.0)
     digest = hashlib.sha256(json.dumps(["blocks", rows.wanted, rows.n_rows]).encode())
-    histogram = np.zeros((2, N_BUCKETS), np.int64)
+    histogram = np.zeros((2, N_BUCKETS), np.int32)
     words, numbers = dict[str, Words](), dict[str, Numbers]()
     bad = dict[tuple[str, str], Bad]()
     samples = []
