@@ -16,6 +16,7 @@ import pytest
 from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
 from pipeline.stages.read import counted_lines, duckdb_csv, read_rows
+from pipeline.stages.read.layout import Layout
 from pipeline.stages.read.scan import scan
 from pipeline.stages.read.source import open_source
 
@@ -262,6 +263,14 @@ def test_many_lines_with_quotes_are_parsed_by_duckdb(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.stages.read.rows._count_by_csv", None)
     assert counted(path) == whole
     assert len(whole) == 9
+
+
+def test_a_path_is_no_pattern_where_rows_are_read_in_batches(tmp_path):
+    (tmp_path / "t1.csv").write_bytes(b"high,4,yes\n")
+    (tmp_path / "t[1].csv").write_bytes(b"low,2,no\n")
+    source = open_source(tmp_path / "t[1].csv", 999)
+    (batch,) = duckdb_csv.csv_batches(source, Layout(tuple(NAMES)), ",", NAMES, 9)
+    assert batch.to_pylist() == [{"w0": "low", "w1": "2", "w2": "no", "n_bytes": 0}]
 
 
 # --- side by side ----------------------------------------------------------------------------
