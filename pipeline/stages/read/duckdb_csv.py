@@ -49,9 +49,8 @@ def count_csv(
 ) -> tuple[Layout, pa.Table | None]:
     """Return the layout of a CSV file, and its counted rows or None where DuckDB misreads them.
 
-    Where no column is ignored, or the first ones are, lines are counted, and the distinct ones
-    parsed: a third of the time. DataError for a file that is no text, or has not the columns of the
-    contract.
+    Where at most the first columns are ignored, lines are counted, and the distinct ones parsed: a
+    third of the time. DataError for what is no text, or has not the columns of the contract.
     """
     with _beside(partial(_count_first, source, data, wanted)) as answer:
         found = scan(source, data.delimiter, data.max_bytes, data.sha256)
