@@ -12,6 +12,7 @@ from pipeline.record import Record, runs_of
 from pipeline.text import flatten
 
 PLACES = re.compile(r"data\.(path|valid|test|source(\..*)?)")
+FILES = ("curve.csv", "validation_losses.npy")  # of a record, which its run is made of
 SEEDS = ("seed", "split.seed", "split.fold")
 
 

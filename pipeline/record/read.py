@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -210,12 +210,13 @@ class Record:
         return RowLosses(*parse_array(self.files[name], rows=(2, 3, 4))) if held else None
 
 
-def read(folder: Path) -> Record:
-    """Return the record in ``folder``, verified.
+def read(folder: Path, only: Container[str] | None = None) -> Record:
+    """Return the record in ``folder``, verified; with ``only`` these files of it, if it has them.
 
     Raise RecordError if a file is missing, altered, or no plain file of that folder.
     """
-    return _verified(folder, read_head(folder), lambda name, size: _read_file(folder, name, size))
+    head = read_head(folder)
+    return _verified(folder, head, lambda name, size: _read_file(folder, name, size), only)
 
 
 def read_head(folder: Path) -> Head:
@@ -243,7 +244,7 @@ def verified(folder: Path, head: Head, fetch: Fetch, source: str = "") -> Record
     return record
 
 
-def _verified(folder: Path, head: Head, fetch: Fetch) -> Record:
+def _verified(folder: Path, head: Head, fetch: Fetch, only: Container[str] | None = None) -> Record:
     lacking = COMPLETE - head.files.keys() if head.status == "FINISHED" else ()
     if lacking:
         raise RecordError(f"a FINISHED record must hold {sorted(lacking)}; got none in {folder}")
@@ -252,6 +253,8 @@ def _verified(folder: Path, head: Head, fetch: Fetch) -> Record:
         raise RecordError(f"record must be at most {MAX_BYTES:,} bytes; got {total:,} in {folder}")
     files: dict[str, bytes] = {}
     for name, entry in head.files.items():
+        if only is not None and name not in only:
+            continue
         files[name] = fetch(name, entry.bytes)
         digest = hashlib.sha256(files[name]).hexdigest()
         if digest != entry.sha256:

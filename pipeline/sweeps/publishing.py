@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -49,7 +50,7 @@ class Publishing:
         self._address = check_address(settings).shown
         self._publisher = Publisher(settings)  # imports MLflow while others work
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._waiting: list[_Member] = []
+        self._waiting: deque[_Member] = deque()
         self._failures = 0  # one after the other
         self._again_at = 0.0
         self.failed: dict[str, str] = {}
@@ -88,7 +89,7 @@ class Publishing:
         left = len(self._waiting)
         while left > 0 and self._failures < MAX_FAILURES:
             n = min(left, AT_ONCE if self.published and not self._failures else 1)
-            self._try([self._waiting.pop(0) for _ in range(n)])
+            self._try([self._waiting.popleft() for _ in range(n)])
             left -= n
         if self._failures >= MAX_FAILURES:
             self._again_at = time.monotonic() + PAUSE_S

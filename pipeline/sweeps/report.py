@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from pipeline import files
 from pipeline.compare.compare import compare
 from pipeline.compare.comparison import Comparison, Run, Value
-from pipeline.compare.load import SEEDS, run_of, unrecorded_run, values_of
+from pipeline.compare.load import FILES, SEEDS, run_of, unrecorded_run, values_of
 from pipeline.config.schema import TrackingSettings
 from pipeline.errors import OK, ConfigError, TrackingError, disk_error
 from pipeline.record import RecordError, read
@@ -103,7 +103,8 @@ def _load_run(sweep: Sweep, member: Member) -> Run:
     reason = member.message
     if member.identity is not None:
         try:
-            return run_of(read(files.RUNS / member.identity), member.overrides, shown)
+            record = read(files.RUNS / member.identity, only=FILES)
+            return run_of(record, member.overrides, shown)
         except RecordError:
             reason = reason or "it has left no record"
     return unrecorded_run(member.overrides, reason, shown)

@@ -44,7 +44,11 @@ def draw_loss_curves(comparison: Comparison) -> go.Figure | None:
         return None
     leaders, others = curves[:N_LEADERS], curves[N_LEADERS:]
     names, longest = _differing(comparison, [i for i, _ in leaders]), 0
-    figure = go.Figure(_grey([(i, curve) for i, curve in others if "valid_loss" in curve]))
+    figure = go.Figure(
+        _grey(
+            [(i, curve) for i, curve in others if "valid_loss" in curve], len(comparison.candidates)
+        )
+    )
     for colour, (i, curve) in zip(theme.COLOURS, leaders, strict=False):
         name = f"{i + 1}. {format_params(comparison.candidates[i].params, names, MAX_NAME)}"
         figure.add_traces(_leader(i, curve, theme.escaped(name), colour))
@@ -105,16 +109,17 @@ def _leader(i: int, curve: Curve, name: str, colour: str) -> list[go.Scatter]:
     ]  # fmt: skip
 
 
-def _grey(others: list[tuple[int, Curve]]) -> list[go.Scatter]:
+def _grey(others: list[tuple[int, Curve]], n: int) -> list[go.Scatter]:
     """Return one trace for all, for a thousand would make the page slow; gaps part the curves."""
     if not others:
         return []
+    some = f"{len(others):,} of " if len(shown_places(n)) < n else ""
     x = np.concatenate([[*curve["epoch"], np.nan] for _, curve in others])
     y = np.concatenate([[*curve["valid_loss"], np.nan] for _, curve in others])
     labels = np.concatenate([[i] * (len(curve["epoch"]) + 1) for i, curve in others])
     return [
         _line(
-            x, y, labels.tolist(), "valid loss", name=f"the other {len(others):,}",
+            x, y, labels.tolist(), "valid loss", name=f"{some}the other {n - N_LEADERS if some else len(others):,}",
             legendrank=2000, connectgaps=False, line={"color": theme.LIGHT, "width": 1},
         )
     ]  # fmt: skip
