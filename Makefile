@@ -90,8 +90,8 @@ format: $(STAMP) ## format the code and fix what can be fixed
 bench: $(STAMP) ## how fast it is, as ratios measured side by side
 	@$(BIN)/python -m bench
 
-bench-sweep: $(STAMP) ## how fast sweeps are, against their floor
-	@$(BIN)/python -m bench.sweep
+bench-sweep: $(STAMP) ## how fast sweeps are, against their floor (ARGS=1000 runs)
+	@$(BIN)/python -m bench.sweep $(ARGS)
 
 bench-scale: $(STAMP) ## how fast a long table is read, against DuckDB (ARGS=rows)
 	@$(BIN)/python -m bench.scale $(ARGS)

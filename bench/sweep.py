@@ -1,4 +1,7 @@
-"""``python -m bench.sweep``: what a run of a sweep costs, against the floor and the naive way.
+"""``python -m bench.sweep [1000]``: what a run of a sweep costs, beside the floor and a naive way.
+
+The number is that of the runs of a long sweep, of which it is then seen what grows: seconds per run
+at its beginning and at its end, the memory of its processes, what is done with all runs.
 
 Costs are slopes: the time of a long sweep less that of a short one, over the runs between them, so
 that start-up is not in them. The floor is a no-op job of Hydra's own multirun, plus one MLflow run
@@ -12,7 +15,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +27,9 @@ EPOCHS = 500
 WORDS = (f"train.epochs={EPOCHS}", "evaluate.bootstrap=null")
 FEW, MANY = 4, 34  # runs of the two sweeps
 ROUNDS = 2
+POLL_S = 0.1
+PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
+PUBLISHER = "multiprocessing.spawn"  # in its command line
 LOGGED = 15  # runs of the floor in MLflow
 NAIVE = 150  # points that the naive way is measured on
 
@@ -56,7 +64,7 @@ LOG = """
 import json, sys, time
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-client = MlflowClient("sqlite:///floor.db")
+client = MlflowClient("sqlite:///floor.db", registry_uri="sqlite:///floor.db")
 experiment = client.create_experiment(sys.argv[1], "floor/" + sys.argv[1])
 content = json.load(open("content.json"))
 def log():
@@ -80,6 +88,7 @@ import json, sys, time
 import mlflow, numpy, pandas
 from sklearn.linear_model import LogisticRegression
 mlflow.set_tracking_uri("sqlite:///naive.db")
+mlflow.set_registry_uri("sqlite:///naive.db")
 content = json.load(open("content.json"))
 X = pandas.DataFrame(numpy.random.default_rng(0).normal(size=(100, 21)))
 model = LogisticRegression().fit(X, X[0] > 0)
@@ -111,8 +120,27 @@ class Costs:
         return self.noop + self.logged
 
 
-def main() -> None:
-    """Measure and print."""
+@dataclass(frozen=True)
+class Measured:
+    """A sweep. ``making``: the median of the seconds that its runs say they took.
+
+    ``ends`` are the times at which runs ended; ``peaks`` MB of the sweep's process and of the
+    publisher's.
+    """
+
+    seconds: float
+    making: float
+    ends: tuple[float, ...]
+    peaks: tuple[float, float]
+
+    def each(self, part: slice) -> float:
+        """Seconds per run in a part of the sweep."""
+        ends = self.ends[part]
+        return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def main(many: int = MANY) -> None:
+    """Measure and print; ``many`` runs are made in a long sweep, if that is more than usual."""
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "oneuron"
@@ -121,10 +149,13 @@ def main() -> None:
         _sweep(folder, range(2))  # makes the table and the store
         _python(folder, "-c", CONTENT)
         rounds = [_round(folder, number) for number in range(ROUNDS)]
+        large = _large(folder, many) if many > MANY else None
         naive = float(_python(folder, "-c", NAIVELY, str(NAIVE)))
         runs = len(list((folder / "runs").glob("*/result.json")))
         sizes = {name: (folder / name).stat().st_size / 1000 for name in ("mlflow.db", "floor.db")}
     _report(rounds, naive)
+    if large:
+        _report_large(*large)
     floors = ROUNDS * (LOGGED + 1)
     print(f"  store: {sizes['mlflow.db'] / runs:.0f} kB per run; the floor's "
           f"{sizes['floor.db'] / floors:.0f} kB")  # fmt: skip
@@ -145,6 +176,17 @@ def _report(rounds: list[Costs], naive: float) -> None:
     print(f"  over the floor: {ratio:.2f}; the naive way takes {naive / sweep:.0f} times as long")
 
 
+def _report_large(few: Measured, many: Measured, again: dict[str, float]) -> None:
+    n, fifth = len(many.ends), len(many.ends) // 5
+    first, last = many.each(slice(fifth)), many.each(slice(-fifth, None))
+    print(f"{n:,} runs in one sweep: {many.seconds / n:.3f} s a run with start-up and comparison")
+    print(f"  in the first fifth {first:.3f}, in the last {last:.3f}")
+    for name, a, b in zip(("the sweep", "the publisher"), few.peaks, many.peaks, strict=True):
+        print(f"  peak memory of {name}: {a:.0f} MB at {len(few.ends)} runs, {b:.0f} MB at {n:,}")
+    for name, seconds in again.items():
+        print(f"  {name:30} {seconds:6.1f} s")
+
+
 def _line(name: str, seconds: float, more: str) -> None:
     print(f"  {name:24} {seconds:8.3f} s   {more}")
 
@@ -152,21 +194,64 @@ def _line(name: str, seconds: float, more: str) -> None:
 def _round(folder: Path, number: int) -> Costs:
     first = 1000 * (number + 1)
     short, long = range(first, first + FEW), range(first + FEW, first + FEW + MANY)
-    short_s, _ = _sweep(folder, short)
-    long_s, making = _sweep(folder, long)
+    short_s, measured = _sweep(folder, short).seconds, _sweep(folder, long)
     noops = [_seconds(folder, "noop.py", "-m", "hydra.sweep.dir=noop", _words(seeds))
              for seeds in (short, long)]  # fmt: skip
     logged = float(_python(folder, "-c", LOG, f"round-{number}", str(LOGGED)))
     more = MANY - FEW
-    return Costs((long_s - short_s) / more, making, (noops[1] - noops[0]) / more, logged)
+    seconds, making = (measured.seconds - short_s) / more, measured.making
+    return Costs(seconds, making, (noops[1] - noops[0]) / more, logged)
 
 
-def _sweep(folder: Path, seeds: range) -> tuple[float, float]:
-    """Seconds of a sweep over the seeds, and the median of those that its runs say they took."""
+def _large(folder: Path, many: int) -> tuple[Measured, Measured, dict[str, float]]:
+    """A usual sweep, a large one, and seconds of what is then done with all of its runs."""
+    few, seeds = _sweep(folder, range(9000, 9000 + MANY)), range(10**6, 10**6 + many)
+    long = _sweep(folder, seeds)
+    words = {
+        "the same sweep, all of it done": ["-m", *WORDS, _words(seeds)],
+        "make compare SWEEP=latest": ["compare", "--sweep=latest"],
+        "make sync, with nothing to do": ["sync"],
+    }
+    return few, long, {n: _seconds(folder, "-m", "pipeline", *w) for n, w in words.items()}
+
+
+def _sweep(folder: Path, seeds: range) -> Measured:
+    """Make a sweep over the seeds, and look at its processes meanwhile."""
     begun = time.perf_counter()
-    done = _run(folder, "-m", "pipeline", "-m", *WORDS, _words(seeds))
-    seconds = time.perf_counter() - begun
-    return seconds, statistics.median(map(float, re.findall(r"([\d.]+) s$", done.stderr, re.M)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "-m", *WORDS, _words(seeds)], cwd=folder, text=True,
+        env=_environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    peaks = [0.0, 0.0]
+    watcher = threading.Thread(target=_watch, args=(process, peaks), daemon=True)
+    watcher.start()
+    lines = [(time.perf_counter() - begun, line) for line in process.stderr or ()]
+    if process.wait() != 0:
+        raise RuntimeError(f"a sweep must succeed; got {''.join(line for _, line in lines[-9:])}")
+    watcher.join()
+    ended = [(at, found[1]) for at, line in lines if (found := re.search(r"([\d.]+) s$", line))]
+    making = statistics.median(float(took) for _, took in ended)
+    ends = tuple(at for at, _ in ended)
+    return Measured(time.perf_counter() - begun, making, ends, (peaks[0], peaks[1]))
+
+
+def _watch(process: subprocess.Popen[str], peaks: list[float]) -> None:
+    """Keep the peaks of memory, in MB, of the process and of the publisher; on Linux."""
+    while process.poll() is None:
+        peaks[0] = max(peaks[0], _peak(process.pid))
+        with suppress(OSError):
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            for child in children.split():
+                if PUBLISHER in Path(f"/proc/{child}/cmdline").read_text():
+                    peaks[1] = max(peaks[1], _peak(int(child)))
+        time.sleep(POLL_S)
+
+
+def _peak(pid: int) -> float:
+    with suppress(OSError):
+        if found := PEAK.search(Path(f"/proc/{pid}/status").read_text()):
+            return int(found[1]) / 1024
+    return 0.0
 
 
 def _words(seeds: range) -> str:
@@ -185,14 +270,17 @@ def _python(folder: Path, *words: str) -> str:
 
 
 def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(folder)}
     done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True,
-        check=False,
+        [sys.executable, *words], cwd=folder, env=_environment(folder), capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
         raise RuntimeError(f"{words} must succeed; got exit code {done.returncode}: {done.stderr}")
     return done
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(folder)}
 
 
 def _copy_project(folder: Path) -> None:
@@ -204,4 +292,4 @@ def _copy_project(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

@@ -50,6 +50,7 @@ ERROR = re.compile(
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 LOG_END = 100_000  # bytes of the log that are looked at
 MAX_LOST = 3  # jobs in a row that the launcher loses though it is handed nothing else
+AT_ONCE = 10_000  # jobs of one start: a word of a command may have 128 kB
 POLL_S = 0.2
 BUSY_POLL_S = 0.5  # another process makes the run
 
@@ -68,7 +69,8 @@ def launch(
     left, before = {job.number for job in jobs}, None
     while left and left != before and stop.signal is None:
         before = set(left)
-        yield from _start(before, left, words, folder, stop)
+        for numbers in _batches(before):
+            yield from _start(numbers, left, words, folder, stop)
     lost = 0
     for number in sorted(left):  # one of them may have brought down the rest
         if lost < MAX_LOST and stop.signal is None:
@@ -78,6 +80,12 @@ def launch(
             yield RunReport(number, "FAILED", None, run_failure("Launcher", _lost(folder / LOG)))
         else:
             lost = 0
+
+
+def _batches(numbers: set[int]) -> list[set[int]]:
+    """Return the numbers in order, as many together as one word of a command may name."""
+    ordered = sorted(numbers)
+    return [set(ordered[i : i + AT_ONCE]) for i in range(0, len(ordered), AT_ONCE)]
 
 
 def _lost(log: Path) -> str:
@@ -94,6 +102,8 @@ def _start(
     numbers: set[int], left: set[int], words: Sequence[str], folder: Path, stop: StopRequest
 ) -> Iterator[RunReport]:
     """Start the launcher; yield reports, and take their numbers from what is left."""
+    if stop.signal is not None:
+        return
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", CODE, *_arguments(numbers, words, folder)],
@@ -106,16 +116,16 @@ def _start(
     try:
         while process.poll() is None and stop.signal is None:
             time.sleep(POLL_S)
-            yield from _reports(left, folder)
+            yield from _reports(numbers, left, folder)
     finally:
         if process.poll() is None:
             (folder / STOP).touch()
         process.wait()
-    yield from _reports(left, folder)
+    yield from _reports(numbers, left, folder)
 
 
-def _reports(left: set[int], folder: Path) -> Iterator[RunReport]:
-    for number in sorted(left):
+def _reports(numbers: set[int], left: set[int], folder: Path) -> Iterator[RunReport]:
+    for number in sorted(numbers & left):
         path = _report_file(folder, number)
         if path.exists():
             left.discard(number)

@@ -113,13 +113,15 @@ def _grey(others: list[tuple[int, Curve]], n: int) -> list[go.Scatter]:
     """Return one trace for all, for a thousand would make the page slow; gaps part the curves."""
     if not others:
         return []
-    some = f"{len(others):,} of " if len(shown_places(n)) < n else ""
+    drawn = f"the other {len(others):,}"
+    if len(shown_places(n)) < n:
+        drawn = f"{len(others):,} of the other {n - N_LEADERS:,}"
     x = np.concatenate([[*curve["epoch"], np.nan] for _, curve in others])
     y = np.concatenate([[*curve["valid_loss"], np.nan] for _, curve in others])
     labels = np.concatenate([[i] * (len(curve["epoch"]) + 1) for i, curve in others])
     return [
         _line(
-            x, y, labels.tolist(), "valid loss", name=f"{some}the other {n - N_LEADERS if some else len(others):,}",
+            x, y, labels.tolist(), "valid loss", name=drawn,
             legendrank=2000, connectgaps=False, line={"color": theme.LIGHT, "width": 1},
         )
     ]  # fmt: skip
