@@ -169,7 +169,7 @@ def _json(comparison: Comparison, figures: dict[str, go.Figure]) -> str:
     drawn: dict[str, Any] = {name: figure.to_dict() for name, figure in figures.items()}
     traces = (trace for figure in drawn.values() for trace in figure["data"])
     places = {place for trace in traces for place in trace.get("customdata", ())}
-    labels = {i: text for i, text in enumerate(_labels(comparison)) if i in places}
+    labels = [text if i in places else "" for i, text in enumerate(_labels(comparison))]
     tree = redact_tree({"labels": labels, "figures": drawn})
     text = json.dumps(tree, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
