@@ -40,7 +40,7 @@ def test_the_page_of_many_runs_is_small_and_says_what_is_left_out():
     assert "of which every 8th is drawn, by rank" in words
     assert "of 3,000 runs at most 2,000 are drawn" in words
     few = " ".join(page(compared(GRID, np.full((5, 3, 2, 1), 0.1))).split())
-    for said in ("are listed;", "is drawn, by rank", "at most", "Bonferroni"):
+    for said in ("are listed;", "is drawn, by rank", "evenly by rank", "Bonferroni"):
         assert said not in few
 
 
