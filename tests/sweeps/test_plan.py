@@ -115,8 +115,8 @@ def test_a_plan_makes_nothing_not_even_the_table_that_it_reads(host, table):
 
 def test_a_plan_of_many_points_reads_the_data_once(host, monkeypatch):
     reads = []
-    read_rows = host_module.read_rows
-    monkeypatch.setattr(host_module, "read_rows", lambda data: reads.append(1) or read_rows(data))
+    read_table = host_module.read_table
+    monkeypatch.setattr(host_module, "read_table", lambda data: reads.append(1) or read_table(data))
     assert len(planned(host, "seed=range(100)")) == 100
     assert len(reads) == 1
 
