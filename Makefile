@@ -90,7 +90,7 @@ format: $(STAMP) ## format the code and fix what can be fixed
 bench: $(STAMP) ## how fast it is, as ratios measured side by side
 	@$(BIN)/python -m bench
 
-bench-sweep: $(STAMP) ## how fast sweeps are, against their floor (ARGS=1000 runs)
+bench-sweep: $(STAMP) ## how fast sweeps are, against their floor (ARGS=1000)
 	@$(BIN)/python -m bench.sweep $(ARGS)
 
 bench-scale: $(STAMP) ## how fast a long table is read, against DuckDB (ARGS=rows)
@@ -99,7 +99,7 @@ bench-scale: $(STAMP) ## how fast a long table is read, against DuckDB (ARGS=row
 bench-engines: $(STAMP) ## one table counted by each engine (ARGS=rows)
 	@$(BIN)/python -m bench.engines $(ARGS)
 
-bench-blocks: $(STAMP) ## how fast numbers that do not repeat are trained, against a scan (ARGS=rows)
+bench-blocks: $(STAMP) ## how fast rows in blocks are trained, against a scan
 	@$(BIN)/python -m bench.blocks $(ARGS)
 
 bench-serve: $(STAMP) ## how fast a served model answers, against a stub

@@ -20,7 +20,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may be run under nohup
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # or in the background of a script
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker, which Spark takes for a doctest
-    sys.modules["__main__"].__file__ = "pytest"
+    sys.modules["__main__"].__file__ = None  # which a spawned process does not look for
 os.environ.pop("ARGS", None)  # of make, for pytest
 
 

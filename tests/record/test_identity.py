@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,7 +74,7 @@ class World:
 
     def identity(self, name: str, here: Environment) -> str:
         config = composed(tuple(self.words[name]), contents(self.folder / "conf"))
-        table = (self.folder / config.data.path).read_bytes()
+        table = (self.folder / config.data.path).read_bytes() if config.data.path else b""
         return trace(config, digest(config.data.model_dump_json(), table), here).identity
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -152,6 +153,16 @@ def as_parquet(world: World) -> None:
 def moved(world: World) -> None:
     shutil.move(world.folder / "data" / "loans.csv", world.folder / "elsewhere.csv")
     world.words["loans"].append("data.path=elsewhere.csv")
+
+
+def in_engine(world: World, kept: str = "table: loans") -> None:
+    database = world.folder / "loans.duckdb"
+    if not database.exists():
+        with duckdb.connect(database) as db:
+            path = world.folder / "data" / "loans.csv"
+            db.execute(f"CREATE TABLE loans AS FROM read_csv('{path}', all_varchar=true)")
+    source = f"data.source={{engine: duckdb, connect: {database}, {kept}}}"
+    world.words["loans"].append(source)
 
 
 def committed(world: World) -> None:
@@ -255,6 +266,9 @@ ROWS: dict[str, tuple[list[Change], set[str]]] = {
         NONE,
     ),
     "parquet in place of CSV, with the same texts": ([as_parquet], NONE),
+    "a table in an engine in place of the file, another engine, a query for a table": (
+        [in_engine, lambda w: in_engine(w, "query: SELECT * FROM loans")], NONE,
+    ),
     "the name or place of the file, of `data.valid`, `data.test`": ([moved], NONE),
     "the pin `data.sha256`, `data.max_bytes`": (
         [lambda w: w.words["car"].append("data.sha256=null"),
