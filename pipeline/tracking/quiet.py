@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ def quiet_mlflow() -> Iterator[None]:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     _silence()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_spark():
         warnings.simplefilter("ignore")
         try:
             yield
@@ -63,6 +64,19 @@ def mend_percent() -> None:
 
     utils._get_alembic_config = alembic_config
     utils._make_parent_dirs_if_sqlite = no_folder
+
+
+@contextmanager
+def _without_spark() -> Iterator[None]:
+    """Keep MLflow from asking Spark, where it is: a client without Java ends the process."""
+    hidden = "pyspark" not in sys.modules
+    if hidden:
+        sys.modules["pyspark"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            sys.modules.pop("pyspark", None)
 
 
 def _silence() -> None:
