@@ -150,6 +150,7 @@ def test_every_check_passes_whatever_the_optimiser(name):
     assert Counter(check["status"] for check in found) == {"passed": CHECKS - 1, "skipped": 1}
 
 
+@pytest.mark.exhaustive
 def test_it_is_imported_without_mlflow_hydra_and_pandera():
     heavy = ("mlflow", "hydra", "omegaconf", "pandera", "duckdb", "matplotlib")
     code = f"import sys, pipeline.estimator; print(*({set(heavy)} & {{*sys.modules}}))"

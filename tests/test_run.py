@@ -70,6 +70,7 @@ def test_one_changed_cell_is_another_run(tmp_path, lines):
     assert identity_of(launch(tmp_path / "a.csv", lines)) != before
 
 
+@pytest.mark.exhaustive
 def test_a_table_written_three_times_gives_the_same_neuron_and_narrower_intervals(tmp_path, lines):
     """Weights are repeated rows, from the file to the figures."""
     words = ("split=none", "train.l2=0.001")  # auto would fall: more rows are believed more
@@ -109,6 +110,7 @@ def test_a_refused_table_is_a_result_with_its_report(tmp_path, lines):
     assert result.trained is None
 
 
+@pytest.mark.exhaustive
 def test_minibatches_momentum_and_early_stopping_work_together(tmp_path, lines):
     words = ["train.batch_size=64", "train.patience=5", "optimiser=adam", "train.epochs=200"]
     result = launch(tmp_path / "a.csv", lines, *words)
@@ -206,6 +208,7 @@ def test_a_split_at_random_shows_no_drift(tmp_path, lines):
 TUNED = ("optimiser=newton", "train.l2=cv", "train.rows=train_and_valid")
 
 
+@pytest.mark.exhaustive
 def test_train_and_valid_rows_train_and_the_test_rows_stay_what_they_are(tmp_path, lines):
     plain, tuned = (launch(tmp_path / "a.csv", lines, *words) for words in ((), TUNED))
     assert tuned.prepared.test.X.tobytes() == plain.prepared.test.X.tobytes()

@@ -28,6 +28,8 @@ from pipeline.report.views import write_views
 from pipeline.tracking import Published, publish
 from pipeline.tracking.live import Partial
 
+pytestmark = pytest.mark.exhaustive
+
 N = 80
 Cells = Sequence[object]
 

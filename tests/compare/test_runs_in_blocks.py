@@ -21,6 +21,8 @@ from pipeline.report.views import views
 from pipeline.run import learn, prepare
 from pipeline.stages.blocks.dealt import DealtBlocks
 
+pytestmark = pytest.mark.exhaustive
+
 N = 3000
 
 
@@ -127,6 +129,7 @@ def test_a_champion_of_other_rows_is_trained_again_in_blocks(folder, run, worse)
     assert model.theta == pytest.approx(worse.model.theta, abs=1e-9)
 
 
+@pytest.mark.exhaustive
 def test_runs_of_a_grid_in_blocks_are_compared(folder, run) -> None:
     _, record = run
     _, other = made(folder, train={"epochs": 50, "l2": 0.3})
@@ -139,6 +142,7 @@ def test_runs_of_a_grid_in_blocks_are_compared(folder, run) -> None:
     assert board.tied.tolist() == [True, False]
 
 
+@pytest.mark.exhaustive
 def test_the_test_rows_of_a_scorecard_come_in_blocks(run) -> None:
     _, record = run
     rows = rows_of_test(record)

@@ -75,6 +75,7 @@ def test_a_user_in_an_address_is_not_on_record_and_is_asked_for(record):
         read_rows(RunConfig.parse(tree).data)
 
 
+@pytest.mark.exhaustive
 def test_it_is_the_run_of_the_file_and_is_made_again_from_either(record, project, shop):
     parquet = write_parquet(KINDS, project / "kinds.parquet")
     file = config_of(path=str(parquet))

@@ -4,6 +4,7 @@ import stat
 from dataclasses import replace
 
 import builders
+import pytest
 
 from pipeline.record import read, write
 from pipeline.report.views import views, write_views
@@ -15,6 +16,7 @@ FIGURES = {
 SECRET = "hunter2-Tr0ub4dor"
 
 
+@pytest.mark.exhaustive
 def test_views_stand_beside_the_record_private_and_leave_it_whole(tmp_path):
     record = write(builders.make_finished(), tmp_path, here=builders.make_environment())
     write_views(record)

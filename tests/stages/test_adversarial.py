@@ -108,6 +108,7 @@ def test_none_of_two_thousand_verdicts_is_false_and_few_are_missing() -> None:
     assert len(missing) - missing.count("dependent") < 10
 
 
+@pytest.mark.exhaustive
 def test_an_end_that_is_believed_gives_false_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: Newton's end without proof."""
 

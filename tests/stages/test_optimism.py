@@ -120,6 +120,7 @@ def test_refits_that_are_made_at_once_are_newtons_one_by_one(l2):
             assert objective(theta, sample, l2) == pytest.approx(best, abs=1e-11), problem
 
 
+@pytest.mark.exhaustive
 def test_harrells_figures_of_the_irises():
     """Versicolor or virginica, 100 flowers: his procedure as it stands, with other samples."""
     X, species = load_iris(return_X_y=True)

@@ -39,6 +39,7 @@ def test_a_job_is_what_hydras_own_composing_makes_of_its_overrides(word):
         assert job.configuration == configuration(list(job.overrides))
 
 
+@pytest.mark.exhaustive
 def test_the_named_sweep_has_60_runs_and_a_word_replaces_its_axis():
     assert len(expand(["experiment=optimisers"]).jobs) == 60
     grid = expand(["experiment=optimisers", "seed=0,1", "encode=onehot"])
@@ -140,6 +141,7 @@ def test_a_number_among_many_is_what_hydras_grammar_reads():
         assert [(o, type(o.value())) for o in overrides] == [(o, type(o.value())) for o in expected]
 
 
+@pytest.mark.exhaustive
 def test_a_sample_of_many_points_is_what_hydra_composes_and_has_the_identity_of_a_single_run():
     words = ["optimiser=adam,newton", "train.l2=range(0.0,0.5,0.01)", "encode=onehot,crosses",
              "seed=range(9)"]  # fmt: skip

@@ -33,6 +33,7 @@ def overrides(words):
     return found
 
 
+@pytest.mark.exhaustive
 def test_every_point_is_what_hydra_composes():
     """In one go, so that parts are taken from points before."""
     points = Points()

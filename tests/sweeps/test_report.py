@@ -18,6 +18,8 @@ from pipeline.sweeps.manifest import Member, Sweep, write_sweep
 from pipeline.sweeps.report import compare_again
 from pipeline.tracking import publish
 
+pytestmark = pytest.mark.exhaustive
+
 TRACKING = TrackingSettings(experiment="mixed")
 EVERY = "tags.oneuron.attempt != ''"
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+import pytest
 from sweep_builders import grid_of
 
 from pipeline import files
@@ -39,6 +40,7 @@ def test_what_opens_files_is_counted(tmp_path):
     assert len(opened(lambda: [path.read_bytes() for _ in range(3)])) == 3
 
 
+@pytest.mark.exhaustive
 def test_a_plan_of_many_runs_opens_no_more_files_than_one_of_few(table):
     files.make_private(files.RUNS)
     host = Host()

@@ -16,6 +16,8 @@ from pipeline.errors import DiskError
 from pipeline.sweeps.space import read_space
 from pipeline.sweeps.study import FILE, Study, read_search
 
+pytestmark = pytest.mark.exhaustive
+
 WORDS = (
     "optimiser.learning_rate=tag(log,interval(0.01,3))", "train.l2=interval(0,0.1)",
     "train.epochs=range(10,100,10)", "encode=onehot,crosses",

@@ -146,6 +146,7 @@ def test_the_example_is_a_row_of_no_table(record):
     assert row["data"] == [[values[0] for values in car.ATTRIBUTES.values()]]
 
 
+@pytest.mark.exhaustive
 def test_a_model_is_loaded_where_the_project_cannot_be_imported(record, model, cars, tmp_path):
     moved = tmp_path / "elsewhere"
     model.rename(moved)

@@ -189,6 +189,7 @@ def launched(tmp_path) -> Iterator[subprocess.Popen[str]]:
     return start
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_is_refused_leaves_no_process(launched, tmp_path, silent):
     process = launched(
         "data.path=/nowhere.csv", "data.sha256=null", f"tracking.uri=http://127.0.0.1:{silent}"

@@ -14,6 +14,8 @@ from pipeline.tracking.projection import ATTEMPT, CLAIMED, KEY, OWNER
 from pipeline.tracking.publish import publish_to
 from pipeline.tracking.quiet import quiet_mlflow
 
+pytestmark = pytest.mark.exhaustive
+
 NOW, LONG_AGO = 0, 3600
 OTHER = "another-host 0123456789ab"
 

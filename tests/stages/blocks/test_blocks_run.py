@@ -122,6 +122,7 @@ def test_the_profile_is_that_of_rows_in_memory(both: tuple[Finished, Finished]):
         assert b.mean == (None if a.mean is None else pytest.approx(a.mean, rel=1e-12))
 
 
+@pytest.mark.exhaustive
 def test_bits_depend_on_no_number_of_threads(
     parts: dict[str, str], both: tuple[Finished, Finished], monkeypatch: pytest.MonkeyPatch
 ):
@@ -132,6 +133,7 @@ def test_bits_depend_on_no_number_of_threads(
         assert again.prepared.data_digest == both[1].prepared.data_digest
 
 
+@pytest.mark.exhaustive
 def test_another_order_of_rows_is_other_data_and_the_same_optimum(tmp_path: Path):
     rows = make_rows(N)
     order = np.random.default_rng(1).permutation(N)
@@ -151,6 +153,7 @@ def test_prepared_blocks_can_be_pickled(both: tuple[Finished, Finished]):
     assert examine(theta, again).gradient.tobytes() == examine(theta, train).gradient.tobytes()
 
 
+@pytest.mark.exhaustive
 def test_a_file_that_changes_between_passes_is_refused_in_one_line(tmp_path: Path):
     path = tmp_path / "t.parquet"
     config = config_of(write_parquet(path, make_rows(3000)))
@@ -181,6 +184,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", BROKEN)
 def test_rows_that_break_the_contract_are_refused_in_the_same_words(tmp_path: Path, name: str):
     rows = make_rows(3000)
@@ -199,6 +203,7 @@ def test_rows_that_break_the_contract_are_refused_in_the_same_words(tmp_path: Pa
     assert streamed.validation.violations == held.validation.violations
 
 
+@pytest.mark.exhaustive
 def test_the_parts_have_their_shares_of_each_class(tmp_path: Path):
     path = write_parquet(tmp_path / "t.parquet", make_rows(N))
     seeds = []
@@ -214,6 +219,7 @@ def test_the_parts_have_their_shares_of_each_class(tmp_path: Path):
     assert prepared.valid is not None
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("split", "sizes"),
     [
@@ -228,6 +234,7 @@ def test_other_splits_deal_their_shares(tmp_path: Path, split: dict, sizes: tupl
     assert_allclose(prepared.sizes, np.array(sizes) * N, atol=6)
 
 
+@pytest.mark.exhaustive
 def test_groups_are_dealt_whole(tmp_path: Path):
     rows = make_rows(N)
     rows["who"] = np.array([f"p{i}" for i in np.random.default_rng(2).integers(0, 900, N)])
@@ -258,6 +265,7 @@ def write_csv(path: Path, rows: dict) -> str:
     return str(path)
 
 
+@pytest.mark.exhaustive
 def test_a_csv_file_is_the_run_of_the_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (scratch := tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))

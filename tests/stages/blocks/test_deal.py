@@ -8,6 +8,8 @@ from pipeline.config.split_settings import FoldsSplit, StratifiedSplit, TimeSpli
 from pipeline.errors import DataError
 from pipeline.stages.blocks.deal import N_BUCKETS, Deal, buckets, deal_buckets
 
+pytestmark = pytest.mark.exhaustive
+
 N = 200_000
 
 
@@ -41,6 +43,7 @@ def test_seeds_deal_independently(rows: tuple[np.ndarray, ...]):
     assert both == pytest.approx(0.04, abs=0.003)
 
 
+@pytest.mark.exhaustive
 def test_folds_share_their_test_rows_and_each_row_validates_once(rows: tuple[np.ndarray, ...]):
     folds = [
         parts(deal_buckets(rows[2], FoldsSplit(name="folds", folds=3, fold=k, seed=5)), rows)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy.stats import chisquare
 
 from pipeline.stages.blocks.row_hash import row_keys
@@ -27,6 +28,7 @@ def test_hashes_are_those_of_every_other_version():
 KNOWN = [1705879862921830251, 4420604761499460171, 10671858891065941798]
 
 
+@pytest.mark.exhaustive
 def test_small_whole_numbers_never_meet_and_fill_all_buckets_alike():
     a, b, c = np.meshgrid(np.arange(100.0), np.arange(100.0), np.arange(100.0))
     frame = pd.DataFrame({"a": a.ravel(), "b": b.ravel(), "c": c.ravel()})

@@ -132,6 +132,7 @@ def compare(path: Path, seed: int, n: int) -> tuple[int, int]:
     return n_tables, n_refused
 
 
+@pytest.mark.exhaustive
 def test_strange_files_are_read_as_pythons_csv_reads_them_or_refused(tmp_path):
     """Blank lines, ends of each kind, quotes, NUL, Latin-1, ragged rows, byte order marks."""
     n_tables, n_refused = compare(tmp_path / "t.csv", seed=0, n=100)

@@ -156,6 +156,7 @@ def test_a_table_that_changes_between_passes_is_refused(address, tmp_path):
         [*rows.map(partial(getattr, name="number"))]
 
 
+@pytest.mark.exhaustive
 def test_a_process_that_ends_takes_its_session_with_it(address):
     code = (
         "import sys, os; from operator import neg; from test_workers import workers_at;"
