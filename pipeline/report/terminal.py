@@ -114,7 +114,7 @@ def _passes(prepared: Prepared | Refused) -> Iterator[str]:
     if isinstance(train, PartBlocks):
         seconds = train.rows.passes
         yield (
-            f"read in {train.rows.n_blocks:,} blocks of at most {PIECE:,} rows: "
+            f"read in {counted(train.rows.n_blocks, 'block')} of at most {PIECE:,} rows: "
             f"{len(seconds)} passes of {np.median(seconds):.2g} s (data.max_distinct)"
         )
 
