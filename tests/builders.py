@@ -341,7 +341,7 @@ def sabotage(folder: Path, acts: dict[int, str]) -> None:
     path = folder / "pipeline" / "stages" / "train.py"
     lines = [f"    if seed == {seed}:\n        {act}\n" for seed, act in acts.items()]
     source = path.read_text()
-    place = source.index("    with threadpool_limits")
+    place = source.index("    with LIBRARIES.limit(")
     imports = "    import os, signal, sys, time\n"
     path.write_text(source[:place] + imports + "".join(lines) + source[place:])
 

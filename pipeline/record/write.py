@@ -194,3 +194,5 @@ def _tidy(folder: Path) -> None:
             files.sync(folder)
         else:
             shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # it is not there
+        (folder / PARTIAL).rmdir()
