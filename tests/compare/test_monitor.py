@@ -21,6 +21,8 @@ from pipeline.record.read import Record
 from pipeline.run import learn, prepare
 from pipeline.stages.predict import predict_file
 
+pytestmark = pytest.mark.exhaustive
+
 COLUMNS = {
     "age": {"kind": "numeric", "minimum": 0, "maximum": 120, "missing": "input"},
     "city": {"kind": "categorical"},

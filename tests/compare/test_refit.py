@@ -14,6 +14,8 @@ from pipeline.stages.read import read_rows
 from pipeline.stages.split import split_table
 from pipeline.stages.validate import validate
 
+pytestmark = pytest.mark.exhaustive
+
 COLUMNS = {"a": {"kind": "categorical"}, "b": {"kind": "numeric"}, "c": {"kind": "numeric"}}
 RECIPE = {"optimiser": {"name": "momentum", "learning_rate": 0.5}, "train": {"epochs": 20}}
 

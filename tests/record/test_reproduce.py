@@ -46,6 +46,8 @@ from pipeline.stages.read import car
 from pipeline.stages.read.datasets import breast_cancer
 from pipeline.stages.train import Start
 
+pytestmark = pytest.mark.exhaustive
+
 QUICK = "train.epochs=12"
 
 # Runs of every kind: each optimiser, encoding, split, table, way of ending.

@@ -34,6 +34,8 @@ from pipeline.stages.outcome import Unfinished
 from pipeline.stages.split import Dealing
 from pipeline.stages.surface import Surface
 
+pytestmark = pytest.mark.exhaustive
+
 SCORES = {"confusion", "roc", "precision_recall", "calibration", "decision_curve", "gain"}
 ALL = SCORES | {"curves", "surface", "effects", "importance"}
 CAPTION = Caption("of 12 rows")

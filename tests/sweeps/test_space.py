@@ -7,6 +7,8 @@ from pipeline.config.compose import parse_words
 from pipeline.errors import ConfigError
 from pipeline.sweeps.space import read_space
 
+pytestmark = pytest.mark.exhaustive
+
 RATE = "optimiser.learning_rate"
 L2 = "train.l2=tag(log,interval(0.0001,0.1))"
 

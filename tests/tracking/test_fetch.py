@@ -16,6 +16,8 @@ from pipeline.record import RecordError
 from pipeline.record.head import seal_of
 from pipeline.tracking import fetch, fetch_run, publish
 
+pytestmark = pytest.mark.exhaustive
+
 
 def resolve(word: str, folder: Path):
     return resolve_record(Given({"run": word}, [], {}), folder)

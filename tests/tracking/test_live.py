@@ -17,6 +17,8 @@ from pipeline.tracking import Publisher, close_orphans, live, open_store, publis
 from pipeline.tracking.live import LiveCurve, LiveRun, Partial
 from pipeline.tracking.projection import MAX_POINTS, Point
 
+pytestmark = pytest.mark.exhaustive
+
 START_MS = 1_000_000
 
 

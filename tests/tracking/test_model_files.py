@@ -33,6 +33,8 @@ from pipeline.stages.read import car
 from pipeline.tracking import publish
 from pipeline.tracking.model_files import model_files
 
+pytestmark = pytest.mark.exhaustive
+
 BAD = "column safety must be one of low, med, high; got 'hihg' in row 1"
 ENVIRONMENT = {
     **{n: text for n, text in os.environ.items() if not n.startswith(("MLFLOW_", "PYTHON"))},

@@ -11,6 +11,8 @@ from pipeline import files
 from pipeline.tracking import close_orphans, open_store, publish
 from pipeline.tracking.projection import OWNER
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture
 def orphan(settings):

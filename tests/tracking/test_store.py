@@ -25,6 +25,8 @@ from pipeline.tracking import Publisher, check_address, open_store, publish
 from pipeline.tracking.sqlite import check_store, ensure_store, latest_run
 from pipeline.tracking.store import probe
 
+pytestmark = pytest.mark.exhaustive
+
 LOCAL = TrackingSettings(experiment="tiny")
 ADDRESS = sys.modules["pipeline.tracking.address"]
 
