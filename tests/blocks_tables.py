@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.schema import RunConfig
+from pipeline.run import learn, prepare
+from pipeline.stages.outcome import Finished, Prepared
 
 COLUMNS: dict[str, dict[str, Any]] = {
     "x": {"kind": "numeric"},
@@ -57,3 +59,12 @@ def config_of(path: str, *, columns: Any = None, **changes: Any) -> RunConfig:
     for name, more in changes.items():
         tree[name] = tree[name] | more if isinstance(more, dict) and name != "split" else more
     return RunConfig.parse(tree)
+
+
+def finished(config: RunConfig) -> Finished:
+    """Everything that a run finds out, which must come to its end."""
+    prepared = prepare(config)
+    assert isinstance(prepared, Prepared), prepared.failure
+    outcome = learn(prepared, config)
+    assert isinstance(outcome, Finished), outcome.failure.traceback
+    return outcome

@@ -24,7 +24,7 @@ Row = tuple[float | None, int | None, str | None]  # probability, decision, reas
 
 
 @dataclass
-class Tally:
+class FaultCounts:
     """The faults of all rows by column and rule: how many, the first rows and values."""
 
     found: dict[tuple[str, str], tuple[int, list[int], list[str]]] = field(default_factory=dict)
@@ -63,15 +63,15 @@ def answer(
     with ExitStack() as stack:
         out = stack.enter_context(SpooledTemporaryFile(MEMORY))
         write = (_Csv if as_csv else _Json)(out, skip=skip)
-        tally, n_rows = Tally(), 0
+        faults, n_rows = FaultCounts(), 0
         for block in blocks:
             n_rows += len(block.frame) + sum(not fault.column for fault in block.faults)
             if skip:
                 write(_scored(block, scorer, hide_values=hide_values))
             else:
-                write(_refused_or_scored(block, scorer, tally))
-        if tally.found:
-            raise tally.refusal(hide_values=hide_values)
+                write(_refused_or_scored(block, scorer, faults))
+        if faults.found:
+            raise faults.refusal(hide_values=hide_values)
         if not n_rows:
             raise RequestError("request must hold rows; got none")
         write.end()
@@ -80,21 +80,21 @@ def answer(
         return out
 
 
-def _refused_or_scored(block: Block, scorer: Scorer, tally: Tally) -> list[Row]:
-    """Return the rows scored; nothing where any row so far is bad, and the tally has it."""
-    if block.faults or tally.found:
-        tally.add(_faults(block, scorer.check(block.frame)))
+def _refused_or_scored(block: Block, scorer: Scorer, faults: FaultCounts) -> list[Row]:
+    """Return the rows scored; nothing where any row so far is bad, and ``faults`` counts it."""
+    if block.faults or faults.found:
+        faults.add(_faults(block, scorer.check(block.frame)))
         return []
     try:
         return _rows(scorer.score(block.frame))
     except BadRowsError as error:
-        tally.add(_faults(block, error.faults))
+        faults.add(_faults(block, error.faults))
         return []
 
 
 def _scored(block: Block, scorer: Scorer, *, hide_values: bool) -> list[Row]:
     """Return the rows scored, and for those that are bad the reason."""
-    bad = Tally()
+    bad = FaultCounts()
     rows = _refused_or_scored(block, scorer, bad)
     if not bad.found:
         return rows

@@ -19,7 +19,7 @@ class Bad:
     texts: Counter[str] = field(default_factory=Counter)
 
 
-def gather(one: Bad, other: Bad) -> None:
+def add_bad(one: Bad, other: Bad) -> None:
     """Add the rows of another part of the table."""
     one.n_rows += other.n_rows
     for text, n in other.texts.items():

@@ -15,7 +15,7 @@ from pipeline.config.column_settings import Numeric, Weight
 from pipeline.config.contract import DataSettings
 from pipeline.config.file_settings import BLANKS
 from pipeline.errors import DataError, disk_error
-from pipeline.stages.blocks.broken import MAX_BAD, Bad, gather, worded
+from pipeline.stages.blocks.broken import MAX_BAD, Bad, add_bad, worded
 from pipeline.stages.blocks.keyed import Key
 from pipeline.stages.blocks.pieces import PIECE, whole_pieces
 from pipeline.stages.blocks.row_hash import row_keys
@@ -99,7 +99,7 @@ def _write(
             n_rows, n_bytes = n_rows + len(frame), n_bytes + size
             values = column_values(frame, data)
             for rule, found in _broken(values, data, len(frame)):
-                gather(bad.setdefault(rule, Bad()), found)
+                add_bad(bad.setdefault(rule, Bad()), found)
             cells = [values[n].number if n in numbers else frame[n] for n in names]
             arrays = [pa.array(of, schema.field(i).type) for i, of in enumerate(cells)]
             writer.write_table(pa.table(arrays, schema=schema))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from pipeline import files
 from pipeline.config.contract import DataSettings
 from pipeline.errors import DataError
-from pipeline.stages.blocks.broken import Bad, gather
+from pipeline.stages.blocks.broken import Bad, add_bad
 from pipeline.stages.blocks.pieces import PIECE, whole_pieces
 from pipeline.stages.blocks.side_by_side import side_by_side
 from pipeline.stages.read.lines import layout_of
@@ -93,7 +93,7 @@ class BlockRows:
         found: dict[tuple[str, str], Bad] = {}
         for each in self.scratch:
             for rule, of_rule in each.bad.items():
-                gather(found.setdefault(rule, Bad()), of_rule)
+                add_bad(found.setdefault(rule, Bad()), of_rule)
         return found
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config.contract import DataSettings
-from pipeline.stages.blocks.broken import MAX_BAD, Bad, gather, worded
+from pipeline.stages.blocks.broken import MAX_BAD, Bad, add_bad, worded
 from pipeline.stages.blocks.columns import (
     cell_keys,
     cells_as_text,
@@ -155,7 +155,7 @@ def survey(rows: BlockRows) -> Survey:
         for name, of_numbers in found.numbers.items():
             _merge(numbers.setdefault(name, Numbers()), of_numbers)
         for rule, of_rule in found.bad.items():
-            gather(bad.setdefault(rule, Bad()), of_rule)
+            add_bad(bad.setdefault(rule, Bad()), of_rule)
         samples.append(found.sample)
     sample, n_distinct = _smallest(samples, bound)
     bad = rows.bad or bad  # of texts, before they were numbers

@@ -190,8 +190,8 @@ def _require_select(sql: str, dialect: Any) -> None:
     try:
         parsed = [each for each in sqlglot.parse(sql, read=dialect) if each is not None]
     except SqlglotError as error:
-        told = getattr(error, "errors", None) or [{}]
-        raise DataError(f"{rule}; got {told[0].get('description', 'another text')}") from None
+        faults = getattr(error, "errors", None) or [{}]
+        raise DataError(f"{rule}; got {faults[0].get('description', 'another text')}") from None
     if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
         got = f"{len(parsed)} statements" if len(parsed) != 1 else parsed[0].key.upper()
         raise DataError(f"{rule}; got {got}")

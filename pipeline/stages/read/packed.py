@@ -21,7 +21,7 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:
     import pandas as pd
 
-OURS = ("nn.", "pipeline.stages.")
+ROOMS = ("nn.", "pipeline.stages.")
 MAKERS = {  # of NumPy's arrays and scalars
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -33,7 +33,7 @@ ERRORS = (MemoryError, OSError, ValueError, ArithmeticError, LookupError, TypeEr
 
 
 class Unreadable(Exception):  # noqa: N818
-    """The bytes hold something else than the result of a function of ours."""
+    """The bytes hold something else than the result of a function of this package."""
 
 
 def pack(value: object) -> bytes:
@@ -95,7 +95,7 @@ class _Unpacker(pickle.Unpickler):
             return Counter
         if module == __name__ and name in (make_table.__name__, make_error.__name__):
             return globals()[name]
-        if module.startswith(OURS) or module == PipelineError.__module__:
+        if module.startswith(ROOMS) or module == PipelineError.__module__:
             found = getattr(importlib.import_module(module), name, None)
             if isinstance(found, type) and _is_plain(found):
                 return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from blocks_tables import COLUMNS, config_of, make_rows, part_of, write_parquet
+from blocks_tables import COLUMNS, config_of, finished, make_rows, part_of, write_parquet
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -41,14 +41,6 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def by_files(parts: dict[str, str], max_distinct: int | None, **changes: object) -> RunConfig:
     data = parts | {"max_distinct": max_distinct}
     return config_of(parts["path"], data=data, split={"name": "files"}, **changes)
-
-
-def finished(config: RunConfig) -> Finished:
-    prepared = prepare(config)
-    assert isinstance(prepared, Prepared), prepared.failure
-    outcome = learn(prepared, config)
-    assert isinstance(outcome, Finished), outcome.failure.traceback
-    return outcome
 
 
 @pytest.fixture(scope="module")

@@ -14,16 +14,15 @@ from threading import Timer
 
 import numpy as np
 import pytest
-from blocks_tables import config_of, make_rows, write_parquet
+from blocks_tables import config_of, finished, make_rows, write_parquet
 from servers import free_port, sail_server
 
 from nn import examine
 from pipeline.config.schema import RunConfig
 from pipeline.config.source_settings import SourceSettings
 from pipeline.errors import DataError, EngineError
-from pipeline.run import learn, prepare
+from pipeline.run import prepare
 from pipeline.stages.blocks.open import read_table
-from pipeline.stages.outcome import Finished, Prepared
 from pipeline.stages.read import workers
 from pipeline.stages.read.workers import Workers
 
@@ -79,20 +78,12 @@ def test_a_run_has_the_same_bits_on_any_number_of_workers(path, n):
         "SAIL_CLUSTER__WORKER_MAX_COUNT": str(n), "SAIL_CLUSTER__WORKER_TASK_SLOTS": "2",
     }  # fmt: skip
     with sail_server(**settings) as (address, _):
-        there = trained(config_at(path, engine="sail", connect=address))
-    here = trained(config_of(path))
+        there = finished(config_at(path, engine="sail", connect=address))
+    here = finished(config_of(path))
     assert here.prepared.data_digest == there.prepared.data_digest
     assert here.trained.theta.tobytes() == there.trained.theta.tobytes()
     assert here.certificate == there.certificate
     assert here.evaluation.metrics == there.evaluation.metrics
-
-
-def trained(config: RunConfig) -> Finished:
-    prepared = prepare(config)
-    assert isinstance(prepared, Prepared), prepared.failure
-    outcome = learn(prepared, config)
-    assert isinstance(outcome, Finished), outcome.failure.traceback
-    return outcome
 
 
 def test_results_come_in_order_and_large_ones_in_parts(address):
